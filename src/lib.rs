@@ -1,0 +1,2 @@
+//! placeholder
+pgrx::pg_module_magic!();
