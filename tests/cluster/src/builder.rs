@@ -1,0 +1,115 @@
+//! Makes primaries.
+
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+
+use crate::environment::{Environment, repository};
+use crate::error::{Context, Error};
+use crate::ports::Port;
+use crate::replica::Source;
+use crate::server::{Parts, Server};
+use crate::{DATABASE, REPLICATOR, template};
+
+/// Collects what a primary should be; [`ServerBuilder::start`] makes it.
+#[derive(Debug, Default)]
+pub struct ServerBuilder {
+    settings: Vec<(String, String)>,
+    extension: bool,
+    own_initdb: bool,
+}
+
+impl ServerBuilder {
+    /// Sets a setting, over the shipped `docker/postgresql.conf`.
+    #[must_use]
+    pub fn setting(mut self, name: &str, value: &str) -> Self {
+        self.settings.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Creates the extension in `public` of [`DATABASE`] and calls `operations_setup()`.
+    #[must_use]
+    pub fn with_extension(mut self) -> Self {
+        self.extension = true;
+        self
+    }
+
+    /// Lets the extension's worker run the jobs of [`DATABASE`], on a server without pg_cron.
+    #[must_use]
+    pub fn with_worker(self) -> Self {
+        self.setting("shared_preload_libraries", "operations_ext").setting("operations_ext.database", DATABASE)
+    }
+
+    /// Gives the server a system identifier of its own, which costs an `initdb`.
+    #[must_use]
+    pub fn own_identity(mut self) -> Self {
+        self.own_initdb = true;
+        self
+    }
+
+    /// Makes the primary and waits until it accepts connections.
+    pub fn start(self) -> Result<Server, Error> {
+        let environment = Environment::get()?;
+        let place = Place::new(environment, &self.settings)?;
+        let data = place.folder.path().join("data");
+        let password = template::data_directory(environment, &data, self.own_initdb)?;
+        let mut server = Server::new(place.parts(environment, password, Source::Own));
+        server.start()?;
+        server.create_database(DATABASE)?;
+        let mut session = server.connect(DATABASE)?;
+        session
+            .batch_execute(&format!("CREATE ROLE {REPLICATOR} LOGIN REPLICATION PASSWORD '{}'", server.password()))?;
+        if self.extension {
+            session.batch_execute("CREATE EXTENSION operations_ext")?;
+            session.batch_execute("CALL operations_setup()")?;
+        }
+        Ok(server)
+    }
+}
+
+/// Where a server will live: its folder, its port, its configuration.
+pub(crate) struct Place {
+    pub folder: TempDir,
+    pub port: Port,
+    configuration: PathBuf,
+}
+
+impl Place {
+    /// Makes a folder with the configuration in it; the data directory does not exist yet.
+    pub fn new(environment: &Environment, settings: &[(String, String)]) -> Result<Self, Error> {
+        let mut folder = tempfile::Builder::new()
+            .prefix("server-")
+            .tempdir_in(&environment.scratch)
+            .context(|| format!("make a folder in {}", environment.scratch.display()))?;
+        folder.disable_cleanup(std::env::var_os("OPERATIONS_KEEP").is_some_and(|keep| keep == "1"));
+        environment.hand_over(folder.path())?;
+        let port = Port::reserve(environment)?;
+        let configuration = folder.path().join("server.conf");
+        // The server's user may be unable to enter the checkout, so it gets a copy of the shipped file.
+        let shipped = copy_in(environment, &repository("docker/postgresql.conf"), &folder)?;
+        let mut text = format!(
+            "include '{}'\nlisten_addresses = '127.0.0.1'\nport = {}\nunix_socket_directories = ''\n\
+             logging_collector = off\nlog_destination = 'stderr'\nfsync = off\nmax_connections = 60\n",
+            shipped.display(),
+            port.number,
+        );
+        for (name, value) in settings {
+            text.push_str(&format!("{name} = '{}'\n", value.replace('\'', "''")));
+        }
+        std::fs::write(&configuration, text).context(|| format!("write {}", configuration.display()))?;
+        environment.hand_over(&configuration)?;
+        Ok(Self { folder, port, configuration })
+    }
+
+    pub fn parts(self, environment: &'static Environment, password: String, source: Source) -> Parts {
+        Parts { environment, folder: self.folder, port: self.port, configuration: self.configuration, password, source }
+    }
+}
+
+/// Copies a file of the checkout into a server's folder.
+pub(crate) fn copy_in(environment: &Environment, file: &Path, folder: &TempDir) -> Result<PathBuf, Error> {
+    let copy = folder.path().join(file.file_name().unwrap_or_default());
+    std::fs::copy(file, &copy).context(|| format!("copy {} to {}", file.display(), copy.display()))?;
+    environment.hand_over(&copy)?;
+    Ok(copy)
+}

@@ -1,0 +1,133 @@
+//! Makes replicas, by the same entrypoint that the demo uses.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use crate::REPLICATOR;
+use crate::builder::{Place, copy_in};
+use crate::environment::{Environment, repository};
+use crate::error::Error;
+use crate::server::{Parts, Server};
+
+/// Where a server's data directory comes from, which decides how it is started.
+#[derive(Debug)]
+pub(crate) enum Source {
+    /// Its own: `postgres` is started.
+    Own,
+    /// A primary's: the entrypoint is started, which clones where that is due.
+    Primary { entrypoint: PathBuf, port: u16, slot: String, wait_seconds: u32, extra: Vec<(String, String)> },
+}
+
+impl Source {
+    /// The command that starts the server, without the setting that names its configuration.
+    pub fn command(&self, parts: &Parts) -> Result<Command, Error> {
+        let environment = parts.environment;
+        let data = parts.folder.path().join("data");
+        let Self::Primary { entrypoint, port, slot, wait_seconds, extra } = self else {
+            let mut command = environment.program("postgres");
+            command.arg("-D").arg(data);
+            return Ok(command);
+        };
+        let mut command = Command::new("bash");
+        environment.clean(&mut command);
+        let path = std::env::var("PATH").unwrap_or_default();
+        command
+            .arg(entrypoint)
+            .arg(environment.bindir.join("postgres"))
+            .env("PATH", format!("{}:{path}", environment.bindir.display()))
+            .env("PGDATA", data)
+            .env("PRIMARY_HOST", "127.0.0.1")
+            .env("PRIMARY_PORT", port.to_string())
+            .env("REPLICATION_USER", REPLICATOR)
+            .env("REPLICATION_PASSWORD", &parts.password)
+            .env("REPLICATION_SLOT", slot)
+            .env("WAIT_SECONDS", wait_seconds.to_string())
+            .envs(extra.iter().map(|(name, value)| (name, value)));
+        Ok(command)
+    }
+}
+
+/// Collects what a replica should be; [`ReplicaBuilder::start`] clones and starts it.
+#[derive(Debug)]
+pub struct ReplicaBuilder {
+    settings: Vec<(String, String)>,
+    password: String,
+    port: u16,
+    slot: String,
+    wait_seconds: u32,
+    extra: Vec<(String, String)>,
+}
+
+impl ReplicaBuilder {
+    pub(crate) fn new(primary: &Server) -> Self {
+        Self {
+            settings: Vec::new(),
+            password: primary.password().to_owned(),
+            port: primary.port(),
+            slot: "replica_slot".to_owned(),
+            wait_seconds: 30,
+            extra: Vec::new(),
+        }
+    }
+
+    /// Sets a setting, over the shipped `docker/postgresql.conf`.
+    #[must_use]
+    pub fn setting(mut self, name: &str, value: &str) -> Self {
+        self.settings.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// The name of its slot on the primary.
+    #[must_use]
+    pub fn slot(mut self, slot: &str) -> Self {
+        slot.clone_into(&mut self.slot);
+        self
+    }
+
+    /// How long the entrypoint waits for the primary.
+    #[must_use]
+    pub fn wait_seconds(mut self, seconds: u32) -> Self {
+        self.wait_seconds = seconds;
+        self
+    }
+
+    /// Sets another variable of the entrypoint's environment.
+    #[must_use]
+    pub fn variable(mut self, name: &str, value: &str) -> Self {
+        self.extra.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Makes the replica without starting it: nothing is cloned yet.
+    pub fn prepare(self) -> Result<Server, Error> {
+        let environment = Environment::get()?;
+        let place = Place::new(environment, &self.settings)?;
+        let file = repository("docker/init_replica/replica-entrypoint.sh");
+        let source = Source::Primary {
+            entrypoint: copy_in(environment, &file, &place.folder)?,
+            port: self.port,
+            slot: self.slot,
+            wait_seconds: self.wait_seconds,
+            extra: self.extra,
+        };
+        Ok(Server::new(place.parts(environment, self.password, source)))
+    }
+
+    /// Makes the replica, and waits until it accepts connections and streams.
+    pub fn start(self) -> Result<Server, Error> {
+        let mut server = self.prepare()?;
+        server.start()?;
+        server.wait_streaming(Duration::from_secs(30))?;
+        Ok(server)
+    }
+}
+
+impl Server {
+    /// Points a replica at another primary, whose password must be the same (it is, for all primaries made here).
+    pub fn follow(&mut self, primary: &Server) {
+        if let Source::Primary { port, .. } = self.source_mut() {
+            *port = primary.port();
+        }
+    }
+}
