@@ -22,6 +22,7 @@
 mod builder;
 mod environment;
 mod error;
+pub mod expect;
 mod ports;
 mod process;
 mod programs;

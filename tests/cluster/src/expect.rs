@@ -1,0 +1,129 @@
+//! What tests expect of `operations_ext`: its contents as one line to compare, and refusals that tell the user what
+//! to do.
+
+use std::time::Duration;
+
+use postgres::Client;
+use postgres::error::DbError;
+
+use crate::error::Error;
+use crate::server::Server;
+use crate::session::{db_error, text};
+use crate::wait::wait_until;
+
+/// How long something that takes a moment may take on a busy machine.
+pub const SOON: Duration = Duration::from_secs(30);
+
+/// Count, sum and a hash of all rows of `operations`, whatever their order: equal contents give equal lines.
+pub const CONTENTS: &str = "\
+    SELECT count(*), coalesce(sum(amount), 0), coalesce(sum(status), 0), \
+           coalesce(sum(hashtextextended(o::text, 0)::numeric), 0) FROM operations o";
+
+/// What `client_type_sum_mv` must hold, minus what it holds, and the other way round: no rows when it is right.
+pub const AGGREGATE_DIFFERENCE: &str = "\
+    WITH truth AS (SELECT client_id, operation_type, sum(amount) AS total_amount \
+                   FROM operations WHERE status = 1 GROUP BY 1, 2), \
+         view AS (SELECT client_id, operation_type, total_amount FROM client_type_sum_mv) \
+    (TABLE truth EXCEPT ALL TABLE view) UNION ALL (TABLE view EXCEPT ALL TABLE truth) LIMIT 5";
+
+/// The month partitions, the oldest first, separated by blanks.
+pub const PARTITIONS: &str = "\
+    SELECT coalesce(string_agg(c.relname::text, ' ' ORDER BY c.relname::text COLLATE \"C\"), '') \
+    FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid \
+    WHERE i.inhparent = 'operations'::regclass";
+
+/// All that a call could change in the database: rows of `operations` (when it exists), every relation, every job.
+pub fn state(session: &mut Client) -> Result<String, Error> {
+    let relations = text(
+        session,
+        "SELECT md5(string_agg(format('%s %s %s %s', oid, relname, relkind, relpartbound), ',' ORDER BY oid)) \
+         FROM pg_class WHERE relnamespace NOT IN ('pg_toast'::regnamespace)",
+    )?;
+    let jobs = text(session, "TABLE operations_job")?;
+    let exists = text(session, "SELECT to_regclass('operations') IS NOT NULL")?;
+    let contents = match exists.as_str() {
+        "t" => text(session, CONTENTS)?,
+        _ => "no table".to_owned(),
+    };
+    Ok(format!("relations {relations}\njobs {jobs}\ncontents {contents}"))
+}
+
+/// Runs a statement that must be refused with one of these SQLSTATEs, a DETAIL and a HINT.
+#[track_caller]
+pub fn expect_refused(session: &mut Client, statement: &str, codes: &[&str]) -> DbError {
+    let Some(error) = db_error(session.batch_execute(statement)) else {
+        fail(format!("{statement}: was not refused"));
+    };
+    let code = error.code().code();
+    if !codes.contains(&code) {
+        fail(format!("{statement}: SQLSTATE {code}, expected one of {codes:?}: {error:?}"));
+    }
+    for (label, part) in [("DETAIL", error.detail()), ("HINT", error.hint())] {
+        if part.is_none_or(|part| part.trim().is_empty()) {
+            fail(format!("{statement}: has no {label}: {error:?}"));
+        }
+    }
+    error
+}
+
+/// Waits until a query gives this text.
+#[track_caller]
+pub fn wait_for_text(session: &mut Client, what: &str, query: &str, expected: &str) {
+    wait_until(what, SOON, || match text(session, query) {
+        Ok(found) if found == expected => Ok(()),
+        Ok(found) => Err(format!("{found:?} instead of {expected:?}")),
+        Err(error) => Err(error.to_string()),
+    });
+}
+
+/// Checks that every index of `operations` gives the same rows as the tables themselves. amcheck would look
+/// deeper, but the development server has no contrib modules.
+#[track_caller]
+pub fn expect_indexes_match(session: &mut Client) {
+    let questions = [
+        "SELECT count(*), sum(id), sum(status) FROM operations WHERE status = 0 AND id > 0",
+        "SELECT count(*), sum(id), sum(status) FROM operations WHERE status = 1 AND id > 0",
+        "SELECT count(*), sum(id), sum(status) FROM operations WHERE operation_date > '2000-01-01' AND id > 0",
+    ];
+    let sequential = "SET enable_indexscan = off; SET enable_bitmapscan = off; SET enable_indexonlyscan = off; \
+                      SET enable_seqscan = on";
+    let indexed = "SET enable_indexscan = on; SET enable_indexonlyscan = on; SET enable_bitmapscan = off; \
+                   SET enable_seqscan = off";
+    for question in questions {
+        let mut answers = Vec::new();
+        for settings in [sequential, indexed] {
+            match session.batch_execute(settings).map_err(Error::from).and_then(|()| text(session, question)) {
+                Ok(answer) => answers.push(answer),
+                Err(error) => fail(error.to_string()),
+            }
+        }
+        if answers.windows(2).any(|pair| pair[0] != pair[1]) {
+            fail(format!("{question}: sequential and index scans differ: {answers:?}"));
+        }
+    }
+    if let Err(error) = session.batch_execute("RESET ALL") {
+        fail(error.to_string());
+    }
+}
+
+/// Waits until all of these sessions wait for a lock, and says what they do if they do not.
+#[track_caller]
+pub fn wait_blocked(server: &Server, pids: &[i32]) {
+    let query = format!(
+        "SELECT count(*) FILTER (WHERE wait_event_type = 'Lock') = {}, \
+         string_agg(format('%s %s %s', pid, state, wait_event), ', ') FROM pg_stat_activity WHERE pid = ANY('{{{}}}')",
+        pids.len(),
+        pids.iter().map(i32::to_string).collect::<Vec<_>>().join(","),
+    );
+    wait_until("sessions to wait for a lock", SOON, || {
+        let mut session = server.session().map_err(|error| error.to_string())?;
+        let state = text(&mut session, &query).map_err(|error| error.to_string())?;
+        if state.starts_with('t') { Ok(()) } else { Err(state) }
+    });
+}
+
+#[track_caller]
+#[expect(clippy::panic, reason = "a test fails by a panic")]
+fn fail(message: String) -> ! {
+    panic!("{message}")
+}
