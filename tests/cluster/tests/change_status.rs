@@ -57,9 +57,9 @@ fn takes_the_oldest_ids_of_the_seconds_parity() {
             expect_exact_aggregate(&mut session);
             seen[parity as usize] += 1;
         }
-        match seen {
-            [1.., 1..] => Ok(()),
-            _ => Err(format!("calls in even and odd seconds: {seen:?}")),
+        match seen.contains(&0) {
+            false => Ok(()),
+            true => Err(format!("calls in even and odd seconds: {seen:?}")),
         }
     });
 }

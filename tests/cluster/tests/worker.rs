@@ -1,0 +1,400 @@
+//! The extension's own worker, which runs the jobs where pg_cron does not: that it ticks, obeys its settings, survives
+//! errors and crashes, follows a promotion, and never does more than the one who scheduled may do.
+#![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
+
+use std::time::{Duration, Instant};
+
+use operations_cluster::expect::{SOON, wait_for_text};
+use operations_cluster::{DATABASE, Error, Server, ServerBuilder, Stop, text, value, wait_until};
+use postgres::Client;
+
+const ROWS: &str = "SELECT count(*) FROM operations";
+const FAST: &str = "100ms";
+
+/// A primary whose jobs are due ten times a second, and not scheduled yet.
+fn fast() -> ServerBuilder {
+    Server::primary()
+        .with_worker()
+        .with_extension()
+        .setting("operations_ext.insert_interval", FAST)
+        .setting("operations_ext.change_status_interval", FAST)
+}
+
+fn run(session: &mut Client, statements: &str) {
+    session.batch_execute(statements).map_err(Error::from).unwrap();
+}
+
+/// How many runs of a job ended with a status.
+fn runs(session: &mut Client, job: &str, status: &str) -> i64 {
+    let query =
+        format!("SELECT count(*) FROM operations_job_run_details WHERE job_name = '{job}' AND status = '{status}'");
+    value(session, &query).unwrap()
+}
+
+/// Waits until a job has ended so many more times with a status.
+#[track_caller]
+fn wait_for_runs(session: &mut Client, job: &str, status: &str, more: i64) {
+    let target = runs(session, job, status) + more;
+    let history =
+        "SELECT job_name, status, count(*), max(return_message) FROM operations_job_run_details GROUP BY 1, 2";
+    wait_until(&format!("{more} more {status} runs of {job}"), SOON, || match runs(session, job, status) {
+        count if count >= target => Ok(()),
+        _ => Err(text(session, history).unwrap()),
+    });
+}
+
+#[test]
+fn ticks_by_itself_once_it_is_scheduled() {
+    let server = fast().start().unwrap();
+    let mut session = server.session().unwrap();
+    run(&mut session, "CALL operations_schedule()");
+    wait_for_runs(&mut session, "operation_insert_one", "succeeded", 5);
+    wait_for_runs(&mut session, "change_status", "succeeded", 5);
+    let today = "SELECT count(*) >= 5 FROM operations WHERE operation_date = current_date";
+    assert!(value::<bool>(&mut session, today).unwrap());
+    wait_for_text(&mut session, "rows to be done", "SELECT count(*) > 0 FROM operations WHERE status = 1", "t");
+    let jobs = "SELECT string_agg(format('%s %s %s %s', job_name, runs > 0, failures, last_status), ', ' ORDER BY job_name) \
+                FROM operations_jobs() WHERE job_name IN ('operation_insert_one', 'change_status')";
+    assert_eq!(text(&mut session, jobs).unwrap(), "change_status t 0 succeeded, operation_insert_one t 0 succeeded");
+    let processes = "SELECT count(*) > 0 FROM pg_stat_activity WHERE backend_type LIKE 'operations_ext %'";
+    assert!(value::<bool>(&mut session, processes).unwrap());
+}
+
+#[test]
+fn the_defaults_are_five_and_three_seconds() {
+    let server = Server::primary().with_worker().with_extension().start().unwrap();
+    let mut session = server.session().unwrap();
+    run(&mut session, "CALL operations_schedule()");
+    for (job, setting, seconds) in [
+        ("operation_insert_one", "operations_ext.insert_interval", 5.0),
+        ("change_status", "operations_ext.change_status_interval", 3.0),
+    ] {
+        let shown = text(&mut session, &format!("SHOW {setting}")).unwrap();
+        assert_eq!(shown, format!("{seconds}s"));
+        wait_for_runs(&mut session, job, "succeeded", 3);
+        let pauses = format!(
+            "SELECT avg(pause)::float8 FROM (SELECT extract(epoch FROM started_at - lag(started_at) OVER (ORDER BY started_at)) \
+             AS pause FROM operations_job_run_details WHERE job_name = '{job}') p"
+        );
+        let pause = value::<f64>(&mut session, &pauses).unwrap();
+        assert!((seconds - 1.0..seconds + 1.5).contains(&pause), "{job}: {pause} s between runs");
+    }
+}
+
+#[test]
+fn reloaded_settings_take_effect_and_zero_turns_a_job_off() {
+    let server = fast().setting("operations_ext.insert_interval", "0").start().unwrap();
+    let mut session = server.session().unwrap();
+    run(&mut session, "CALL operations_schedule()");
+    wait_for_runs(&mut session, "change_status", "succeeded", 5);
+    assert_eq!(value::<i64>(&mut session, ROWS).unwrap(), 0);
+
+    run(&mut session, "ALTER SYSTEM SET operations_ext.insert_interval = '100ms'");
+    run(&mut session, "SELECT pg_reload_conf()");
+    wait_for_runs(&mut session, "operation_insert_one", "succeeded", 5);
+
+    run(&mut session, "ALTER SYSTEM SET operations_ext.insert_interval = 0");
+    run(&mut session, "SELECT pg_reload_conf()");
+    // One that was under way may still end; then the other job goes on and this one does not.
+    wait_for_runs(&mut session, "change_status", "succeeded", 5);
+    let before = value::<i64>(&mut session, ROWS).unwrap();
+    wait_for_runs(&mut session, "change_status", "succeeded", 10);
+    assert_eq!(value::<i64>(&mut session, ROWS).unwrap(), before);
+    let active = "SELECT active FROM operations_jobs() WHERE job_name = 'operation_insert_one'";
+    assert!(!value::<bool>(&mut session, active).unwrap());
+}
+
+#[test]
+fn a_long_interval_that_is_made_short_does_not_have_to_pass_first() {
+    let server = fast().setting("operations_ext.insert_interval", "1h").start().unwrap();
+    let mut session = server.session().unwrap();
+    run(&mut session, "CALL operations_schedule()");
+    wait_for_runs(&mut session, "change_status", "succeeded", 2);
+    run(&mut session, "ALTER SYSTEM SET operations_ext.insert_interval = '100ms'");
+    run(&mut session, "SELECT pg_reload_conf()");
+    wait_for_runs(&mut session, "operation_insert_one", "succeeded", 5);
+}
+
+#[test]
+fn unscheduled_jobs_stop() {
+    let server = fast().start().unwrap();
+    let mut session = server.session().unwrap();
+    run(&mut session, "CALL operations_schedule()");
+    wait_for_runs(&mut session, "operation_insert_one", "succeeded", 3);
+    run(&mut session, "CALL operations_unschedule()");
+    // With the jobs gone nothing else can prove that time has passed: watch for ten intervals.
+    let settled = value::<i64>(&mut session, ROWS).unwrap() + 1;
+    run(&mut session, "SELECT pg_sleep(1)");
+    assert!(value::<i64>(&mut session, ROWS).unwrap() <= settled);
+    run(&mut session, "CALL operations_schedule()");
+    wait_for_runs(&mut session, "operation_insert_one", "succeeded", 3);
+}
+
+#[test]
+fn an_error_in_a_job_is_recorded_and_the_next_run_succeeds() {
+    let server = fast().start().unwrap();
+    let mut session = server.session().unwrap();
+    run(
+        &mut session,
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'closed for lunch' \
+         USING ERRCODE = 'P4242'; END $$; \
+         CREATE TRIGGER refuse BEFORE INSERT ON operations FOR EACH ROW EXECUTE FUNCTION refuse(); \
+         CALL operations_schedule()",
+    );
+    wait_for_runs(&mut session, "operation_insert_one", "failed", 3);
+    let message = "SELECT return_message LIKE '%P4242%' AND return_message LIKE '%closed for lunch%' \
+                   FROM operations_job_run_details WHERE status = 'failed' LIMIT 1";
+    assert!(value::<bool>(&mut session, message).unwrap());
+    assert!(server.log_contains("closed for lunch").unwrap());
+    wait_for_runs(&mut session, "change_status", "succeeded", 3);
+
+    run(&mut session, "DROP TRIGGER refuse ON operations");
+    wait_for_runs(&mut session, "operation_insert_one", "succeeded", 3);
+    let failures = "SELECT failures >= 3 AND last_status = 'succeeded' FROM operations_jobs() \
+                    WHERE job_name = 'operation_insert_one'";
+    assert!(value::<bool>(&mut session, failures).unwrap());
+}
+
+#[test]
+fn a_dropped_extension_or_table_is_survived() {
+    let server = fast().start().unwrap();
+    let mut session = server.session().unwrap();
+    run(&mut session, "CALL operations_schedule()");
+    wait_for_runs(&mut session, "operation_insert_one", "succeeded", 2);
+    run(&mut session, "DROP TABLE operations CASCADE");
+    wait_for_runs(&mut session, "operation_insert_one", "failed", 2);
+    run(
+        &mut session,
+        "DROP EXTENSION operations_ext CASCADE; CREATE EXTENSION operations_ext; \
+         CALL operations_setup(); CALL operations_schedule()",
+    );
+    wait_for_runs(&mut session, "operation_insert_one", "succeeded", 2);
+}
+
+#[test]
+fn a_standby_is_idle_until_it_is_promoted() {
+    let mut primary = fast().start().unwrap();
+    let mut session = primary.session().unwrap();
+    run(&mut session, "CALL operations_schedule()");
+    let replica = primary
+        .replica()
+        .setting("shared_preload_libraries", "operations_ext")
+        .setting("operations_ext.database", DATABASE)
+        .setting("operations_ext.insert_interval", FAST)
+        .setting("operations_ext.change_status_interval", FAST)
+        .start()
+        .unwrap();
+    wait_for_runs(&mut session, "operation_insert_one", "succeeded", 10);
+    primary.wait_for_catchup(&replica).unwrap();
+    let complaint = "read-only transaction";
+    assert!(!replica.log_contains(complaint).unwrap());
+
+    drop(session);
+    primary.kill_all().unwrap();
+    replica.promote().unwrap();
+    let mut session = replica.session().unwrap();
+    wait_for_runs(&mut session, "operation_insert_one", "succeeded", 5);
+    wait_for_runs(&mut session, "change_status", "succeeded", 5);
+    let complaints = replica.log_contains(complaint).unwrap();
+    assert!(!complaints, "{}", replica.log().unwrap());
+}
+
+#[test]
+fn a_killed_process_of_the_worker_ticks_again_within_ten_seconds() {
+    let server = fast().start().unwrap();
+    let mut session = server.session().unwrap();
+    run(&mut session, "CALL operations_schedule()");
+    wait_for_runs(&mut session, "operation_insert_one", "succeeded", 3);
+    let pids = "SELECT pid FROM pg_stat_activity WHERE backend_type LIKE 'operations_ext %'";
+    let pids: Vec<i32> = session.query(pids, &[]).unwrap().iter().map(|row| row.get(0)).collect();
+    assert!(!pids.is_empty());
+    let count = pids.len();
+    for turn in 0..count {
+        let pids = "SELECT array_agg(pid ORDER BY backend_type) FROM pg_stat_activity WHERE backend_type LIKE 'operations_ext %'";
+        let pids = wait_until("the worker's processes", SOON, || {
+            let mut session = server.session().map_err(|error| error.to_string())?;
+            match value::<Option<Vec<i32>>>(&mut session, pids) {
+                Ok(Some(pids)) if pids.len() == count => Ok(pids),
+                other => Err(format!("{other:?}")),
+            }
+        });
+        server.kill_process(pids[turn]).unwrap();
+        let killed = Instant::now();
+        // PostgreSQL ends all sessions when a process dies, so a new one is needed.
+        let mut session = wait_until("a session after the crash", SOON, || {
+            server.session().map_err(|error| error.to_string()).and_then(|mut session| {
+                // A session of before the crash is noticed may still be given: it lasts only as long as it works.
+                text(&mut session, "SELECT pg_sleep(0.2)").map_err(|error| error.to_string())?;
+                Ok(session)
+            })
+        });
+        wait_for_runs(&mut session, "operation_insert_one", "succeeded", 2);
+        wait_for_runs(&mut session, "change_status", "succeeded", 2);
+        let took = killed.elapsed();
+        assert!(took < Duration::from_secs(10), "it took {took:?}");
+    }
+}
+
+#[test]
+fn a_terminated_process_of_the_worker_comes_back() {
+    let server = fast().start().unwrap();
+    let mut session = server.session().unwrap();
+    run(&mut session, "CALL operations_schedule()");
+    wait_for_runs(&mut session, "operation_insert_one", "succeeded", 3);
+    run(
+        &mut session,
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type LIKE 'operations_ext %'",
+    );
+    let stopped = Instant::now();
+    wait_for_runs(&mut session, "operation_insert_one", "succeeded", 3);
+    wait_for_runs(&mut session, "change_status", "succeeded", 3);
+    assert!(stopped.elapsed() < Duration::from_secs(12));
+}
+
+#[test]
+fn a_job_never_runs_twice_at_once() {
+    let server = fast().start().unwrap();
+    let mut session = server.session().unwrap();
+    // Each run lasts five intervals.
+    run(
+        &mut session,
+        "CREATE FUNCTION dawdle() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.5); RETURN new; END $$; \
+         CREATE TRIGGER dawdle BEFORE INSERT ON operations FOR EACH ROW EXECUTE FUNCTION dawdle(); \
+         CALL operations_schedule(); CALL operations_schedule()",
+    );
+    wait_for_runs(&mut session, "operation_insert_one", "succeeded", 5);
+    let overlaps = "SELECT count(*) FROM operations_job_run_details a JOIN operations_job_run_details b \
+                    ON a.job_name = b.job_name AND a.run_id < b.run_id \
+                    AND (a.started_at, a.finished_at) OVERLAPS (b.started_at, b.finished_at)";
+    assert_eq!(value::<i64>(&mut session, overlaps).unwrap(), 0);
+    // What was missed meanwhile is not made up for in a burst.
+    let counts = "SELECT count(*) <= extract(epoch FROM max(finished_at) - min(started_at)) / 0.5 + 1 \
+                  FROM operations_job_run_details WHERE job_name = 'operation_insert_one'";
+    assert!(value::<bool>(&mut session, counts).unwrap());
+}
+
+/// Makes the role `lab`, which has what it needs to set up the demo by itself, and is no superuser.
+fn make_lab(server: &Server) -> Client {
+    let mut admin = server.session().unwrap();
+    run(
+        &mut admin,
+        &format!(
+            "CREATE EXTENSION operations_ext; CREATE ROLE lab LOGIN PASSWORD '{}'; \
+             GRANT CREATE, USAGE ON SCHEMA public TO lab; GRANT EXECUTE ON ALL PROCEDURES IN SCHEMA public TO lab",
+            server.password()
+        ),
+    );
+    server.connect_as("lab", DATABASE).unwrap()
+}
+
+/// A trigger that records as whom the job runs, in a table of `lab`.
+const WITNESS: &str = "CREATE TABLE witness (who text, login text, superuser text); \
+    CREATE FUNCTION witness() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+    INSERT INTO public.witness VALUES (current_user, session_user, current_setting('is_superuser')); RETURN new; END $$; \
+    CREATE TRIGGER witness BEFORE INSERT OR UPDATE ON operations FOR EACH ROW EXECUTE FUNCTION witness()";
+
+#[test]
+fn jobs_run_with_the_rights_of_the_one_who_scheduled_them() {
+    let server = Server::primary()
+        .with_worker()
+        .setting("operations_ext.insert_interval", FAST)
+        .setting("operations_ext.change_status_interval", FAST)
+        .start()
+        .unwrap();
+    let mut lab = make_lab(&server);
+    run(&mut lab, "CALL operations_setup()");
+    run(&mut lab, WITNESS);
+    run(&mut lab, "CALL operations_schedule()");
+    let mut admin = server.session().unwrap();
+    wait_for_runs(&mut admin, "operation_insert_one", "succeeded", 3);
+    wait_for_runs(&mut admin, "change_status", "succeeded", 3);
+    let who = "SELECT DISTINCT who, superuser FROM witness";
+    assert_eq!(text(&mut admin, who).unwrap(), "lab|off");
+    // The list of jobs says as whom they run: it is not the user's to write.
+    let forge = "UPDATE operations_job SET username = 'postgres'";
+    let error = operations_cluster::db_error(lab.batch_execute(forge)).unwrap();
+    assert_eq!(error.code().code(), "42501", "{error:?}");
+}
+
+#[test]
+fn a_superusers_job_does_not_lend_its_rights_to_the_tables_owner() {
+    let server = Server::primary()
+        .with_worker()
+        .setting("operations_ext.insert_interval", FAST)
+        .setting("operations_ext.change_status_interval", FAST)
+        .start()
+        .unwrap();
+    let mut lab = make_lab(&server);
+    run(&mut lab, "CALL operations_setup()");
+    run(&mut lab, WITNESS);
+    let mut admin = server.session().unwrap();
+    // It may be refused, fail in the worker or run as the owner; as a superuser it may not run.
+    if admin.batch_execute("CALL operations_schedule()").is_ok() {
+        wait_until("the job to be run or to fail", SOON, || {
+            let ends = "SELECT count(*) FROM operations_job_run_details WHERE job_name = 'operation_insert_one'";
+            match value::<i64>(&mut admin, ends).unwrap() {
+                0 => Err("no run ended".to_owned()),
+                _ => Ok(()),
+            }
+        });
+    }
+    let lent = "SELECT count(*) FROM witness WHERE superuser = 'on'";
+    assert_eq!(value::<i64>(&mut admin, lent).unwrap(), 0);
+}
+
+#[test]
+fn a_quoted_mixed_case_schema_is_served_too() {
+    let server = Server::primary()
+        .with_worker()
+        .setting("operations_ext.insert_interval", FAST)
+        .setting("operations_ext.change_status_interval", FAST)
+        .start()
+        .unwrap();
+    let mut session = server.session().unwrap();
+    run(
+        &mut session,
+        "CREATE SCHEMA \"Operations Lab\"; CREATE EXTENSION operations_ext SCHEMA \"Operations Lab\"; \
+         CALL \"Operations Lab\".operations_setup(); CALL \"Operations Lab\".operations_schedule(); \
+         SET search_path = \"Operations Lab\"",
+    );
+    wait_for_runs(&mut session, "operation_insert_one", "succeeded", 3);
+    wait_for_runs(&mut session, "change_status", "succeeded", 3);
+}
+
+#[test]
+fn a_fast_shutdown_does_not_wait_for_a_slow_job() {
+    let mut server = fast().start().unwrap();
+    let mut session = server.session().unwrap();
+    run(
+        &mut session,
+        "CREATE FUNCTION dawdle() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(600); RETURN new; END $$; \
+         CREATE TRIGGER dawdle BEFORE INSERT ON operations FOR EACH ROW EXECUTE FUNCTION dawdle(); \
+         CALL operations_schedule()",
+    );
+    wait_for_text(
+        &mut session,
+        "the slow job to be under way",
+        "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'",
+        "1",
+    );
+    let start = Instant::now();
+    server.stop(Stop::Fast).unwrap();
+    let took = start.elapsed();
+    assert!(took < Duration::from_secs(10), "it took {took:?}");
+    let log = server.log().unwrap();
+    assert!(log.contains("database system is shut down"), "{log}");
+    assert!(!log.contains("was terminated by signal"), "{log}");
+}
+
+#[test]
+fn a_server_without_the_database_or_the_extension_starts_and_waits_for_them() {
+    let server = Server::primary()
+        .with_worker()
+        .setting("operations_ext.insert_interval", FAST)
+        .setting("operations_ext.change_status_interval", FAST)
+        .start()
+        .unwrap();
+    let mut session = server.session().unwrap();
+    run(&mut session, "CREATE EXTENSION operations_ext; CALL operations_setup(); CALL operations_schedule()");
+    wait_for_runs(&mut session, "operation_insert_one", "succeeded", 3);
+}
