@@ -1,0 +1,2 @@
+-- The extension: types, procedures and the job list.
+CREATE EXTENSION IF NOT EXISTS operations_ext SCHEMA public;

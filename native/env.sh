@@ -1,0 +1,83 @@
+# shellcheck shell=bash
+# Sourced by every script of this folder: where things are, who runs the server, how we speak.
+set -euo pipefail
+umask 022
+
+CHECKOUT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
+
+# libpq's and pgrx's variables of the caller would lead us to another server; a backtrace would reach the clients.
+for name in ${!PG@}; do
+    [ "$name" = PG_CONFIG ] || unset "$name"
+done
+unset name RUST_BACKTRACE RUST_LIB_BACKTRACE
+
+say() { printf '%s\n' "$*"; }
+warn() { printf '%s\n' "$*" >&2; }
+die() {
+    printf 'error: %s\n' "$*" >&2
+    exit 1
+}
+have() { command -v "$1" >/dev/null 2>&1; }
+is_root() { [ "$(id -u)" = 0 ]; }
+
+# PostgreSQL refuses to run as root, so root lends the server to an ordinary user.
+if is_root; then SERVER_USER=${SERVER_USER:-postgres}; else SERVER_USER=$(id -un); fi
+
+ensure_server_user() {
+    is_root || return 0
+    have setpriv || die "setpriv is missing: install util-linux, or run make as an ordinary user"
+    id -u "$SERVER_USER" >/dev/null 2>&1 && return 0
+    have useradd || die "there is no user $SERVER_USER: create it, or run make as an ordinary user"
+    say "Creating the system user $SERVER_USER (PostgreSQL refuses to run as root)"
+    useradd --system --user-group --home-dir /var/lib/postgresql --no-create-home --shell /bin/bash "$SERVER_USER" ||
+        die "useradd could not create $SERVER_USER"
+}
+
+# Runs a command as the server's user, in a folder that this user can enter. Descriptor 9 is the lock of
+# native/demo.sh: a server that inherited it would hold it for ever.
+as_server_user() {
+    if is_root; then
+        (cd / && exec setpriv --reuid="$SERVER_USER" --regid="$(id -g "$SERVER_USER")" --init-groups \
+            env HOME=/ USER="$SERVER_USER" LOGNAME="$SERVER_USER" "$@" 9>&-)
+    else
+        "$@" 9>&-
+    fi
+}
+
+# STATE_DIR holds everything that is unpacked, built for ourselves or run. The server's user must reach it, and
+# a socket in it must fit into the 107 bytes that the kernel allows.
+usable_state_dir() {
+    [ ${#1} -le 70 ] && mkdir -p "$1" 2>/dev/null && [ -w "$1" ] && as_server_user test -x "$1"
+}
+
+choose_state_dir() {
+    local own=$CHECKOUT/.state outside
+    if [ -n "${STATE_DIR:-}" ]; then
+        case $STATE_DIR in /*) ;; *) STATE_DIR=$PWD/$STATE_DIR ;; esac
+        usable_state_dir "$STATE_DIR" || die "STATE_DIR=$STATE_DIR cannot be used: it must be at most 70" \
+            "characters long, writable, and reachable by the user $SERVER_USER"
+        return
+    fi
+    if is_root; then outside=/var/lib/operations_ext; else outside=${XDG_STATE_HOME:-$HOME/.local/state}/operations_ext; fi
+    outside=$outside/$(printf '%s' "$CHECKOUT" | cksum | cut -d' ' -f1)
+    if usable_state_dir "$own"; then
+        STATE_DIR=$own
+    else
+        rmdir "$own" 2>/dev/null || true
+        usable_state_dir "$outside" ||
+            die "neither $own nor $outside can be used by the user $SERVER_USER: set STATE_DIR to a folder that can"
+        STATE_DIR=$outside
+    fi
+}
+
+ensure_server_user
+choose_state_dir
+DEMO=$STATE_DIR/demo
+export STATE_DIR
+
+# A folder that the server's user owns.
+server_folder() {
+    mkdir -p "$1"
+    ! is_root || chown "$SERVER_USER:" "$1"
+    chmod "${2:-755}" "$1"
+}
