@@ -33,6 +33,23 @@ pub struct Message {
     pub time: TimeOfDay,
 }
 
+impl Message {
+    /// Appends the message as JSON.
+    pub fn write_json(&self, buffer: &mut Vec<u8>) {
+        let written = serde_json::to_writer(buffer, self);
+        // Writing to a Vec cannot fail, and the keys are strings.
+        debug_assert!(written.is_ok(), "the message could not be serialised");
+    }
+
+    /// The message as JSON.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        let mut buffer = Vec::new();
+        self.write_json(&mut buffer);
+        String::from_utf8_lossy(&buffer).into_owned()
+    }
+}
+
 /// The other side of an operation.
 #[derive(Clone, Debug, Serialize)]
 pub struct Counterparty {

@@ -1,0 +1,111 @@
+-- The job list of the extension's own worker, for servers where pg_cron does not run the jobs.
+
+create table @extschema@.operations_job (
+    job_name text primary key,
+    username name not null
+);
+
+comment on table @extschema@.operations_job is
+    'The jobs that the extension''s worker runs. Filled by operations_schedule(), emptied by operations_unschedule().';
+comment on column @extschema@.operations_job.job_name is 'The job, which is the name of the procedure it calls.';
+comment on column @extschema@.operations_job.username is 'The role that scheduled the job. The job runs with its rights.';
+
+create table @extschema@.operations_job_run_details (
+    run_id bigint generated always as identity primary key,
+    job_name text not null,
+    started_at timestamptz not null,
+    finished_at timestamptz not null default pg_catalog.clock_timestamp(),
+    status text not null check (status in ('succeeded', 'failed')),
+    return_message text
+);
+
+create index on @extschema@.operations_job_run_details (job_name, finished_at);
+
+comment on table @extschema@.operations_job_run_details is
+    'One row for each run of a job by the extension''s worker. Pruned daily by the job operations_prune_job_history.';
+comment on column @extschema@.operations_job_run_details.run_id is 'Ascending number of the run.';
+comment on column @extschema@.operations_job_run_details.job_name is 'The job, as in operations_job.';
+comment on column @extschema@.operations_job_run_details.started_at is 'When the run began.';
+comment on column @extschema@.operations_job_run_details.finished_at is 'When the run ended.';
+comment on column @extschema@.operations_job_run_details.status is 'succeeded or failed.';
+comment on column @extschema@.operations_job_run_details.return_message is 'The error, if the run failed: SQLSTATE and message.';
+
+revoke all on @extschema@.operations_job, @extschema@.operations_job_run_details from public;
+
+-- A dump keeps which jobs are scheduled; what they did stays with the server that did it.
+select pg_catalog.pg_extension_config_dump('@extschema@.operations_job', '');
+
+create function @extschema@.operations_jobs(
+    out job_name text,
+    out scheduler text,
+    out schedule text,
+    out active boolean,
+    out runs bigint,
+    out failures bigint,
+    out last_started_at timestamptz,
+    out last_finished_at timestamptz,
+    out last_status text,
+    out last_message text
+)
+returns setof record
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $function$
+declare
+    insert_interval text := coalesce(current_setting('operations_ext.insert_interval', true), '5s');
+    change_status_interval text := coalesce(current_setting('operations_ext.change_status_interval', true), '3s');
+begin
+    return query
+        select j.job_name, 'worker', s.schedule, s.schedule <> '0', h.runs, h.failures,
+               l.started_at, l.finished_at, l.status, l.return_message
+        from @extschema@.operations_job j
+        cross join lateral (
+            select case j.job_name
+                       when 'operation_insert_one' then insert_interval
+                       when 'change_status' then change_status_interval
+                       else '1d'
+                   end
+        ) s(schedule)
+        cross join lateral (
+            select count(*), count(*) filter (where d.status = 'failed')
+            from @extschema@.operations_job_run_details d
+            where d.job_name = j.job_name
+        ) h(runs, failures)
+        left join lateral (
+            select d.started_at, d.finished_at, d.status, d.return_message
+            from @extschema@.operations_job_run_details d
+            where d.job_name = j.job_name
+            order by d.finished_at desc
+            limit 1
+        ) l on true
+        order by j.job_name;
+
+    if to_regclass('cron.job') is not null then
+        return query execute $query$
+            select j.jobname::text, 'pg_cron', j.schedule, j.active, h.runs, h.failures,
+                   l.start_time, l.end_time, l.status, l.return_message
+            from cron.job j
+            cross join lateral (
+                select count(*), count(*) filter (where d.status = 'failed')
+                from cron.job_run_details d
+                where d.jobid = j.jobid
+            ) h(runs, failures)
+            left join lateral (
+                select d.start_time, d.end_time, d.status, d.return_message
+                from cron.job_run_details d
+                where d.jobid = j.jobid and d.status in ('succeeded', 'failed')
+                order by d.runid desc
+                limit 1
+            ) l on true
+            where j.database = current_database()
+              and j.jobname in ('operation_insert_one', 'change_status', 'operations_maintain_partitions',
+                                'operations_prune_job_history')
+            order by j.jobname
+        $query$;
+    end if;
+end
+$function$;
+
+comment on function @extschema@.operations_jobs() is
+    'The scheduled jobs, whether pg_cron or the extension''s worker runs them: schedule, how often they ran and failed in the history that is kept, and the last run that ended. Works on a replica, too.';

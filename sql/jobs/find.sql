@@ -1,0 +1,1 @@
+select username::text from @extschema@.operations_job where job_name = $1

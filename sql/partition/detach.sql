@@ -1,0 +1,1 @@
+alter table @extschema@.operations detach partition @partition@;

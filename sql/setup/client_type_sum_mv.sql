@@ -1,0 +1,17 @@
+create materialized view if not exists @extschema@.client_type_sum_mv as
+select client_id, operation_type, sum(amount) as total_amount
+from @extschema@.operations
+where status = 1
+group by client_id, operation_type;
+
+-- REFRESH .. CONCURRENTLY needs a unique index on plain columns.
+create unique index if not exists client_type_sum_mv_client_id_operation_type_idx
+    on @extschema@.client_type_sum_mv (client_id, operation_type);
+
+comment on materialized view @extschema@.client_type_sum_mv is
+    'Sum of amount of the operations done (status 1), by client and type. Refreshed by change_status().';
+comment on column @extschema@.client_type_sum_mv.client_id is 'The client.';
+comment on column @extschema@.client_type_sum_mv.operation_type is 'The type of the operations summed.';
+comment on column @extschema@.client_type_sum_mv.total_amount is 'The sum in EUR.';
+comment on index @extschema@.client_type_sum_mv_client_id_operation_type_idx is
+    'Lets REFRESH .. CONCURRENTLY tell which rows changed, so that readers go on.';

@@ -1,0 +1,152 @@
+//! `operations_maintain_partitions()`, and the monthly partitions that the other procedures need.
+
+use operations_model::calendar::{Day, Month};
+use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::spi::{quote_identifier, quote_literal, quote_qualified_identifier};
+use pgrx::{Spi, notice, pg_extern, pg_sys};
+
+use crate::api::arguments;
+use crate::error::Error;
+use crate::pg::call::Call;
+use crate::pg::catalog::{self, LockMode, RelationOid};
+use crate::pg::partitions::{Bound, Partition, Partitions};
+use crate::pg::session::{self, ActingAs, Settings};
+use crate::schema::Schema;
+
+const ATTACH: &str = include_str!("../../sql/partition/attach.sql");
+const DETACH: &str = include_str!("../../sql/partition/detach.sql");
+
+/// How many months after the current one have a partition, if nobody says otherwise.
+pub const MONTHS_AHEAD: i32 = 3;
+
+/// The most months that may be asked for, ahead or to retain: a hundred years.
+const MOST_MONTHS: i32 = 1200;
+
+#[pg_extern(sql = r#"
+create procedure @extschema@.operations_maintain_partitions(
+    p_months_ahead integer default 3,
+    p_retain_months integer default null
+)
+language c as '@MODULE_PATHNAME@', '@FUNCTION_NAME@';
+
+revoke all on procedure @extschema@.operations_maintain_partitions(integer, integer) from public;
+
+comment on procedure @extschema@.operations_maintain_partitions(integer, integer) is
+    'Creates the monthly partitions of operations that are missing, from the oldest month that has one to p_months_ahead months after the current one. With p_retain_months, first detaches, but never drops, those that hold only months more than p_retain_months before the current one. Does nothing on a replica.';
+"#)]
+fn operations_maintain_partitions(
+    fcinfo: pg_sys::FunctionCallInfo,
+    p_months_ahead: Option<i32>,
+    p_retain_months: Option<i32>,
+) -> Result<(), ErrorReport> {
+    let ahead = arguments::required("p_months_ahead", p_months_ahead)?;
+    let ahead = arguments::number("p_months_ahead", ahead, 0..=MOST_MONTHS)?;
+    let retain =
+        p_retain_months.map(|retain| arguments::number("p_retain_months", retain, 0..=MOST_MONTHS)).transpose()?;
+    if session::is_replica() {
+        notice!("operations_maintain_partitions() does nothing on a replica: partitions come from the primary");
+        return Ok(());
+    }
+    session::require_writable("operations_maintain_partitions")?;
+    Ok(maintain(&Schema::of(&Call::new(fcinfo)), ahead, retain)?)
+}
+
+fn maintain(schema: &Schema, ahead: i32, retain: Option<i32>) -> Result<(), Error> {
+    let operations = schema.operations()?;
+    let today = today()?;
+    operations.lock(LockMode::ShareUpdateExclusive);
+    if let Some(retain) = retain {
+        let first_kept = Bound::Day(today.plus(-retain).first_day().to_postgres());
+        for partition in partitions_of(schema, operations)?.ranges.iter().filter(|p| p.to <= first_kept) {
+            detach(schema, operations, partition)?;
+        }
+    }
+    let oldest = partitions_of(schema, operations)?
+        .ranges
+        .iter()
+        .find_map(|partition| match partition.from {
+            Bound::Day(day) => Day::from_postgres(day).map(Day::month),
+            Bound::Min | Bound::Max => None,
+        })
+        .map_or(today, |oldest| oldest.min(today));
+    create_missing(schema, operations, Month::range_inclusive(oldest, today.plus(ahead)))
+}
+
+/// The current month in the session's time zone.
+pub fn today() -> Result<Month, Error> {
+    let today = session::current_date();
+    let argument = "the current date";
+    Day::from_postgres(today)
+        .map(Day::month)
+        .ok_or_else(|| Error::DateOutOfRange { argument, value: format!("{today} days after 2000-01-01") })
+}
+
+/// The partitions of `operations`.
+pub fn partitions_of(schema: &Schema, operations: RelationOid) -> Result<Partitions, Error> {
+    Partitions::of(operations).ok_or_else(|| Error::NotPartitionedByDate { schema: schema.name().into() })
+}
+
+/// Creates a partition for each of the months that no partition holds.
+///
+/// It is done with the rights of the table's owner: whoever was granted one of our procedures may have the months it
+/// needs. What is executed is fixed, so that the caller gains nothing else.
+pub fn create_missing(
+    schema: &Schema,
+    operations: RelationOid,
+    months: impl Iterator<Item = Month>,
+) -> Result<(), Error> {
+    let months = missing(&partitions_of(schema, operations)?, months)?;
+    if months.is_empty() {
+        return Ok(());
+    }
+    // Another session may be creating the same months: wait for it, then look again.
+    operations.lock(LockMode::ShareUpdateExclusive);
+    let months = missing(&partitions_of(schema, operations)?, months.into_iter())?;
+    let _settings = Settings::safe_search_path();
+    let _owner = operations.owner().map(ActingAs::role);
+    months.into_iter().try_for_each(|month| attach(schema, month))
+}
+
+/// Those of the months that no partition holds.
+fn missing(partitions: &Partitions, months: impl Iterator<Item = Month>) -> Result<Vec<Month>, Error> {
+    let mut missing = Vec::new();
+    for month in months {
+        let from = month.first_day().to_postgres();
+        let to = month.plus(1).first_day().to_postgres();
+        match partitions.overlapping(from, to) {
+            None => missing.push(month),
+            Some(partition) if partition.from <= Bound::Day(from) && Bound::Day(to) <= partition.to => {}
+            Some(partition) => {
+                let partition = catalog::relation_name(partition.oid);
+                return Err(Error::PartitionOverlap { month, partition });
+            }
+        }
+    }
+    Ok(missing)
+}
+
+fn attach(schema: &Schema, month: Month) -> Result<(), Error> {
+    let name = month.partition_name();
+    if schema.has_relation(&name) {
+        return Err(Error::PartitionNameTaken { month, name });
+    }
+    let sql = schema
+        .sql(ATTACH)
+        .replace("@partition@", &quote_identifier(&name))
+        .replace("@from@", &quote_literal(month.first_day().to_string()))
+        .replace("@to@", &quote_literal(month.plus(1).first_day().to_string()))
+        .replace("@comment@", &quote_literal(format!("The operations of {month}.")));
+    Spi::connect_mut(|client| client.update(sql.as_str(), None, &[]).map(|_| ()))?;
+    Ok(())
+}
+
+fn detach(schema: &Schema, operations: RelationOid, partition: &Partition) -> Result<(), Error> {
+    let name = catalog::relation_name(partition.oid);
+    let partition_schema = catalog::schema_name(catalog::relation_schema(partition.oid));
+    let sql = schema.sql(DETACH).replace("@partition@", &quote_qualified_identifier(partition_schema, name.clone()));
+    let _settings = Settings::safe_search_path();
+    let _owner = operations.owner().map(ActingAs::role);
+    Spi::connect_mut(|client| client.update(sql.as_str(), None, &[]).map(|_| ()))?;
+    notice!("detached partition \"{name}\"; its rows are kept in the table of that name");
+    Ok(())
+}

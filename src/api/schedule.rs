@@ -1,0 +1,114 @@
+//! `operations_schedule()` and `operations_unschedule()`
+
+use pgrx::datum::DatumWithOid;
+use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::{PgLogLevel, PgSqlErrorCode, Spi, function_name, pg_extern, pg_sys};
+
+use crate::error::Error;
+use crate::jobs::{self, Job};
+use crate::pg::call::Call;
+use crate::pg::session::{self, Settings};
+use crate::schema::Schema;
+use crate::worker;
+
+const REGISTER: &str = include_str!("../../sql/jobs/register.sql");
+const UNREGISTER: &str = include_str!("../../sql/jobs/unregister.sql");
+const UNSCHEDULE_PG_CRON: &str = include_str!("../../sql/jobs/unschedule_pg_cron.sql");
+
+/// The first pg_cron that knows intervals in seconds.
+const FIRST_PG_CRON: (u32, u32) = (1, 5);
+
+#[pg_extern(sql = r#"
+create procedure @extschema@.operations_schedule()
+language c as '@MODULE_PATHNAME@', '@FUNCTION_NAME@';
+
+revoke all on procedure @extschema@.operations_schedule() from public;
+
+comment on procedure @extschema@.operations_schedule() is
+    'Registers the jobs: operation_insert_one every 5 seconds, change_status every 3, operations_maintain_partitions and operations_prune_job_history daily. Where this database has pg_cron (1.5 or later) they are its jobs; elsewhere the extension''s worker runs them. They run with the rights of the caller.';
+"#)]
+fn operations_schedule(fcinfo: pg_sys::FunctionCallInfo) -> Result<(), ErrorReport> {
+    session::require_writable("operations_schedule")?;
+    Ok(schedule(&Schema::of(&Call::new(fcinfo)))?)
+}
+
+fn schedule(schema: &Schema) -> Result<(), Error> {
+    let _settings = Settings::safe_search_path();
+    if let Some(version) = jobs::pg_cron_version()? {
+        if !runs_every_few_seconds(&version) {
+            return Err(Error::PgCronTooOld { version });
+        }
+        unregister(schema)?;
+        return jobs::ALL.into_iter().try_for_each(|job| schedule_in_pg_cron(schema, job));
+    }
+    let caller = session::current_user_name();
+    jobs::as_owner_of_the_list(schema, || {
+        Spi::connect_mut(|client| {
+            let register = schema.sql(REGISTER);
+            jobs::ALL.into_iter().try_for_each(|job| {
+                let arguments = [DatumWithOid::from(job.name), DatumWithOid::from(caller.as_str())];
+                client.update(register.as_str(), None, &arguments).map(|_| ())
+            })
+        })
+    })?;
+    if let Err(why) = worker::runs_jobs_of_this_database() {
+        warn_that_nobody_runs_the_jobs(why);
+    }
+    Ok(())
+}
+
+fn warn_that_nobody_runs_the_jobs(why: worker::NotRunning) {
+    ErrorReport::new(
+        PgSqlErrorCode::ERRCODE_WARNING,
+        "the jobs are registered, but no worker runs the jobs of this database",
+        function_name!(),
+    )
+    .set_detail(why.detail())
+    .set_hint(why.hint())
+    .report(PgLogLevel::WARNING);
+}
+
+fn schedule_in_pg_cron(schema: &Schema, job: &Job) -> Result<(), Error> {
+    let command = job.command(schema);
+    let arguments =
+        [DatumWithOid::from(job.name), DatumWithOid::from(job.cron_schedule), DatumWithOid::from(command.as_str())];
+    Spi::connect_mut(|client| client.update("select cron.schedule($1, $2, $3)", None, &arguments).map(|_| ()))?;
+    Ok(())
+}
+
+/// Whether a version, such as "1.6" or "1.4-1", is at least [`FIRST_PG_CRON`].
+fn runs_every_few_seconds(version: &str) -> bool {
+    let mut numbers = version.split(|c: char| !c.is_ascii_digit()).map_while(|part| part.parse::<u32>().ok());
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) >= FIRST_PG_CRON
+}
+
+#[pg_extern(sql = r#"
+create procedure @extschema@.operations_unschedule()
+language c as '@MODULE_PATHNAME@', '@FUNCTION_NAME@';
+
+revoke all on procedure @extschema@.operations_unschedule() from public;
+
+comment on procedure @extschema@.operations_unschedule() is
+    'Removes the jobs that operations_schedule() registered, from pg_cron and from the list of the extension''s worker.';
+"#)]
+fn operations_unschedule(fcinfo: pg_sys::FunctionCallInfo) -> Result<(), ErrorReport> {
+    session::require_writable("operations_unschedule")?;
+    Ok(unschedule(&Schema::of(&Call::new(fcinfo)))?)
+}
+
+fn unschedule(schema: &Schema) -> Result<(), Error> {
+    let _settings = Settings::safe_search_path();
+    unregister(schema)?;
+    if jobs::pg_cron_version()?.is_some() {
+        let names: Vec<&str> = jobs::ALL.iter().map(|job| job.name).collect();
+        let arguments = [DatumWithOid::from(names)];
+        Spi::connect_mut(|client| client.update(UNSCHEDULE_PG_CRON, None, &arguments).map(|_| ()))?;
+    }
+    Ok(())
+}
+
+fn unregister(schema: &Schema) -> Result<(), Error> {
+    jobs::as_owner_of_the_list(schema, || {
+        Spi::connect_mut(|client| client.update(schema.sql(UNREGISTER).as_str(), None, &[]).map(|_| ()))
+    })
+}

@@ -1,0 +1,140 @@
+//! The errors that the procedures raise, each with its SQLSTATE, its facts (DETAIL) and what to do (HINT).
+
+use operations_model::calendar::{Month, YEARS};
+use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::{PgSqlErrorCode, function_name};
+use thiserror::Error;
+
+/// What can go wrong, apart from what PostgreSQL itself reports.
+#[derive(Debug, Error)]
+pub enum Error {
+    #[error("{argument} must not be null")]
+    NullArgument { argument: &'static str },
+    #[error("the end of the date range is before its start")]
+    EndBeforeStart { start: String, end: String },
+    #[error("{argument} is out of range")]
+    DateOutOfRange { argument: &'static str, value: String },
+    #[error("the date range spans too many months")]
+    TooManyMonths { first: Month, last: Month, months: i32, limit: i32 },
+    #[error("{argument} is out of range")]
+    NumberOutOfRange { argument: &'static str, value: i64, smallest: i64, largest: i64 },
+    #[error("{kind} \"{schema}.{name}\" does not exist")]
+    MissingRelation { kind: &'static str, schema: String, name: &'static str },
+    #[error("\"{schema}.operations\" is not a table partitioned by range of one date column")]
+    NotPartitionedByDate { schema: String },
+    #[error("cannot create the partition for {month}")]
+    PartitionOverlap { month: Month, partition: String },
+    #[error("cannot create the partition for {month}: relation \"{name}\" already exists")]
+    PartitionNameTaken { month: Month, name: String },
+    #[error("cannot execute {procedure}() on a replica")]
+    Replica { procedure: &'static str },
+    #[error("cannot execute {procedure}() in a read-only transaction")]
+    ReadOnlyTransaction { procedure: &'static str },
+    #[error("{procedure}() does not support tables with row-level security")]
+    RowSecurity { procedure: &'static str },
+    #[error("pg_cron {version} cannot run jobs every few seconds")]
+    PgCronTooOld { version: String },
+    #[error("role \"{name}\" does not exist")]
+    MissingRole { job: &'static str, name: String },
+    #[error("no source of random numbers")]
+    NoRandomness { cause: String },
+    #[error("an internal query failed")]
+    Spi(#[from] pgrx::spi::Error),
+}
+
+impl Error {
+    /// The SQLSTATE, as in appendix A of PostgreSQL's manual.
+    fn sqlstate(&self) -> PgSqlErrorCode {
+        match self {
+            Self::NullArgument { .. } => PgSqlErrorCode::ERRCODE_NULL_VALUE_NOT_ALLOWED,
+            Self::EndBeforeStart { .. } | Self::TooManyMonths { .. } | Self::NumberOutOfRange { .. } => {
+                PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE
+            }
+            Self::DateOutOfRange { .. } => PgSqlErrorCode::ERRCODE_DATETIME_FIELD_OVERFLOW,
+            Self::MissingRelation { .. } => PgSqlErrorCode::ERRCODE_UNDEFINED_TABLE,
+            Self::NotPartitionedByDate { .. } => PgSqlErrorCode::ERRCODE_WRONG_OBJECT_TYPE,
+            Self::PartitionOverlap { .. } => PgSqlErrorCode::ERRCODE_INVALID_OBJECT_DEFINITION,
+            Self::PartitionNameTaken { .. } => PgSqlErrorCode::ERRCODE_DUPLICATE_TABLE,
+            Self::Replica { .. } | Self::ReadOnlyTransaction { .. } => {
+                PgSqlErrorCode::ERRCODE_READ_ONLY_SQL_TRANSACTION
+            }
+            Self::RowSecurity { .. } | Self::PgCronTooOld { .. } => PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED,
+            Self::MissingRole { .. } => PgSqlErrorCode::ERRCODE_UNDEFINED_OBJECT,
+            Self::NoRandomness { .. } => PgSqlErrorCode::ERRCODE_SYSTEM_ERROR,
+            Self::Spi(_) => PgSqlErrorCode::ERRCODE_INTERNAL_ERROR,
+        }
+    }
+
+    /// The facts.
+    fn detail(&self) -> String {
+        match self {
+            Self::NullArgument { argument } => format!("{argument} is null."),
+            Self::EndBeforeStart { start, end } => format!("The range starts on {start} and ends on {end}."),
+            Self::DateOutOfRange { argument, value } => format!("{argument} is {value}."),
+            Self::TooManyMonths { first, last, months, limit } => format!(
+                "The range from {first} to {last} has {months} months, each of which is a partition; one call takes at most {limit}."
+            ),
+            Self::NumberOutOfRange { argument, value, .. } => format!("{argument} is {value}."),
+            Self::MissingRelation { schema, .. } => {
+                format!("The extension operations_ext is installed in schema \"{schema}\", and looks for it there.")
+            }
+            Self::NotPartitionedByDate { .. } => {
+                "The procedures of operations_ext keep one partition a month and cannot work on another layout.".into()
+            }
+            Self::PartitionOverlap { month, partition } => {
+                format!("The existing partition \"{partition}\" holds a part of {month}.")
+            }
+            Self::PartitionNameTaken { .. } => "The relation of that name is not a partition of operations.".into(),
+            Self::Replica { .. } => "The server is in recovery: it follows a primary and takes no writes.".into(),
+            Self::ReadOnlyTransaction { .. } => "The transaction was started or set READ ONLY.".into(),
+            Self::RowSecurity { .. } => "Row-level security applies to the current role on operations.".into(),
+            Self::PgCronTooOld { version } => {
+                format!("This database has the extension pg_cron {version}; intervals in seconds came with 1.5.")
+            }
+            Self::MissingRole { job, .. } => format!("The job {job} was scheduled by that role."),
+            Self::NoRandomness { cause } => format!("The operating system answered: {cause}."),
+            Self::Spi(error) => format!("{error}."),
+        }
+    }
+
+    /// What to do.
+    fn hint(&self) -> String {
+        match self {
+            Self::NullArgument { argument } => format!("Pass a value for {argument}."),
+            Self::EndBeforeStart { .. } => "Swap the two dates.".into(),
+            Self::DateOutOfRange { .. } => {
+                format!("Use a date from {}-01-01 to {}-12-31.", YEARS.start(), YEARS.end())
+            }
+            Self::TooManyMonths { .. } => "Load the range in several calls.".into(),
+            Self::NumberOutOfRange { smallest, largest, .. } => format!("Use a number from {smallest} to {largest}."),
+            Self::MissingRelation { schema, .. } => {
+                format!("Run CALL {}.operations_setup();", pgrx::spi::quote_identifier(schema))
+            }
+            Self::NotPartitionedByDate { schema } => format!(
+                "Rename that table and run CALL {}.operations_setup();",
+                pgrx::spi::quote_identifier(schema)
+            ),
+            Self::PartitionOverlap { partition, .. } => {
+                format!("Detach \"{partition}\", or split it so that its bounds are the first days of months.")
+            }
+            Self::PartitionNameTaken { .. } => "Attach it with ALTER TABLE .. ATTACH PARTITION, or rename it.".into(),
+            Self::Replica { .. } => "Connect to the primary, or promote this server.".into(),
+            Self::ReadOnlyTransaction { .. } => "Run it in a READ WRITE transaction.".into(),
+            Self::RowSecurity { .. } => "Run it as the owner of the table or as a role with BYPASSRLS.".into(),
+            Self::PgCronTooOld { .. } => {
+                "Upgrade pg_cron and run ALTER EXTENSION pg_cron UPDATE, or drop it so that the extension's own worker runs the jobs.".into()
+            }
+            Self::MissingRole { .. } => "Call operations_schedule() again, as the role that the jobs shall run as.".into(),
+            Self::NoRandomness { .. } => "Pass a seed, or see to the operating system's random device.".into(),
+            Self::Spi(_) => "This is a defect of operations_ext. Please report it.".into(),
+        }
+    }
+}
+
+impl From<Error> for ErrorReport {
+    fn from(error: Error) -> Self {
+        Self::new(error.sqlstate(), error.to_string(), function_name!())
+            .set_detail(error.detail())
+            .set_hint(error.hint())
+    }
+}

@@ -1,0 +1,68 @@
+//! The settings `operations_ext.*`.
+
+use std::ffi::{CStr, CString};
+use std::time::Duration;
+
+use pgrx::{GucContext, GucFlags, GucRegistry, GucSetting, pg_sys};
+
+const ONE_DAY_IN_SECONDS: i32 = 86_400;
+
+static DATABASE: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c""));
+static INSERT_INTERVAL: GucSetting<i32> = GucSetting::<i32>::new(5);
+static CHANGE_STATUS_INTERVAL: GucSetting<i32> = GucSetting::<i32>::new(3);
+
+/// Makes the settings known to the server. To be called once, from `_PG_init`.
+pub fn register() {
+    GucRegistry::define_string_guc(
+        c"operations_ext.database",
+        c"The database whose jobs the worker runs.",
+        c"Empty turns the worker off. It needs operations_ext in shared_preload_libraries.",
+        &DATABASE,
+        GucContext::Sighup,
+        GucFlags::empty(),
+    );
+    interval(
+        c"operations_ext.insert_interval",
+        c"How often the worker calls operation_insert_one().",
+        &INSERT_INTERVAL,
+    );
+    interval(
+        c"operations_ext.change_status_interval",
+        c"How often the worker calls change_status().",
+        &CHANGE_STATUS_INTERVAL,
+    );
+    // SAFETY: the argument is a string that ends in NUL and lives as long as the program.
+    unsafe { pg_sys::MarkGUCPrefixReserved(c"operations_ext".as_ptr()) };
+}
+
+fn interval(name: &'static CStr, description: &'static CStr, setting: &'static GucSetting<i32>) {
+    GucRegistry::define_int_guc(
+        name,
+        description,
+        c"0 turns the job off.",
+        setting,
+        0,
+        ONE_DAY_IN_SECONDS,
+        GucContext::Sighup,
+        GucFlags::UNIT_S,
+    );
+}
+
+/// The database that the worker is to work in, if any.
+pub fn database() -> Option<CString> {
+    DATABASE.get().filter(|name| !name.is_empty())
+}
+
+/// How often to insert an operation; `None` if never.
+pub fn insert_interval() -> Option<Duration> {
+    duration(&INSERT_INTERVAL)
+}
+
+/// How often to change status; `None` if never.
+pub fn change_status_interval() -> Option<Duration> {
+    duration(&CHANGE_STATUS_INTERVAL)
+}
+
+fn duration(setting: &GucSetting<i32>) -> Option<Duration> {
+    u64::try_from(setting.get()).ok().filter(|seconds| *seconds > 0).map(Duration::from_secs)
+}

@@ -1,0 +1,4 @@
+//! The SQL files that CREATE EXTENSION runs beside what the modules of `api` declare.
+
+pgrx::extension_sql_file!("../sql/install/operation_type_enum.sql", name = "operation_type_enum", bootstrap);
+pgrx::extension_sql_file!("../sql/install/jobs.sql", name = "jobs", requires = ["operation_type_enum"]);

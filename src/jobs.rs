@@ -1,0 +1,68 @@
+//! The jobs, and who may run them: pg_cron, or the worker by its own job list.
+
+use std::time::Duration;
+
+use pgrx::Spi;
+
+use crate::error::Error;
+use crate::guc;
+use crate::pg::session::ActingAs;
+use crate::schema::Schema;
+
+const ONE_DAY: Duration = Duration::from_secs(86_400);
+
+/// A procedure that is called again and again.
+#[derive(Debug)]
+pub struct Job {
+    /// The name of the procedure, which is the name of the job.
+    pub name: &'static str,
+    /// When pg_cron calls it.
+    pub cron_schedule: &'static str,
+    /// How often the worker calls it; `None` if it is turned off.
+    pub interval: fn() -> Option<Duration>,
+}
+
+impl Job {
+    /// The command that runs the job.
+    pub fn command(&self, schema: &Schema) -> String {
+        schema.sql(&format!("call @extschema@.{}()", self.name))
+    }
+}
+
+/// The new operations.
+pub static INSERT_ONE: Job =
+    Job { name: "operation_insert_one", cron_schedule: "5 seconds", interval: guc::insert_interval };
+
+/// The status changes.
+pub static CHANGE_STATUS: Job =
+    Job { name: "change_status", cron_schedule: "3 seconds", interval: guc::change_status_interval };
+
+/// The partitions of the months ahead.
+pub static MAINTAIN_PARTITIONS: Job =
+    Job { name: "operations_maintain_partitions", cron_schedule: "10 0 * * *", interval: || Some(ONE_DAY) };
+
+/// The end of old records of job runs.
+pub static PRUNE_JOB_HISTORY: Job =
+    Job { name: "operations_prune_job_history", cron_schedule: "20 0 * * *", interval: || Some(ONE_DAY) };
+
+/// All jobs.
+pub static ALL: [&Job; 4] = [&INSERT_ONE, &CHANGE_STATUS, &MAINTAIN_PARTITIONS, &PRUNE_JOB_HISTORY];
+
+/// The version of pg_cron in this database, if it is there. To be called with a safe search_path.
+pub fn pg_cron_version() -> Result<Option<String>, Error> {
+    const QUERY: &str = "select extversion from pg_extension where extname = 'pg_cron'";
+    Spi::connect(|client| {
+        let table = client.select(QUERY, Some(1), &[])?;
+        Ok(if table.is_empty() { None } else { table.first().get_one::<String>()? })
+    })
+}
+
+/// Does something with the rights of the owner of the job list, which is the owner of the extension: a role that was
+/// granted a procedure needs no right on the list, and gets none.
+pub fn as_owner_of_the_list<R>(
+    schema: &Schema,
+    body: impl FnOnce() -> Result<R, pgrx::spi::Error>,
+) -> Result<R, Error> {
+    let _owner = schema.job_list()?.owner().map(ActingAs::role);
+    Ok(body()?)
+}

@@ -1,0 +1,147 @@
+//! The life of a background worker: signals, waiting, transactions that survive an error.
+
+use std::ffi::{CStr, c_int};
+use std::panic::AssertUnwindSafe;
+use std::time::Duration;
+
+use pgrx::pg_sys::panic::{CaughtError, ErrorReport, ErrorReportable};
+use pgrx::{PgSqlErrorCode, PgTryBuilder, check_for_interrupts, pg_sys};
+
+use crate::error::Error;
+
+// pgrx binds these two, but not as functions that C can call.
+unsafe extern "C-unwind" {
+    fn die(signal: c_int);
+    fn SignalHandlerForConfigReload(signal: c_int);
+}
+
+/// Whether the server is starting and loading `shared_preload_libraries`.
+pub fn server_is_starting() -> bool {
+    // SAFETY: a plain read of a variable that only this thread writes.
+    unsafe { pg_sys::process_shared_preload_libraries_in_progress }
+}
+
+/// Lets the process obey SIGTERM, also in the middle of a query, and SIGHUP.
+pub fn attach_signal_handlers() {
+    // SAFETY: these are PostgreSQL's own handlers, meant for this, and the process has just started.
+    unsafe {
+        handle(pg_sys::SIGTERM, die);
+        handle(pg_sys::SIGHUP, SignalHandlerForConfigReload);
+        pg_sys::BackgroundWorkerUnblockSignals();
+    }
+}
+
+/// # Safety
+///
+/// `handler` must be safe to run in a signal handler.
+unsafe fn handle(signal: u32, handler: unsafe extern "C-unwind" fn(c_int)) {
+    // SAFETY: by the contract.
+    #[cfg(not(feature = "pg18"))]
+    unsafe {
+        pg_sys::pqsignal(signal as c_int, Some(handler));
+    }
+    // SAFETY: by the contract.
+    #[cfg(feature = "pg18")]
+    unsafe {
+        pg_sys::pqsignal_be(signal as c_int, Some(handler));
+    }
+}
+
+/// Connects the process to a database, as the bootstrap superuser. Ends the process if there is no such database.
+pub fn connect(database: &CStr) {
+    // SAFETY: called once in a process that was registered with access to shared memory and databases.
+    unsafe { pg_sys::BackgroundWorkerInitializeConnection(database.as_ptr(), std::ptr::null(), 0) }
+}
+
+/// Ends the process so that the postmaster starts it anew.
+pub fn restart() -> ! {
+    // SAFETY: runs PostgreSQL's exit handlers; an exit code other than 0 asks for a restart.
+    unsafe { pg_sys::proc_exit(1) }
+}
+
+/// Waits for that long, or for ever, but no longer than until a signal comes. Reloads the settings if SIGHUP asked for
+/// it. Does not return if the process is to end.
+pub fn wait(limit: Option<Duration>) {
+    let (timeout_event, milliseconds) = match limit {
+        Some(limit) => (pg_sys::WL_TIMEOUT, i64::try_from(limit.as_millis()).unwrap_or(i64::MAX)),
+        None => (0, -1),
+    };
+    let events = pg_sys::WL_LATCH_SET | pg_sys::WL_EXIT_ON_PM_DEATH | timeout_event;
+    // SAFETY: MyLatch is this process's own latch, valid from its start.
+    unsafe {
+        pg_sys::WaitLatch(pg_sys::MyLatch, events as c_int, milliseconds, pg_sys::PG_WAIT_EXTENSION);
+        pg_sys::ResetLatch(pg_sys::MyLatch);
+    }
+    check_for_interrupts!();
+    // SAFETY: plain accesses to a flag that the signal handler sets; reloading outside a transaction is what every
+    // auxiliary process does.
+    unsafe {
+        if std::ptr::read_volatile(&raw const pg_sys::ConfigReloadPending) != 0 {
+            std::ptr::write_volatile(&raw mut pg_sys::ConfigReloadPending, 0);
+            pg_sys::ProcessConfigFile(pg_sys::GucContext::PGC_SIGHUP);
+        }
+    }
+}
+
+/// Why a transaction was aborted.
+#[derive(Debug)]
+pub struct Failure {
+    /// The SQLSTATE.
+    pub sqlstate: PgSqlErrorCode,
+    /// The message.
+    pub message: String,
+    /// The DETAIL, if there is one.
+    pub detail: Option<String>,
+    /// The HINT, if there is one.
+    pub hint: Option<String>,
+}
+
+impl From<CaughtError> for Failure {
+    fn from(error: CaughtError) -> Self {
+        let (CaughtError::PostgresError(report)
+        | CaughtError::ErrorReport(report)
+        | CaughtError::RustPanic { ereport: report, .. }) = error;
+        Self {
+            sqlstate: report.sql_error_code(),
+            message: report.message().to_owned(),
+            detail: report.detail().map(str::to_owned),
+            hint: report.hint().map(str::to_owned),
+        }
+    }
+}
+
+/// Runs `body` in a transaction of its own, shown in pg_stat_activity as `activity`. An error in it, or in the commit,
+/// aborts the transaction and is returned.
+pub fn transaction<R>(activity: &CStr, body: impl FnOnce() -> Result<R, Error>) -> Result<R, Failure> {
+    // SAFETY: no transaction is open, as this is the only place that opens one. The string ends in NUL and is copied.
+    unsafe {
+        pg_sys::SetCurrentStatementStartTimestamp();
+        pg_sys::pgstat_report_activity(pg_sys::BackendState::STATE_RUNNING, activity.as_ptr());
+    }
+    let result = PgTryBuilder::new(AssertUnwindSafe(|| {
+        // SAFETY: opens the transaction and a snapshot, which queries need.
+        unsafe {
+            pg_sys::StartTransactionCommand();
+            pg_sys::PushActiveSnapshot(pg_sys::GetTransactionSnapshot());
+        }
+        let result = body().map_err(ErrorReport::from).unwrap_or_report();
+        // SAFETY: closes what was opened above.
+        unsafe {
+            pg_sys::PopActiveSnapshot();
+            pg_sys::CommitTransactionCommand();
+        }
+        Ok(result)
+    }))
+    .catch_others(|error| Err(Failure::from(error)))
+    .execute();
+    // SAFETY: after an error the transaction is still open and is cleaned up as autovacuum does it; the reports are made
+    // outside a transaction, as they ask for, and NULL is allowed for an idle process.
+    unsafe {
+        if result.is_err() {
+            pg_sys::AbortCurrentTransaction();
+        }
+        pg_sys::pgstat_report_stat(true);
+        pg_sys::pgstat_report_activity(pg_sys::BackendState::STATE_IDLE, std::ptr::null());
+    }
+    result
+}

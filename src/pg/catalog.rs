@@ -1,0 +1,139 @@
+//! Look-ups in the system catalogs through PostgreSQL's caches, and locks on what they find.
+
+use std::ffi::{CStr, c_char};
+
+use pgrx::pg_sys;
+
+/// A relation that existed when it was looked up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RelationOid(pg_sys::Oid);
+
+/// The table-level locks in use here; see "Explicit Locking" in PostgreSQL's manual.
+#[derive(Clone, Copy, Debug)]
+pub enum LockMode {
+    /// Taken by INSERT, UPDATE and DELETE.
+    RowExclusive,
+    /// Taken by ATTACH PARTITION; conflicts with itself, not with readers and writers.
+    ShareUpdateExclusive,
+    /// Taken by REFRESH .. CONCURRENTLY; conflicts with all but plain readers.
+    Exclusive,
+}
+
+impl LockMode {
+    fn level(self) -> pg_sys::LOCKMODE {
+        let level = match self {
+            Self::RowExclusive => pg_sys::RowExclusiveLock,
+            Self::ShareUpdateExclusive => pg_sys::ShareUpdateExclusiveLock,
+            Self::Exclusive => pg_sys::ExclusiveLock,
+        };
+        level as pg_sys::LOCKMODE
+    }
+}
+
+impl RelationOid {
+    /// The OID in `pg_class`.
+    pub fn oid(self) -> pg_sys::Oid {
+        self.0
+    }
+
+    /// Takes a lock that is kept until the transaction ends.
+    pub fn lock(self, mode: LockMode) {
+        // SAFETY: LockRelationOid takes any OID; it raises an error through pgrx's guard when it cannot have the lock.
+        unsafe { pg_sys::LockRelationOid(self.0, mode.level()) }
+    }
+
+    /// Who owns the relation.
+    pub fn owner(self) -> Option<pg_sys::Oid> {
+        // SAFETY: the syscache returns NULL or a pg_class tuple that stays valid until it is released below; the owner
+        // is copied out before.
+        unsafe {
+            let tuple = pg_sys::SearchSysCache1(pg_sys::SysCacheIdentifier::RELOID as i32, self.0.into());
+            if tuple.is_null() {
+                return None;
+            }
+            let class = pg_sys::GETSTRUCT(tuple).cast::<pg_sys::FormData_pg_class>();
+            let owner = (*class).relowner;
+            pg_sys::ReleaseSysCache(tuple);
+            Some(owner)
+        }
+    }
+}
+
+/// The relation of that name in that schema.
+pub fn relation(schema: pg_sys::Oid, name: &CStr) -> Option<RelationOid> {
+    // SAFETY: the name ends in NUL; the function only reads it.
+    let oid = unsafe { pg_sys::get_relname_relid(name.as_ptr(), schema) };
+    (oid != pg_sys::InvalidOid).then_some(RelationOid(oid))
+}
+
+/// The name of a relation; empty if it has gone.
+pub fn relation_name(oid: pg_sys::Oid) -> String {
+    // SAFETY: returns NULL or a palloc'd copy of the name.
+    unsafe { copied(pg_sys::get_rel_name(oid)) }
+}
+
+/// The schema of a relation.
+pub fn relation_schema(oid: pg_sys::Oid) -> pg_sys::Oid {
+    // SAFETY: takes any OID, and answers InvalidOid for one that is no relation.
+    unsafe { pg_sys::get_rel_namespace(oid) }
+}
+
+/// The schema of a function.
+pub fn function_schema(function: pg_sys::Oid) -> pg_sys::Oid {
+    // SAFETY: takes any OID, and answers InvalidOid for one that is no function.
+    unsafe { pg_sys::get_func_namespace(function) }
+}
+
+/// The name of a schema; empty if it has gone.
+pub fn schema_name(schema: pg_sys::Oid) -> String {
+    // SAFETY: returns NULL or a palloc'd copy of the name.
+    unsafe { copied(pg_sys::get_namespace_name(schema)) }
+}
+
+/// The role of that name.
+pub fn role(name: &CStr) -> Option<pg_sys::Oid> {
+    // SAFETY: the name ends in NUL; with missing_ok it answers InvalidOid instead of raising an error.
+    let oid = unsafe { pg_sys::get_role_oid(name.as_ptr(), true) };
+    (oid != pg_sys::InvalidOid).then_some(oid)
+}
+
+/// The schema of the extension, if it is installed in this database.
+pub fn extension_schema() -> Option<pg_sys::Oid> {
+    let extension = extension();
+    if extension == pg_sys::InvalidOid {
+        return None;
+    }
+    // SAFETY: takes any OID, and answers InvalidOid for one that is no extension.
+    let schema = unsafe { pg_sys::get_extension_schema(extension) };
+    (schema != pg_sys::InvalidOid).then_some(schema)
+}
+
+fn extension() -> pg_sys::Oid {
+    // SAFETY: the name ends in NUL; with missing_ok it answers InvalidOid instead of raising an error.
+    unsafe { pg_sys::get_extension_oid(c"operations_ext".as_ptr(), true) }
+}
+
+/// Takes a lock on the extension itself, kept until the transaction ends, so that set-ups run one after the other.
+pub fn lock_extension() {
+    const FIRST_SUBOBJECT: u16 = 0;
+    let mode = LockMode::ShareUpdateExclusive.level();
+    // SAFETY: LockDatabaseObject takes any OID.
+    unsafe { pg_sys::LockDatabaseObject(pg_sys::ExtensionRelationId, extension(), FIRST_SUBOBJECT, mode) }
+}
+
+/// Copies and frees a palloc'd string.
+///
+/// # Safety
+///
+/// `string` must be NULL or a palloc'd string that ends in NUL and that nobody else uses.
+unsafe fn copied(string: *mut c_char) -> String {
+    if string.is_null() {
+        return String::new();
+    }
+    // SAFETY: by the contract of this function.
+    unsafe {
+        let copy = CStr::from_ptr(string).to_string_lossy().into_owned();
+        pg_sys::pfree(string.cast());
+        copy
+    }
+}

@@ -1,0 +1,130 @@
+//! What a procedure changes in its session for as long as it runs, and what it asks of it.
+
+use std::ffi::CStr;
+
+use pgrx::pg_sys;
+
+use crate::error::Error;
+
+/// Settings that hold until the value is dropped, or the (sub)transaction is aborted.
+#[derive(Debug)]
+#[must_use]
+pub struct Settings {
+    nest_level: i32,
+}
+
+impl Settings {
+    /// Sets each of the settings, as a SET clause on the procedure would.
+    pub fn set(settings: &[(&CStr, &CStr)]) -> Self {
+        // SAFETY: opens a nesting level that Drop, or the abort of the transaction, closes.
+        let nest_level = unsafe { pg_sys::NewGUCNestLevel() };
+        for (name, value) in settings {
+            // SAFETY: both strings end in NUL and PostgreSQL copies them.
+            unsafe {
+                pg_sys::set_config_option(
+                    name.as_ptr(),
+                    value.as_ptr(),
+                    pg_sys::GucContext::PGC_USERSET,
+                    pg_sys::GucSource::PGC_S_SESSION,
+                    pg_sys::GucAction::GUC_ACTION_SAVE,
+                    true,
+                    0,
+                    false,
+                );
+            }
+        }
+        Self { nest_level }
+    }
+
+    /// A search_path on which nobody but PostgreSQL itself can put anything.
+    pub fn safe_search_path() -> Self {
+        Self::set(&[(c"search_path", c"pg_catalog, pg_temp")])
+    }
+}
+
+impl Drop for Settings {
+    fn drop(&mut self) {
+        // While an error unwinds, the abort of the (sub)transaction restores the settings.
+        if !std::thread::panicking() {
+            // SAFETY: the level was opened by `set`, and levels opened later were closed before it, as values are
+            // dropped in the reverse order of their creation.
+            unsafe { pg_sys::AtEOXact_GUC(true, self.nest_level) }
+        }
+    }
+}
+
+/// Another role's rights, held until the value is dropped or the (sub)transaction is aborted.
+///
+/// SET ROLE and SET SESSION AUTHORIZATION are refused meanwhile, as they are in a SECURITY DEFINER function, so that
+/// code of that role cannot come by the rights that were put aside.
+#[derive(Debug)]
+#[must_use]
+pub struct ActingAs {
+    former_user: pg_sys::Oid,
+    former_context: i32,
+}
+
+impl ActingAs {
+    /// Takes on the rights of `role`, an OID of `pg_authid`.
+    pub fn role(role: pg_sys::Oid) -> Self {
+        let mut former_user = pg_sys::InvalidOid;
+        let mut former_context = 0;
+        // SAFETY: both pointers are valid for writes; the former state is restored by Drop or by the abort.
+        unsafe {
+            pg_sys::GetUserIdAndSecContext(&raw mut former_user, &raw mut former_context);
+            let context = former_context | pg_sys::SECURITY_LOCAL_USERID_CHANGE as i32;
+            pg_sys::SetUserIdAndSecContext(role, context);
+        }
+        Self { former_user, former_context }
+    }
+}
+
+impl Drop for ActingAs {
+    fn drop(&mut self) {
+        // While an error unwinds, the abort of the (sub)transaction restores the role.
+        if !std::thread::panicking() {
+            // SAFETY: restores what GetUserIdAndSecContext gave.
+            unsafe { pg_sys::SetUserIdAndSecContext(self.former_user, self.former_context) }
+        }
+    }
+}
+
+/// Whether this server follows a primary.
+pub fn is_replica() -> bool {
+    // SAFETY: reads shared state; has no preconditions in a backend.
+    unsafe { pg_sys::RecoveryInProgress() }
+}
+
+/// Fails where nothing can be written.
+pub fn require_writable(procedure: &'static str) -> Result<(), Error> {
+    if is_replica() {
+        return Err(Error::Replica { procedure });
+    }
+    // SAFETY: a plain read of a variable that only this thread writes.
+    if unsafe { pg_sys::XactReadOnly } {
+        return Err(Error::ReadOnlyTransaction { procedure });
+    }
+    Ok(())
+}
+
+/// Today in the session's time zone, as `current_date` has it: days since 2000-01-01.
+pub fn current_date() -> i32 {
+    // SAFETY: reads the transaction's start time; has no preconditions inside a transaction.
+    unsafe { pg_sys::GetSQLCurrentDate() }
+}
+
+/// The name of the current role.
+pub fn current_user_name() -> String {
+    // SAFETY: the current role exists; the name is palloc'd and left to the memory context.
+    unsafe { CStr::from_ptr(pg_sys::GetUserNameFromId(pg_sys::GetUserId(), false)) }.to_string_lossy().into_owned()
+}
+
+/// The name of the database that the session is connected to; empty if it has been dropped or renamed meanwhile.
+pub fn current_database() -> String {
+    // SAFETY: a plain read of a variable that only this thread writes; the answer is NULL or palloc'd, and left to the
+    // memory context.
+    unsafe {
+        let name = pg_sys::get_database_name(pg_sys::MyDatabaseId);
+        if name.is_null() { String::new() } else { CStr::from_ptr(name).to_string_lossy().into_owned() }
+    }
+}

@@ -1,0 +1,64 @@
+//! Where the extension's objects are, and the SQL files with that filled in.
+
+use std::ffi::{CStr, CString};
+
+use pgrx::spi::quote_identifier;
+
+use crate::error::Error;
+use crate::pg::call::Call;
+use crate::pg::catalog::{self, RelationOid};
+
+/// The schema that the extension is installed in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Schema {
+    oid: pgrx::pg_sys::Oid,
+    name: String,
+}
+
+impl Schema {
+    /// The schema of the procedure that is being called, which is the extension's.
+    pub fn of(call: &Call) -> Self {
+        let oid = catalog::function_schema(call.function());
+        Self { oid, name: catalog::schema_name(oid) }
+    }
+
+    /// The schema of the extension, if it is installed in this database. A procedure has it cheaper from [`Self::of`].
+    pub fn installed() -> Option<Self> {
+        let oid = catalog::extension_schema()?;
+        Some(Self { oid, name: catalog::schema_name(oid) })
+    }
+
+    /// Its name, unquoted.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// A file of `sql/`, with `@extschema@` replaced as CREATE EXTENSION replaces it.
+    pub fn sql(&self, file: &str) -> String {
+        file.replace("@extschema@", &quote_identifier(&self.name))
+    }
+
+    /// The table `operations`.
+    pub fn operations(&self) -> Result<RelationOid, Error> {
+        self.relation("table", c"operations", "operations")
+    }
+
+    /// The materialized view `client_type_sum_mv`.
+    pub fn client_type_sum_mv(&self) -> Result<RelationOid, Error> {
+        self.relation("materialized view", c"client_type_sum_mv", "client_type_sum_mv")
+    }
+
+    /// The job list of the worker.
+    pub fn job_list(&self) -> Result<RelationOid, Error> {
+        self.relation("table", c"operations_job", "operations_job")
+    }
+
+    /// Whether the schema has a relation of that name, of whatever kind.
+    pub fn has_relation(&self, name: &str) -> bool {
+        CString::new(name).is_ok_and(|name| catalog::relation(self.oid, &name).is_some())
+    }
+
+    fn relation(&self, kind: &'static str, c_name: &CStr, name: &'static str) -> Result<RelationOid, Error> {
+        catalog::relation(self.oid, c_name).ok_or(Error::MissingRelation { kind, schema: self.name.clone(), name })
+    }
+}

@@ -1,0 +1,111 @@
+//! One run of one job.
+
+use std::ffi::CString;
+
+use pgrx::datum::datetime_support::clock_timestamp;
+use pgrx::datum::{DatumWithOid, TimestampWithTimeZone};
+use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::{PgLogLevel, PgSqlErrorCode, Spi, function_name, pg_sys};
+
+use crate::error::Error;
+use crate::jobs::{self, Job};
+use crate::pg::background::{self, Failure};
+use crate::pg::catalog;
+use crate::pg::session::{ActingAs, Settings};
+use crate::schema::Schema;
+
+const FIND: &str = include_str!("../../sql/jobs/find.sql");
+const RUNS_IN_PG_CRON: &str = include_str!("../../sql/jobs/runs_in_pg_cron.sql");
+const RECORD: &str = include_str!("../../sql/jobs/record.sql");
+
+/// Runs the job, if it is registered and pg_cron does not run it. An error in it is logged and recorded.
+pub fn run(job: &Job) {
+    let activity = CString::new(job.name).unwrap_or_default();
+    let started_at = clock_timestamp();
+    // The run and its record are one transaction, so that the history tells of no run that was lost in a crash.
+    let outcome = background::transaction(&activity, || {
+        let Some(schema) = Schema::installed() else { return Ok(()) };
+        let Some(role) = role_to_run_as(&schema, job)? else { return Ok(()) };
+        call(&schema, job, role)?;
+        record(&schema, job, started_at, None)
+    });
+    let Err(failure) = outcome else { return };
+    log(job, &failure);
+    let recorded = background::transaction(&activity, || match Schema::installed() {
+        Some(schema) => record(&schema, job, started_at, Some(&failure)),
+        None => Ok(()),
+    });
+    if let Err(failure) = recorded {
+        log(job, &failure);
+    }
+}
+
+/// The role that scheduled the job, if it is the worker's to run.
+fn role_to_run_as(schema: &Schema, job: &Job) -> Result<Option<pg_sys::Oid>, Error> {
+    let _settings = Settings::safe_search_path();
+    let arguments = [DatumWithOid::from(job.name)];
+    let name = Spi::connect(|client| {
+        let found = client.select(schema.sql(FIND).as_str(), Some(1), &arguments)?;
+        if found.is_empty() { Ok(None) } else { found.first().get_one::<String>() }
+    })?;
+    let Some(name) = name else { return Ok(None) };
+    if runs_in_pg_cron(job)? {
+        return Ok(None);
+    }
+    match CString::new(name.as_str()).ok().and_then(|name| catalog::role(&name)) {
+        Some(role) => Ok(Some(role)),
+        None => Err(Error::MissingRole { job: job.name, name }),
+    }
+}
+
+fn runs_in_pg_cron(job: &Job) -> Result<bool, Error> {
+    if jobs::pg_cron_version()?.is_none() {
+        return Ok(false);
+    }
+    let arguments = [DatumWithOid::from(job.name)];
+    Ok(Spi::connect(|client| client.select(RUNS_IN_PG_CRON, Some(1), &arguments).map(|found| !found.is_empty()))?)
+}
+
+/// Runs the job with the rights of the role, and its triggers under the search_path that sessions of this database have.
+fn call(schema: &Schema, job: &Job, role: pg_sys::Oid) -> Result<(), Error> {
+    let _role = ActingAs::role(role);
+    Spi::connect_mut(|client| client.update(job.command(schema).as_str(), None, &[]).map(|_| ()))?;
+    Ok(())
+}
+
+fn record(
+    schema: &Schema,
+    job: &Job,
+    started_at: TimestampWithTimeZone,
+    failure: Option<&Failure>,
+) -> Result<(), Error> {
+    let _settings = Settings::safe_search_path();
+    let status = if failure.is_none() { "succeeded" } else { "failed" };
+    let message = failure.map(|failure| format!("{}: {}", sqlstate(failure.sqlstate), failure.message));
+    let arguments = [
+        DatumWithOid::from(job.name),
+        DatumWithOid::from(started_at),
+        DatumWithOid::from(status),
+        DatumWithOid::from(message),
+    ];
+    Spi::connect_mut(|client| client.update(schema.sql(RECORD).as_str(), None, &arguments).map(|_| ()))?;
+    Ok(())
+}
+
+fn log(job: &Job, failure: &Failure) {
+    let message = format!("job \"{}\" failed: {}", job.name, failure.message);
+    let mut report = ErrorReport::new(failure.sqlstate, message, function_name!());
+    if let Some(detail) = &failure.detail {
+        report = report.set_detail(detail.as_str());
+    }
+    if let Some(hint) = &failure.hint {
+        report = report.set_hint(hint.as_str());
+    }
+    report.report(PgLogLevel::WARNING);
+}
+
+/// The five characters of an SQLSTATE, six bits each.
+fn sqlstate(code: PgSqlErrorCode) -> String {
+    let code = code as u32;
+    (0..5).map(|i| char::from(b'0' + ((code >> (6 * i)) & 0x3F) as u8)).collect()
+}
