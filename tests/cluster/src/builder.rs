@@ -89,7 +89,7 @@ impl Place {
         let shipped = copy_in(environment, &repository("docker/postgresql.conf"), &folder)?;
         let mut text = format!(
             "include '{}'\nlisten_addresses = '127.0.0.1'\nport = {}\nunix_socket_directories = ''\n\
-             logging_collector = off\nlog_destination = 'stderr'\nfsync = off\nmax_connections = 60\n",
+             logging_collector = off\nlog_destination = 'stderr'\nfsync = off\n",
             shipped.display(),
             port.number,
         );

@@ -35,7 +35,7 @@ mod wait;
 pub use builder::ServerBuilder;
 pub use environment::repository;
 pub use error::Error;
-pub use programs::Finished;
+pub use programs::{Finished, finish};
 pub use replica::ReplicaBuilder;
 pub use server::{Server, Stop};
 pub use session::{db_error, text, value};

@@ -1,5 +1,6 @@
-//! PostgreSQL's client programs, run against a server: psql, pg_dump, pg_restore, pgbench.
+//! PostgreSQL's client programs, run against a server: psql, pg_dump, pg_restore, and others by name.
 
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use crate::SUPERUSER;
@@ -38,7 +39,7 @@ impl Finished {
 }
 
 /// Runs a program to its end.
-pub(crate) fn finish(mut command: Command) -> Result<Finished, Error> {
+pub fn finish(mut command: Command) -> Result<Finished, Error> {
     let program = command.get_program().to_string_lossy().into_owned();
     let output = command.stdin(Stdio::null()).output().context(|| format!("run {program}"))?;
     Ok(Finished {
@@ -84,10 +85,11 @@ impl Server {
         std::fs::remove_file(&file).context(|| format!("remove {}", file.display()))
     }
 
-    /// Runs pgbench with these arguments and returns what it printed.
-    pub fn pgbench(&self, database: &str, arguments: &[&str]) -> Result<String, Error> {
-        let mut command = self.client_program("pgbench", database)?;
-        command.args(arguments);
-        finish(command)?.success()
+    /// Writes a file that the server and the client programs can read, and returns its path.
+    pub fn write_file(&self, name: &str, text: &str) -> Result<PathBuf, Error> {
+        let path = self.folder().join(name);
+        std::fs::write(&path, text).context(|| format!("write {}", path.display()))?;
+        Environment::get()?.hand_over(&path)?;
+        Ok(path)
     }
 }

@@ -23,8 +23,8 @@ fn r1_a_killed_postmaster_loses_nothing_that_was_acknowledged() {
     let mut primary = Server::primary()
         .with_worker()
         .with_extension()
-        .setting("operations_ext.insert_interval", "100ms")
-        .setting("operations_ext.change_status_interval", "100ms")
+        .setting("operations_ext.insert_interval", "1s")
+        .setting("operations_ext.change_status_interval", "1s")
         // As shipped: what is acknowledged is on disk.
         .setting("fsync", "on")
         .start()

@@ -84,7 +84,7 @@ fn a_restored_database_on_another_server_is_the_same_and_its_jobs_run() {
     let mut copy = other.connect("restored").unwrap();
     expect_same(&mut server.session().unwrap(), &mut copy);
 
-    run(&mut copy, "ALTER SYSTEM SET operations_ext.insert_interval = '100ms'");
+    run(&mut copy, "ALTER SYSTEM SET operations_ext.insert_interval = '1s'");
     run(&mut copy, "SELECT pg_reload_conf()");
     operations_cluster::expect::wait_for_text(
         &mut copy,

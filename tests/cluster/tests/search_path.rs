@@ -146,8 +146,8 @@ fn the_worker_springs_no_trap() {
     let server = Server::primary()
         .with_worker()
         .with_extension()
-        .setting("operations_ext.insert_interval", "200ms")
-        .setting("operations_ext.change_status_interval", "200ms")
+        .setting("operations_ext.insert_interval", "1s")
+        .setting("operations_ext.change_status_interval", "1s")
         .start()
         .unwrap();
     let mut session = server.session().unwrap();

@@ -9,9 +9,10 @@ use operations_cluster::{DATABASE, Error, Server, ServerBuilder, Stop, text, val
 use postgres::Client;
 
 const ROWS: &str = "SELECT count(*) FROM operations";
-const FAST: &str = "100ms";
+/// The shortest interval there is.
+const FAST: &str = "1s";
 
-/// A primary whose jobs are due ten times a second, and not scheduled yet.
+/// A primary whose jobs are due every second, and not scheduled yet.
 fn fast() -> ServerBuilder {
     Server::primary()
         .with_worker()
@@ -48,9 +49,9 @@ fn ticks_by_itself_once_it_is_scheduled() {
     let server = fast().start().unwrap();
     let mut session = server.session().unwrap();
     run(&mut session, "CALL operations_schedule()");
-    wait_for_runs(&mut session, "operation_insert_one", "succeeded", 5);
-    wait_for_runs(&mut session, "change_status", "succeeded", 5);
-    let today = "SELECT count(*) >= 5 FROM operations WHERE operation_date = current_date";
+    wait_for_runs(&mut session, "operation_insert_one", "succeeded", 3);
+    wait_for_runs(&mut session, "change_status", "succeeded", 3);
+    let today = "SELECT count(*) >= 3 FROM operations WHERE operation_date = current_date";
     assert!(value::<bool>(&mut session, today).unwrap());
     wait_for_text(&mut session, "rows to be done", "SELECT count(*) > 0 FROM operations WHERE status = 1", "t");
     let jobs = "SELECT string_agg(format('%s %s %s %s', job_name, runs > 0, failures, last_status), ', ' ORDER BY job_name) \
@@ -86,19 +87,19 @@ fn reloaded_settings_take_effect_and_zero_turns_a_job_off() {
     let server = fast().setting("operations_ext.insert_interval", "0").start().unwrap();
     let mut session = server.session().unwrap();
     run(&mut session, "CALL operations_schedule()");
-    wait_for_runs(&mut session, "change_status", "succeeded", 5);
+    wait_for_runs(&mut session, "change_status", "succeeded", 2);
     assert_eq!(value::<i64>(&mut session, ROWS).unwrap(), 0);
 
-    run(&mut session, "ALTER SYSTEM SET operations_ext.insert_interval = '100ms'");
+    run(&mut session, "ALTER SYSTEM SET operations_ext.insert_interval = '1s'");
     run(&mut session, "SELECT pg_reload_conf()");
-    wait_for_runs(&mut session, "operation_insert_one", "succeeded", 5);
+    wait_for_runs(&mut session, "operation_insert_one", "succeeded", 2);
 
     run(&mut session, "ALTER SYSTEM SET operations_ext.insert_interval = 0");
     run(&mut session, "SELECT pg_reload_conf()");
     // One that was under way may still end; then the other job goes on and this one does not.
-    wait_for_runs(&mut session, "change_status", "succeeded", 5);
+    wait_for_runs(&mut session, "change_status", "succeeded", 2);
     let before = value::<i64>(&mut session, ROWS).unwrap();
-    wait_for_runs(&mut session, "change_status", "succeeded", 10);
+    wait_for_runs(&mut session, "change_status", "succeeded", 4);
     assert_eq!(value::<i64>(&mut session, ROWS).unwrap(), before);
     let active = "SELECT active FROM operations_jobs() WHERE job_name = 'operation_insert_one'";
     assert!(!value::<bool>(&mut session, active).unwrap());
@@ -110,9 +111,9 @@ fn a_long_interval_that_is_made_short_does_not_have_to_pass_first() {
     let mut session = server.session().unwrap();
     run(&mut session, "CALL operations_schedule()");
     wait_for_runs(&mut session, "change_status", "succeeded", 2);
-    run(&mut session, "ALTER SYSTEM SET operations_ext.insert_interval = '100ms'");
+    run(&mut session, "ALTER SYSTEM SET operations_ext.insert_interval = '1s'");
     run(&mut session, "SELECT pg_reload_conf()");
-    wait_for_runs(&mut session, "operation_insert_one", "succeeded", 5);
+    wait_for_runs(&mut session, "operation_insert_one", "succeeded", 3);
 }
 
 #[test]
@@ -122,9 +123,9 @@ fn unscheduled_jobs_stop() {
     run(&mut session, "CALL operations_schedule()");
     wait_for_runs(&mut session, "operation_insert_one", "succeeded", 3);
     run(&mut session, "CALL operations_unschedule()");
-    // With the jobs gone nothing else can prove that time has passed: watch for ten intervals.
+    // With the jobs gone nothing else can prove that time has passed: watch for three intervals.
     let settled = value::<i64>(&mut session, ROWS).unwrap() + 1;
-    run(&mut session, "SELECT pg_sleep(1)");
+    run(&mut session, "SELECT pg_sleep(3)");
     assert!(value::<i64>(&mut session, ROWS).unwrap() <= settled);
     run(&mut session, "CALL operations_schedule()");
     wait_for_runs(&mut session, "operation_insert_one", "succeeded", 3);
@@ -184,7 +185,7 @@ fn a_standby_is_idle_until_it_is_promoted() {
         .setting("operations_ext.change_status_interval", FAST)
         .start()
         .unwrap();
-    wait_for_runs(&mut session, "operation_insert_one", "succeeded", 10);
+    wait_for_runs(&mut session, "operation_insert_one", "succeeded", 5);
     primary.wait_for_catchup(&replica).unwrap();
     let complaint = "read-only transaction";
     assert!(!replica.log_contains(complaint).unwrap());
@@ -255,20 +256,20 @@ fn a_terminated_process_of_the_worker_comes_back() {
 fn a_job_never_runs_twice_at_once() {
     let server = fast().start().unwrap();
     let mut session = server.session().unwrap();
-    // Each run lasts five intervals.
+    // Each run lasts two and a half intervals.
     run(
         &mut session,
-        "CREATE FUNCTION dawdle() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.5); RETURN new; END $$; \
+        "CREATE FUNCTION dawdle() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(2.5); RETURN new; END $$; \
          CREATE TRIGGER dawdle BEFORE INSERT ON operations FOR EACH ROW EXECUTE FUNCTION dawdle(); \
          CALL operations_schedule(); CALL operations_schedule()",
     );
-    wait_for_runs(&mut session, "operation_insert_one", "succeeded", 5);
+    wait_for_runs(&mut session, "operation_insert_one", "succeeded", 3);
     let overlaps = "SELECT count(*) FROM operations_job_run_details a JOIN operations_job_run_details b \
                     ON a.job_name = b.job_name AND a.run_id < b.run_id \
                     AND (a.started_at, a.finished_at) OVERLAPS (b.started_at, b.finished_at)";
     assert_eq!(value::<i64>(&mut session, overlaps).unwrap(), 0);
     // What was missed meanwhile is not made up for in a burst.
-    let counts = "SELECT count(*) <= extract(epoch FROM max(finished_at) - min(started_at)) / 0.5 + 1 \
+    let counts = "SELECT count(*) <= extract(epoch FROM max(finished_at) - min(started_at)) / 2.5 + 1 \
                   FROM operations_job_run_details WHERE job_name = 'operation_insert_one'";
     assert!(value::<bool>(&mut session, counts).unwrap());
 }

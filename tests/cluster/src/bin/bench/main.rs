@@ -1,0 +1,44 @@
+//! `make bench`: what the extension costs, against the fastest that PostgreSQL offers without it, on one server in one
+//! run. The ways to be compared take turns, so that whatever else the machine does meets them alike; medians are shown.
+
+mod flip;
+mod insert;
+mod load;
+mod numbers;
+mod options;
+mod report;
+
+use std::process::ExitCode;
+
+use operations_cluster::{Error, Server};
+
+use options::Options;
+use report::Report;
+
+fn main() -> ExitCode {
+    let options = match Options::from_arguments(std::env::args().skip(1)) {
+        Ok(options) => options,
+        Err(message) => {
+            eprintln!("{message}\n\n{}", options::USAGE);
+            return ExitCode::FAILURE;
+        }
+    };
+    match run(&options) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(options: &Options) -> Result<(), Error> {
+    // As shipped, unlike in the tests: what is acknowledged is on disk.
+    let server = Server::primary().with_extension().setting("fsync", "on").start()?;
+    let mut report = Report::new(&server, options)?;
+    load::run(&server, options, &mut report)?;
+    insert::run(&server, options, &mut report)?;
+    flip::run(&server, options, &mut report)?;
+    print!("{report}");
+    Ok(())
+}
