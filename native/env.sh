@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034
 # Sourced by every script of this folder: where things are, who runs the server, how we speak.
 set -euo pipefail
 umask 022
@@ -68,6 +68,15 @@ choose_state_dir() {
             die "neither $own nor $outside can be used by the user $SERVER_USER: set STATE_DIR to a folder that can"
         STATE_DIR=$outside
     fi
+}
+
+# load PART...: sources other parts of this folder.
+load() {
+    local part
+    for part; do
+        # shellcheck source=/dev/null
+        . "$CHECKOUT/native/$part.sh"
+    done
 }
 
 ensure_server_user

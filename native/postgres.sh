@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034
 # Sourced after packages.sh: finds PostgreSQL 16 or unpacks one, and sets PG_CONFIG (for cargo pgrx and the
 # tests: see shim.sh) and PG_BIN (the real programs, for clients).
 
@@ -23,10 +23,13 @@ unfit() {
 # The first usable one of $PG_CONFIG and the usual places. Of a PostgreSQL 16 that does not fit, it says why.
 find_postgres() {
     local config why
+    # Given back what we made for another script: what it stands for is meant.
+    if [ "${PG_CONFIG:-}" -ef "$STATE_DIR/pg/shim" ]; then PG_CONFIG=$(<"$STATE_DIR/pg/real_config"); fi
     if [ -n "${PG_CONFIG:-}" ]; then
         why=$(unfit "$PG_CONFIG")
         [ -z "$why" ] || die "PG_CONFIG=$PG_CONFIG cannot be used: $why"
         REAL_CONFIG=$(command -v "$PG_CONFIG")
+        REAL_CONFIG=$(cd "$(dirname "$REAL_CONFIG")" && pwd)/${REAL_CONFIG##*/}
         return
     fi
     for config in $(type -ap pg_config || true) /usr/lib/postgresql/$PG_MAJOR/bin/pg_config /usr/pgsql-$PG_MAJOR/bin/pg_config \
@@ -77,6 +80,8 @@ make_shims() {
     for program in "$real_bin"/*; do
         [ ! -x "$program" ] || [ -d "$program" ] || ln -s "$here/shim" "$partial/bin/${program##*/}"
     done
+    printf '%s\n' "$real_bin" >"$partial/real_bin"
+    printf '%s\n' "$REAL_CONFIG" >"$partial/real_config"
     if ! diff -r "$partial" "$here" >/dev/null 2>&1; then
         rm -rf "$here"
         mv "$partial" "$here"

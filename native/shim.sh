@@ -1,3 +1,4 @@
+# shellcheck shell=sh disable=SC2154
 # One script under many names: `native/postgres.sh` puts its settings in front (REAL_CONFIG, REAL_BIN, REAL_PGXS, HERE, RUN_AS)
 # and links it as pg_config, as every program of PostgreSQL, and as pg_regress. So whoever is given this
 # pg_config (cargo pgrx, the test crate, the demo) can be root without knowing that PostgreSQL refuses it.

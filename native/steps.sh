@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034
 # Sourced after env.sh: runs a long command quietly and says how far it is.
 
 LOGS=$STATE_DIR/logs
@@ -13,7 +13,7 @@ progress_of() {
 
 report_progress() {
     local log=$1 parent=$2 started=$SECONDS
-    while sleep 10 >/dev/null 2>&1 </dev/null && kill -0 "$parent" 2>/dev/null; do
+    while sleep 10 >/dev/null 2>&1 && kill -0 "$parent" 2>/dev/null; do
         say "    $((SECONDS - started)) s: $(progress_of "$log")"
     done
 }
@@ -23,7 +23,7 @@ run_step() {
     local log=$LOGS/$1.log what=$2 started=$SECONDS reporter status=0
     shift 2
     say "$what"
-    report_progress "$log" $$ &
+    report_progress "$log" $$ 9>&- &
     reporter=$!
     CARGO_TERM_PROGRESS_WHEN=always CARGO_TERM_PROGRESS_WIDTH=100 "$@" >"$log" 2>&1 </dev/null || status=$?
     kill "$reporter" 2>/dev/null || true

@@ -1,0 +1,30 @@
+# The native way (no Docker): see README.md. Every target is a small script in native/.
+.DEFAULT_GOAL := help
+.PHONY: help demo stop clean status psql psql-replica test bench lint
+.SILENT:
+
+help:
+	echo 'make demo          start the primary and the replica, wait until they live, say how to connect'
+	echo 'make status        what lives: operations, jobs, view, replica, partitions'
+	echo 'make psql          a session on the primary (psql-replica: on the replica)'
+	echo 'make stop          stop both; the data stay'
+	echo 'make clean         stop both and delete the data of the demo'
+	echo 'make test          run all tests'
+	echo 'make lint          formatting, lints, shell scripts, documentation'
+	echo 'make bench         measure, and print tables'
+	echo
+	echo 'Set in the environment or after make:'
+	echo '  PRIMARY_PORT=5432 REPLICA_PORT=5433 POSTGRES_USER=postgres POSTGRES_DB=operations_db REPLICATION_USER=replicator'
+	echo '  POSTGRES_PASSWORD and REPLICATION_PASSWORD, or the same with _FILE for a file that holds it'
+	echo '  OPERATIONS_TEST_ROWS=100000   rows of test data at the first start'
+	echo '  PG_CONFIG                     the pg_config of the PostgreSQL 16 to use'
+	echo '  STATE_DIR=.state              where everything is kept that is unpacked, built or run'
+
+demo stop clean status test bench lint:
+	bash native/$@.sh
+
+psql:
+	bash native/psql.sh primary
+
+psql-replica:
+	bash native/psql.sh replica

@@ -1,0 +1,63 @@
+#!/usr/bin/env bash
+# make demo: brings up the primary and the replica, waits until they live, says how to connect, and returns.
+# shellcheck source-path=SCRIPTDIR source=env.sh
+. "$(dirname "${BASH_SOURCE[0]}")/env.sh"
+load steps ports packages rust postgres settings servers build init_primary replica report
+
+# What runs, runs where it was started.
+keep_port() {
+    local name=${1^^}_PORT
+    running "$1" || return 0
+    [ "${!name}" = "${SAVED[$name]}" ] || say "The $1 already runs on port ${SAVED[$name]} (to move it: make stop, then make demo)"
+    printf -v "$name" '%s' "${SAVED[$name]}"
+}
+
+lock_demo
+load_settings
+if use_made_postgres; then
+    keep_port primary
+    keep_port replica
+fi
+if running primary && running replica && [ -z "$(not_yet_live)" ]; then
+    say "The demo is already running."
+    say_how_to_connect
+    exit 0
+fi
+
+need_rust
+need_c_toolchain
+need_cargo_pgrx
+need_postgres
+
+server_folder "$DEMO"
+server_folder "$RUN"
+[ ! -e "$DEMO/primary" ] || check_against_data
+remove_half_made
+
+require_free_port() {
+    listens "$2" || return 0
+    die "port $2 of 127.0.0.1, for the $1, is taken: stop what listens there, or move the demo: make demo ${1^^}_PORT=$(free_port)"
+}
+running primary || require_free_port primary "$PRIMARY_PORT"
+running replica || require_free_port replica "$REPLICA_PORT"
+
+# The server's user may not be able to read the checkout.
+rm -rf "$DEMO/docker"
+mkdir "$DEMO/docker"
+cp -R "$CHECKOUT/docker/postgresql.conf" "$CHECKOUT/docker/init_main" "$CHECKOUT/docker/init_replica" "$DEMO/docker/"
+chmod -R a+rX "$DEMO/docker"
+
+choose_scheduler
+if ! running primary; then
+    build_extension
+    save_settings
+    [ -e "$DEMO/primary" ] || init_primary
+    say "Starting the primary on port $PRIMARY_PORT"
+    start_server primary "$DEMO/primary" "${SCHEDULER[@]}" ||
+        die "the primary did not start: $(why_not_started "$DEMO/primary.log") (all of it: $DEMO/primary.log)"
+fi
+# A replica that runs and does not stream gets a new start: the script that starts it finds out why, and mends what it can.
+if running replica && ! streams_within 15; then stop_server replica; fi
+running replica || start_replica
+wait_until_live
+say_how_to_connect

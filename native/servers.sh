@@ -1,0 +1,94 @@
+# shellcheck shell=bash disable=SC2034
+# Sourced after settings.sh and postgres.sh: starting, stopping and asking the demo's two servers.
+
+SLOT=operations_replica
+RUN=$DEMO/run # sockets
+
+pg_ctl() { as_server_user "$PG_BIN/pg_ctl" "$@"; }
+
+running() { [ -e "$DEMO/$1/postmaster.pid" ] && pg_ctl status -s -D "$DEMO/$1" >/dev/null 2>&1; }
+
+port_of() { if [ "$1" = primary ]; then echo "$PRIMARY_PORT"; else echo "$REPLICA_PORT"; fi; }
+
+# ask SERVER SQL: one value a line, columns parted by |.
+ask() {
+    PGPASSFILE=$DEMO/pgpass PGCONNECT_TIMEOUT=5 PGOPTIONS='-c statement_timeout=10s' \
+        "$PG_BIN/psql" --no-psqlrc --no-password --quiet --tuples-only --no-align --set ON_ERROR_STOP=1 \
+        --host 127.0.0.1 --port "$(port_of "$1")" --username "$POSTGRES_USER" --dbname "$POSTGRES_DB" --command "$2"
+}
+
+# The pg_cron of this server, if it has one.
+pg_cron_version() {
+    local control
+    control=$("$PG_CONFIG" --sharedir)/extension/pg_cron.control
+    [ ! -e "$control" ] || sed -n "s/^default_version *= *'\(.*\)'.*/\1/p" "$control"
+}
+
+# Sets SCHEDULER: the settings that make pg_cron, or else the extension's worker, run the jobs of our database.
+choose_scheduler() {
+    local version
+    version=$(pg_cron_version)
+    SCHEDULER=(shared_preload_libraries=operations_ext "operations_ext.database=$POSTGRES_DB")
+    [ -n "$version" ] || return 0
+    if [ "$(printf '1.5\n%s\n' "$version" | sort -V | head -n 1)" != 1.5 ]; then
+        say "This server's pg_cron $version is too old (1.5 knows seconds), so the extension's own worker runs the jobs"
+        return
+    fi
+    SCHEDULER=("shared_preload_libraries=pg_cron,operations_ext" "cron.database_name=$POSTGRES_DB")
+}
+
+# pg_ctl hands the options to a shell.
+options_line() {
+    local setting line=
+    for setting; do line+=" -c $(quoted "$setting")"; done
+    printf '%s' "$line"
+}
+
+server_settings() {
+    SERVER_SETTINGS=("config_file=$DEMO/docker/postgresql.conf" "unix_socket_directories=$RUN" "cluster_name=operations_$1"
+        "port=$(port_of "$1")" "listen_addresses=127.0.0.1")
+}
+
+why_not_started() { grep -hE '(FATAL|PANIC|ERROR):' "$1" 2>/dev/null | tail -n 1 | sed -E 's/.*(FATAL|PANIC|ERROR): */\1: /'; }
+
+# start_server NAME DATA SETTING...: starts and waits until it takes connections.
+start_server() {
+    local name=$1 data=$2 log=$DEMO/$1.log
+    shift 2
+    if [ -e "$log" ] && [ "$(stat -c %s "$log")" -gt 20000000 ]; then mv "$log" "$log.1"; fi
+    server_settings "$name"
+    printf '\n' | as_server_user tee -a "$log" >/dev/null
+    pg_ctl start -s -w -t 120 -D "$data" -l "$log" -o "$(options_line "${SERVER_SETTINGS[@]}" "$@")" >/dev/null 2>&1
+}
+
+# stop_server NAME [DATA]: fast, and the hard way when that takes too long.
+stop_server() {
+    local name=$1 data=${2:-$DEMO/$1}
+    pg_ctl stop -s -m fast -t 30 -D "$data" >/dev/null 2>&1 && return
+    pg_ctl status -s -D "$data" >/dev/null 2>&1 || return 0
+    warn "The $name did not stop within 30 s: stopping it at once (it will recover at its next start)"
+    pg_ctl stop -s -m immediate -t 30 -D "$data" >/dev/null 2>&1 || die "the $name does not stop: see $DEMO/$name.log"
+}
+
+stop_demo() {
+    local name stopped=
+    for name in replica primary; do
+        if running "$name"; then
+            stop_server "$name"
+            stopped+=" $name"
+        fi
+    done
+    [ ! -e "$DEMO/primary.new/postmaster.pid" ] || stop_server primary "$DEMO/primary.new"
+    if [ -n "$stopped" ]; then say "Stopped:$stopped"; else say "The demo is not running"; fi
+}
+
+# Programs of a demo that was made before; nothing is installed for the sake of stopping or looking.
+use_made_postgres() {
+    PG_BIN=$(cat "$STATE_DIR/pg/real_bin" 2>/dev/null) && [ -x "$PG_BIN/pg_ctl" ]
+}
+
+lock_demo() {
+    have flock || return 0
+    exec 9>"$STATE_DIR/lock"
+    flock -w "${1:-1}" 9 || die "another make is at work on this demo: wait until it is done"
+}

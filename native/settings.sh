@@ -1,0 +1,72 @@
+# shellcheck shell=bash disable=SC2034
+# Sourced after env.sh: the demo's settings. What is given in the environment wins; what is not is as it was at the last
+# start, so that `make psql` finds a demo that was started on other ports; the rest has defaults.
+
+SETTINGS=$DEMO/settings
+declare -gA DEFAULTS=(
+    [PRIMARY_PORT]=5432 [REPLICA_PORT]=5433
+    [POSTGRES_USER]=postgres [POSTGRES_PASSWORD]=postgres [POSTGRES_DB]=operations_db
+    [REPLICATION_USER]=replicator [REPLICATION_PASSWORD]=123123
+)
+
+# NAME_FILE stands for NAME, as in the official image.
+read_password_file() {
+    local name=$1 file_name=$1_FILE
+    [ -n "${!file_name:-}" ] || return 0
+    [ -z "${!name:-}" ] || die "both $name and $file_name are set: leave one of them empty"
+    [ -r "${!file_name}" ] || die "$file_name names ${!file_name}, which cannot be read"
+    printf -v "$name" '%s' "$(<"${!file_name}")"
+}
+
+check_settings() {
+    local name
+    for name in "${!DEFAULTS[@]}"; do
+        case ${!name} in *$'\n'*) die "$name must be one line" ;; esac
+    done
+    for name in PRIMARY_PORT REPLICA_PORT; do
+        if ! [[ ${!name} =~ ^[0-9]{4,5}$ ]] || [ "${!name}" -lt 1024 ] || [ "${!name}" -gt 65535 ]; then
+            die "$name=${!name} is no port: give a number from 1024 to 65535"
+        fi
+    done
+    [ "$PRIMARY_PORT" != "$REPLICA_PORT" ] || die "PRIMARY_PORT and REPLICA_PORT are both $PRIMARY_PORT: make them differ"
+}
+
+load_settings() {
+    local name value
+    declare -gA SAVED=()
+    if [ -r "$SETTINGS" ]; then
+        while IFS='=' read -r name value; do SAVED[$name]=$value; done <"$SETTINGS"
+    fi
+    read_password_file POSTGRES_PASSWORD
+    read_password_file REPLICATION_PASSWORD
+    for name in "${!DEFAULTS[@]}"; do
+        [ -n "${!name:-}" ] || printf -v "$name" '%s' "${SAVED[$name]:-${DEFAULTS[$name]}}"
+        # Not exported: the servers and most programs have no business with them.
+        export -n "${name?}"
+    done
+    check_settings
+}
+
+# The data were made with a user and a database of certain names, and those stay.
+check_against_data() {
+    local name
+    for name in POSTGRES_USER POSTGRES_DB REPLICATION_USER; do
+        [ "${SAVED[$name]:-${!name}}" = "${!name}" ] ||
+            die "$name=${!name}, but the demo's data were made with ${SAVED[$name]}: leave it, or run make clean first"
+    done
+}
+
+pgpass_field() { printf '%s' "$1" | sed -e 's/\\/\\\\/g' -e 's/:/\\:/g'; }
+
+# Clients read the password from here, never from a command line. The server's user runs the init files, so it reads it too.
+save_settings() {
+    local name
+    (
+        umask 077
+        for name in "${!DEFAULTS[@]}"; do printf '%s=%s\n' "$name" "${!name}"; done >"$SETTINGS.new"
+        printf '*:*:*:%s:%s\n' "$(pgpass_field "$POSTGRES_USER")" "$(pgpass_field "$POSTGRES_PASSWORD")" >"$DEMO/pgpass.new"
+    )
+    ! is_root || chown "$SERVER_USER:" "$DEMO/pgpass.new"
+    mv "$SETTINGS.new" "$SETTINGS"
+    mv "$DEMO/pgpass.new" "$DEMO/pgpass"
+}
