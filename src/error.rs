@@ -68,7 +68,7 @@ impl Error {
     /// The facts.
     fn detail(&self) -> String {
         match self {
-            Self::NullArgument { argument } => format!("{argument} is null."),
+            Self::NullArgument { argument } => format!("NULL was passed for {argument}."),
             Self::EndBeforeStart { start, end } => format!("The range starts on {start} and ends on {end}."),
             Self::DateOutOfRange { argument, value } => format!("{argument} is {value}."),
             Self::TooManyMonths { first, last, months, limit } => format!(

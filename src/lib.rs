@@ -9,6 +9,8 @@ mod guc;
 mod install;
 mod jobs;
 mod pg;
+#[cfg(any(test, feature = "pg_test"))]
+mod pgrx_tests;
 mod random;
 mod schema;
 mod worker;

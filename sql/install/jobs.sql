@@ -30,6 +30,9 @@ comment on column @extschema@.operations_job_run_details.finished_at is 'When th
 comment on column @extschema@.operations_job_run_details.status is 'succeeded or failed.';
 comment on column @extschema@.operations_job_run_details.return_message is 'The error, if the run failed: SQLSTATE and message.';
 
+comment on sequence @extschema@.operations_job_run_details_run_id_seq is 'Numbers the runs.';
+comment on index @extschema@.operations_job_run_details_job_name_finished_at_idx is 'Finds the last run of a job.';
+
 revoke all on @extschema@.operations_job, @extschema@.operations_job_run_details from public;
 
 -- A dump keeps which jobs are scheduled; what they did stays with the server that did it.

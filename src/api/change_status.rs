@@ -16,6 +16,7 @@ use crate::schema::Schema;
 
 const FLIP: &str = include_str!("../../sql/workload/flip.sql");
 const REFRESH: &str = include_str!("../../sql/workload/refresh.sql");
+const POPULATE: &str = include_str!("../../sql/workload/populate.sql");
 
 /// Plans that cost what the batch costs, whatever the size of the table and the state of its statistics: the new rows
 /// come from the index on (status, id) in its order, and each is found again through the primary key.
@@ -68,6 +69,8 @@ fn refresh(schema: &Schema) -> Result<(), Error> {
     // would then overwrite it with what was true before. Taken here, the snapshot comes after the wait.
     view.lock(LockMode::Exclusive);
     let _owner = view.owner().map(ActingAs::role);
-    Spi::connect_mut(|client| client.update(schema.sql(REFRESH).as_str(), None, &[]).map(|_| ()))?;
+    // A view that holds nothing has no readers to spare, and CONCURRENTLY refuses it.
+    let refresh = if view.is_populated() { REFRESH } else { POPULATE };
+    Spi::connect_mut(|client| client.update(schema.sql(refresh).as_str(), None, &[]).map(|_| ()))?;
     Ok(())
 }

@@ -44,17 +44,26 @@ impl RelationOid {
 
     /// Who owns the relation.
     pub fn owner(self) -> Option<pg_sys::Oid> {
-        // SAFETY: the syscache returns NULL or a pg_class tuple that stays valid until it is released below; the owner
-        // is copied out before.
+        self.class(|class| class.relowner)
+    }
+
+    /// Whether a materialized view holds what its query gave at some time.
+    pub fn is_populated(self) -> bool {
+        self.class(|class| class.relispopulated).unwrap_or(false)
+    }
+
+    /// Reads the relation's row of `pg_class`; `None` if it has gone.
+    fn class<R>(self, read: impl FnOnce(&pg_sys::FormData_pg_class) -> R) -> Option<R> {
+        // SAFETY: the syscache returns NULL or a pg_class tuple that stays valid until it is released below, after
+        // `read`, which cannot keep the reference.
         unsafe {
             let tuple = pg_sys::SearchSysCache1(pg_sys::SysCacheIdentifier::RELOID as i32, self.0.into());
             if tuple.is_null() {
                 return None;
             }
-            let class = pg_sys::GETSTRUCT(tuple).cast::<pg_sys::FormData_pg_class>();
-            let owner = (*class).relowner;
+            let value = read(&*pg_sys::GETSTRUCT(tuple).cast::<pg_sys::FormData_pg_class>());
             pg_sys::ReleaseSysCache(tuple);
-            Some(owner)
+            Some(value)
         }
     }
 }

@@ -117,9 +117,7 @@ pub extern "C-unwind" fn operations_ext_worker_main(argument: pg_sys::Datum) {
             // A process can connect only once in its life.
             background::restart();
         }
-        for job in timetable.take_due() {
-            run::run(job);
-        }
+        timetable.run_due(run::run);
         background::wait(timetable.time_to_next());
     }
 }

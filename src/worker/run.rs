@@ -18,26 +18,30 @@ const FIND: &str = include_str!("../../sql/jobs/find.sql");
 const RUNS_IN_PG_CRON: &str = include_str!("../../sql/jobs/runs_in_pg_cron.sql");
 const RECORD: &str = include_str!("../../sql/jobs/record.sql");
 
-/// Runs the job, if it is registered and pg_cron does not run it. An error in it is logged and recorded.
-pub fn run(job: &Job) {
+/// Runs the job, if it is registered and pg_cron does not run it, and tells whether it is. An error in it is logged and
+/// recorded.
+pub fn run(job: &Job) -> bool {
     let activity = CString::new(job.name).unwrap_or_default();
     let started_at = clock_timestamp();
     // The run and its record are one transaction, so that the history tells of no run that was lost in a crash.
     let outcome = background::transaction(&activity, || {
-        let Some(schema) = Schema::installed() else { return Ok(()) };
-        let Some(role) = role_to_run_as(&schema, job)? else { return Ok(()) };
+        let Some(schema) = Schema::installed() else { return Ok(false) };
+        let Some(role) = role_to_run_as(&schema, job)? else { return Ok(false) };
         call(&schema, job, role)?;
-        record(&schema, job, started_at, None)
+        record(&schema, job, started_at, None)?;
+        Ok(true)
     });
-    let Err(failure) = outcome else { return };
-    log(job, &failure);
-    let recorded = background::transaction(&activity, || match Schema::installed() {
-        Some(schema) => record(&schema, job, started_at, Some(&failure)),
-        None => Ok(()),
-    });
-    if let Err(failure) = recorded {
+    outcome.unwrap_or_else(|failure| {
         log(job, &failure);
-    }
+        let recorded = background::transaction(&activity, || match Schema::installed() {
+            Some(schema) => record(&schema, job, started_at, Some(&failure)),
+            None => Ok(()),
+        });
+        if let Err(failure) = recorded {
+            log(job, &failure);
+        }
+        true
+    })
 }
 
 /// The role that scheduled the job, if it is the worker's to run.

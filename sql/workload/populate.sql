@@ -1,0 +1,1 @@
+refresh materialized view @extschema@.client_type_sum_mv

@@ -1,0 +1,5 @@
+//! Tests that run inside a server (`cargo pgrx test`), for what cannot be seen from outside.
+
+mod partitions;
+mod rows;
+mod session;

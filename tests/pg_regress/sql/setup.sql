@@ -1,0 +1,2 @@
+create extension operations_ext;
+call operations_setup();
