@@ -1,6 +1,7 @@
 //! What the environment gives: the programs to run, the folder to work in, and who owns it.
 
 use std::os::unix::fs::MetadataExt;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
@@ -71,6 +72,13 @@ impl Environment {
             }
         }
         command.env("LC_ALL", "C").current_dir(&self.scratch);
+    }
+
+    /// Has a program that is none of PostgreSQL's (those see to it themselves) run as the server's user.
+    pub fn run_as_owner(&self, command: &mut Command) {
+        if rustix::process::geteuid().is_root() {
+            command.uid(self.owner.0).gid(self.owner.1).env("HOME", &self.scratch);
+        }
     }
 
     /// Hands a file or folder that this process made to the user who runs the server.

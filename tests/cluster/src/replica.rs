@@ -31,6 +31,7 @@ impl Source {
         };
         let mut command = Command::new("bash");
         environment.clean(&mut command);
+        environment.run_as_owner(&mut command);
         let path = std::env::var("PATH").unwrap_or_default();
         command
             .arg(entrypoint)

@@ -29,7 +29,8 @@ fn filled() -> Server {
         &mut server.session().unwrap(),
         "CALL operations_test_data('2025-08-01', '2025-11-30', 20000, 1); CALL change_status(5000); \
          CALL operation_insert_one(); CALL operations_schedule(); \
-         ALTER TABLE operations DETACH PARTITION operations_2025_08",
+         ALTER TABLE operations DETACH PARTITION operations_2025_08; \
+         REFRESH MATERIALIZED VIEW client_type_sum_mv",
     );
     server
 }

@@ -64,11 +64,14 @@ BEGIN
             'type ' || thing.typname);
     END LOOP;
 
-    FOR thing IN SELECT relname FROM pg_class
-        WHERE relnamespace = 'pg_catalog'::regnamespace AND relkind IN ('r', 'v') AND relname NOT LIKE 'pg\_statistic%'
+    -- All columns but those of pseudo-types, which no view may have.
+    FOR thing IN
+        SELECT relname, string_agg(quote_ident(attname), ', ' ORDER BY attnum) AS columns
+        FROM pg_class JOIN pg_attribute ON attrelid = pg_class.oid AND attnum > 0 AND atttypid <> 'anyarray'::regtype
+        WHERE relnamespace = 'pg_catalog'::regnamespace AND relkind IN ('r', 'v') AND relname NOT LIKE 'pg\_stat%ist%' GROUP BY relname
     LOOP
-        EXECUTE format('CREATE VIEW evil.%I AS SELECT * FROM pg_catalog.%I WHERE evil.trap(%L)', thing.relname,
-            thing.relname, 'relation ' || thing.relname);
+        EXECUTE format('CREATE VIEW evil.%I AS SELECT %s FROM pg_catalog.%I WHERE evil.trap(%L)', thing.relname,
+            thing.columns, thing.relname, 'relation ' || thing.relname);
     END LOOP;
 END $make$;
 SET check_function_bodies = on;
@@ -152,6 +155,7 @@ fn the_worker_springs_no_trap() {
         .unwrap();
     let mut session = server.session().unwrap();
     session.batch_execute(EVIL).unwrap();
+    let sprung = traps(&server);
     session
         .batch_execute(&format!(
             "ALTER DATABASE {DATABASE} SET search_path = {PATH}; ALTER ROLE postgres SET search_path = {PATH}; \
@@ -169,7 +173,7 @@ fn the_worker_springs_no_trap() {
             _ => Err(text(&mut session, runs).unwrap()),
         }
     });
-    assert_eq!(traps(&server), Vec::<String>::new());
+    assert_eq!(traps(&server), sprung);
     session.batch_execute("CALL operations_unschedule()").unwrap();
     let evil = "SELECT count(*), sum(status) FROM evil.operations";
     wait_for_text(&mut session, "the look-alike table to be untouched", evil, "10|0");
