@@ -17,10 +17,11 @@ run_replica_entrypoint() {
 # The script clones anew what failed to start twice, so it gets three goes.
 start_replica() {
     local status
+    LOG_FROM=$(($(stat -c %s "$DEMO/replica.log" 2>/dev/null || echo 0) + 1))
     say "Starting the replica on port $REPLICA_PORT"
     for _ in 1 2 3; do
         status=0
-        (run_replica_entrypoint) || status=$?
+        (run_replica_entrypoint) 2>&1 | sed -u 's/^/    /' || status=$?
         [ "$status" = "$SERVER_FAILED" ] || break
         say "    it did not start: $(why_not_started "$DEMO/replica.log")"
     done

@@ -10,12 +10,17 @@ running() { [ -e "$DEMO/$1/postmaster.pid" ] && pg_ctl status -s -D "$DEMO/$1" >
 
 port_of() { if [ "$1" = primary ]; then echo "$PRIMARY_PORT"; else echo "$REPLICA_PORT"; fi; }
 
-# ask SERVER SQL: one value a line, columns parted by |.
-ask() {
-    PGPASSFILE=$DEMO/pgpass PGCONNECT_TIMEOUT=5 PGOPTIONS='-c statement_timeout=10s' \
+psql_on() {
+    local server=$1
+    shift
+    PGPASSFILE=$DEMO/pgpass PGCONNECT_TIMEOUT=5 PGOPTIONS='-c statement_timeout=20s' \
         "$PG_BIN/psql" --no-psqlrc --no-password --quiet --tuples-only --no-align --set ON_ERROR_STOP=1 \
-        --host 127.0.0.1 --port "$(port_of "$1")" --username "$POSTGRES_USER" --dbname "$POSTGRES_DB" --command "$2"
+        --host 127.0.0.1 --port "$(port_of "$server")" --username "$POSTGRES_USER" --dbname "$POSTGRES_DB" "$@"
 }
+
+# ask SERVER SQL: one row a line, columns parted by |.
+ask() { psql_on "$1" --command "$2"; }
+ask_file() { psql_on "$1" --file "$2"; }
 
 # The pg_cron of this server, if it has one.
 pg_cron_version() {
@@ -49,7 +54,8 @@ server_settings() {
         "port=$(port_of "$1")" "listen_addresses=127.0.0.1")
 }
 
-why_not_started() { grep -hE '(FATAL|PANIC|ERROR):' "$1" 2>/dev/null | tail -n 1 | sed -E 's/.*(FATAL|PANIC|ERROR): */\1: /'; }
+# The reason in what the log has gained since the last start.
+why_not_started() { tail -c "+$LOG_FROM" "$1" 2>/dev/null | grep -E '(FATAL|PANIC|ERROR):' | tail -n 1 | sed -E 's/.*(FATAL|PANIC|ERROR): */\1: /'; }
 
 # start_server NAME DATA SETTING...: starts and waits until it takes connections.
 start_server() {
@@ -57,7 +63,7 @@ start_server() {
     shift 2
     if [ -e "$log" ] && [ "$(stat -c %s "$log")" -gt 20000000 ]; then mv "$log" "$log.1"; fi
     server_settings "$name"
-    printf '\n' | as_server_user tee -a "$log" >/dev/null
+    LOG_FROM=$(($(stat -c %s "$log" 2>/dev/null || echo 0) + 1))
     pg_ctl start -s -w -t 120 -D "$data" -l "$log" -o "$(options_line "${SERVER_SETTINGS[@]}" "$@")" >/dev/null 2>&1
 }
 
