@@ -106,6 +106,17 @@ fn a_second_setup_changes_nothing() {
 }
 
 #[test]
+fn setup_can_be_called_again_after_retention() {
+    let server = Server::primary().with_extension().start().unwrap();
+    let mut session = server.session().unwrap();
+    session.batch_execute("CALL operations_maintain_partitions()").unwrap();
+    session.batch_execute("CALL operations_maintain_partitions(3, 2)").unwrap();
+    let before = text(&mut session, PARTITIONS).unwrap();
+    session.batch_execute("CALL operations_setup()").map_err(operations_cluster::Error::from).unwrap();
+    assert_eq!(text(&mut session, PARTITIONS).unwrap(), before);
+}
+
+#[test]
 fn procedures_have_the_names_parameters_and_defaults_of_the_contract() {
     let server = Server::primary().with_extension().start().unwrap();
     let mut session = server.session().unwrap();
