@@ -45,7 +45,7 @@ fn one_row(session: &mut Client) -> Result<Vec<String>, Error> {
     let row = session.query_one(
         "SELECT ARRAY['operation_date=' || operation_date, 'operation_guid=' || operation_guid, \
          'client_id=' || client_id, 'operation_type=' || operation_type, 'amount=' || amount, \
-         'status=' || status, 'message=' || message] FROM operations LIMIT 1",
+         'status=' || status, 'message=' || message::text] FROM operations LIMIT 1",
         &[],
     )?;
     Ok(row.try_get(0)?)
