@@ -24,8 +24,6 @@ pub enum Error {
     NotPartitionedByDate { schema: String },
     #[error("cannot create the partition for {month}")]
     PartitionOverlap { month: Month, partition: String },
-    #[error("cannot create the partition for {month}: relation \"{name}\" already exists")]
-    PartitionNameTaken { month: Month, name: String },
     #[error("cannot execute {procedure}() on a replica")]
     Replica { procedure: &'static str },
     #[error("cannot execute {procedure}() in a read-only transaction")]
@@ -54,7 +52,6 @@ impl Error {
             Self::MissingRelation { .. } => PgSqlErrorCode::ERRCODE_UNDEFINED_TABLE,
             Self::NotPartitionedByDate { .. } => PgSqlErrorCode::ERRCODE_WRONG_OBJECT_TYPE,
             Self::PartitionOverlap { .. } => PgSqlErrorCode::ERRCODE_INVALID_OBJECT_DEFINITION,
-            Self::PartitionNameTaken { .. } => PgSqlErrorCode::ERRCODE_DUPLICATE_TABLE,
             Self::Replica { .. } | Self::ReadOnlyTransaction { .. } => {
                 PgSqlErrorCode::ERRCODE_READ_ONLY_SQL_TRANSACTION
             }
@@ -84,7 +81,6 @@ impl Error {
             Self::PartitionOverlap { month, partition } => {
                 format!("The existing partition \"{partition}\" holds a part of {month}.")
             }
-            Self::PartitionNameTaken { .. } => "The relation of that name is not a partition of operations.".into(),
             Self::Replica { .. } => "The server is in recovery: it follows a primary and takes no writes.".into(),
             Self::ReadOnlyTransaction { .. } => "The transaction was started or set READ ONLY.".into(),
             Self::RowSecurity { .. } => "Row-level security applies to the current role on operations.".into(),
@@ -117,7 +113,6 @@ impl Error {
             Self::PartitionOverlap { partition, .. } => {
                 format!("Detach \"{partition}\", or split it so that its bounds are the first days of months.")
             }
-            Self::PartitionNameTaken { .. } => "Attach it with ALTER TABLE .. ATTACH PARTITION, or rename it.".into(),
             Self::Replica { .. } => "Connect to the primary, or promote this server.".into(),
             Self::ReadOnlyTransaction { .. } => "Run it in a READ WRITE transaction.".into(),
             Self::RowSecurity { .. } => "Run it as the owner of the table or as a role with BYPASSRLS.".into(),

@@ -125,11 +125,26 @@ fn missing(partitions: &Partitions, months: impl Iterator<Item = Month>) -> Resu
     Ok(missing)
 }
 
-fn attach(schema: &Schema, month: Month) -> Result<(), Error> {
-    let name = month.partition_name();
-    if schema.has_relation(&name) {
-        return Err(Error::PartitionNameTaken { month, name });
+/// The name of the month's partition, or, where a relation that is no partition has it (a month that was detached), that
+/// name with a number: no operation is refused because of a name.
+fn free_name(schema: &Schema, month: Month) -> String {
+    let usual = month.partition_name();
+    if !schema.has_relation(&usual) {
+        return usual;
     }
+    let mut number = 2;
+    loop {
+        let name = format!("{usual}_{number}");
+        if !schema.has_relation(&name) {
+            notice!("relation \"{usual}\" is not a partition of operations: {month} goes to \"{name}\"");
+            return name;
+        }
+        number += 1;
+    }
+}
+
+fn attach(schema: &Schema, month: Month) -> Result<(), Error> {
+    let name = free_name(schema, month);
     let sql = schema
         .sql(ATTACH)
         .replace("@partition@", &quote_identifier(&name))

@@ -1,3 +1,4 @@
+set datestyle = iso;
 -- Test data: exactly so many, new, over the closed interval, the same again for the same seed.
 call operations_test_data('2025-08-15', '2025-10-14', 6100, 1);
 select count(*), min(operation_date), max(operation_date), count(distinct operation_date) as days,
