@@ -20,8 +20,8 @@ check_all_objects() {
     done <<'SQL'
 table|p|SELECT relkind FROM pg_catalog.pg_class WHERE oid = 'public.operations'::regclass
 materialized view|m|SELECT relkind FROM pg_catalog.pg_class WHERE oid = 'public.client_type_sum_mv'::regclass
-enum|offline,online|SELECT pg_catalog.string_agg(e, ',') FROM pg_catalog.unnest(pg_catalog.enum_range(NULL::public.operation_type_enum)) AS e
-procedures|change_status,operation_insert_one,operations_maintain_partitions,operations_schedule,operations_setup,operations_test_data,operations_unschedule|SELECT pg_catalog.string_agg(proname, ',' ORDER BY proname) FROM pg_catalog.pg_proc WHERE prokind = 'p' AND pronamespace = 'public'::regnamespace
+enum|offline,online|SELECT pg_catalog.string_agg(e::text, ',') FROM pg_catalog.unnest(pg_catalog.enum_range(NULL::public.operation_type_enum)) AS e
+procedures that are missing|0|SELECT pg_catalog.count(*) FROM pg_catalog.unnest(ARRAY['operations_setup', 'operations_test_data', 'operation_insert_one', 'change_status', 'operations_maintain_partitions', 'operations_schedule', 'operations_unschedule']) AS p WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_proc WHERE prokind = 'p' AND pronamespace = 'public'::regnamespace AND proname = p)
 extensions|operations_ext,pg_cron|SELECT pg_catalog.string_agg(extname, ',' ORDER BY extname) FROM pg_catalog.pg_extension WHERE extname IN ('operations_ext', 'pg_cron')
 months since 2025-08, today's and three ahead|t|SELECT pg_catalog.bool_and(pg_catalog.to_regclass('public.operations_' || pg_catalog.to_char(m, 'YYYY_MM')) IS NOT NULL) FROM pg_catalog.generate_series('2025-08-01', current_date + interval '3 months', interval '1 month') AS m
 test data|t|SELECT pg_catalog.count(*) >= 100000 FROM public.operations

@@ -54,7 +54,7 @@ check_passwords_are_nowhere_to_be_seen() {
     local service seen password
     for service in primary replica; do
         seen=$(inspect "$service" '{{json .Path}} {{json .Args}} {{json .Config.Cmd}} {{json .Config.Entrypoint}} {{json .Config.Healthcheck}}'
-            docker top "$(container "$service")" -eo args
+            docker top "$(container "$service")" -eo pid,args
             logs "$service"
             docker history --no-trunc "$(inspect "$service" '{{.Image}}')")
         for password in "$POSTGRES_PASSWORD" "$REPLICATION_PASSWORD" "${REPLICATION_PASSWORD:0:4}" "${POSTGRES_PASSWORD:0:4}"; do

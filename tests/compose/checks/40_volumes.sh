@@ -27,7 +27,7 @@ check_failing_init_fails_the_start() {
         die "up --wait returned 0 though an init file fails"
     fi
     log_has primary '035_extra.sql:1: ERROR: *division by zero' || die "the log does not say why"
-    [ $((SECONDS - started)) -lt 240 ] || die "the failure took $((SECONDS - started)) s to show"
+    [ $((SECONDS - started)) -lt 120 ] || die "the failure took $((SECONDS - started)) s to show"
 }
 
 # Kills the first clone when it is at about a percentage.

@@ -52,7 +52,7 @@ container() { demo ps --all --quiet "postgres_$1" | head -n 1; }
 inspect() { docker inspect --format "$2" "$(container "$1")"; }
 health() { inspect "$1" '{{.State.Health.Status}}'; }
 is_health() { [ "$(health "$1")" = "$2" ]; }
-logs() { demo logs --no-color --no-log-prefix "postgres_$1" 2>&1; }
+logs() { docker logs "$(container "$1")" 2>&1; }
 # log_has SERVICE PATTERN [SINCE]. No pipe into grep: it would leave at the first match, and pipefail takes that ill.
 log_has() { grep -q -- "$2" <<<"$(docker logs --since "${3:-1970-01-01T00:00:01Z}" "$(container "$1")" 2>&1)"; }
 now() { date -u +%Y-%m-%dT%H:%M:%S.%NZ; }
@@ -103,7 +103,8 @@ assert_jobs_tick() {
 need_demo() {
     # shellcheck disable=SC2119
     if ! up; then
-        show_demo
+        say "-- the last lines of $log:"
+        tail -n 30 "$log"
         die "the demo does not start"
     fi
 }

@@ -71,6 +71,9 @@ need_engine() {
     fi
     has_compose || install_compose
     command -v psql >/dev/null || install_packages postgresql-client
+    # To cut, slow down and look into the containers' networks and processes.
+    command -v tc >/dev/null || install_packages iproute2
+    command -v pgrep >/dev/null || install_packages procps
     docker info >/dev/null 2>&1 || start_engine
     say "engine $(docker version --format '{{.Server.Version}}'), Compose $(docker compose version --short)"
 }
