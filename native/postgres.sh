@@ -91,12 +91,13 @@ make_shims() {
     export PG_CONFIG=$here/bin/pg_config
 }
 
-# Where cargo pgrx keeps its own test server; its port is one that is free now.
+# Where cargo pgrx keeps its own test server. Its configuration is written once: cargo builds everything anew when it changes.
 make_pgrx_home() {
+    local config=$STATE_DIR/pgrx/config.toml
     export PGRX_HOME=$STATE_DIR/pgrx
     server_folder "$PGRX_HOME"
-    [ -e "$PGRX_HOME/data-$PG_MAJOR/postmaster.pid" ] && [ -e "$PGRX_HOME/config.toml" ] && return
-    printf 'base_port = %s\n[configs]\npg%s = "%s"\n' "$(($(free_port) - PG_MAJOR))" "$PG_MAJOR" "$PG_CONFIG" >"$PGRX_HOME/config.toml"
+    grep -qxF "pg$PG_MAJOR = \"$PG_CONFIG\"" "$config" 2>/dev/null ||
+        printf 'base_port = %s\n[configs]\npg%s = "%s"\n' "$(($(free_port) - PG_MAJOR))" "$PG_MAJOR" "$PG_CONFIG" >"$config"
 }
 
 need_postgres() {
