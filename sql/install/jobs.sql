@@ -8,7 +8,7 @@ create table @extschema@.operations_job (
 comment on table @extschema@.operations_job is
     'The jobs that the extension''s worker runs. Filled by operations_schedule(), emptied by operations_unschedule().';
 comment on column @extschema@.operations_job.job_name is 'The job, which is the name of the procedure it calls.';
-comment on column @extschema@.operations_job.username is 'The role that scheduled the job. The job runs with its rights.';
+comment on column @extschema@.operations_job.username is 'The role that the job runs as.';
 
 create table @extschema@.operations_job_run_details (
     run_id bigint generated always as identity primary key,
@@ -28,7 +28,7 @@ comment on column @extschema@.operations_job_run_details.job_name is 'The job, a
 comment on column @extschema@.operations_job_run_details.started_at is 'When the run began.';
 comment on column @extschema@.operations_job_run_details.finished_at is 'When the run ended.';
 comment on column @extschema@.operations_job_run_details.status is 'succeeded or failed.';
-comment on column @extschema@.operations_job_run_details.return_message is 'The error, if the run failed: SQLSTATE and message.';
+comment on column @extschema@.operations_job_run_details.return_message is 'The error, if the run failed: SQLSTATE (XX000 for one that is not PostgreSQL''s own) and message.';
 
 comment on sequence @extschema@.operations_job_run_details_run_id_seq is 'Numbers the runs.';
 comment on index @extschema@.operations_job_run_details_job_name_finished_at_idx is 'Finds the last run of a job.';

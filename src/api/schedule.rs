@@ -7,12 +7,15 @@ use pgrx::{PgLogLevel, PgSqlErrorCode, Spi, function_name, pg_extern, pg_sys};
 use crate::error::Error;
 use crate::jobs::{self, Job};
 use crate::pg::call::Call;
+use crate::pg::catalog::{self, RelationOid};
 use crate::pg::session::{self, Settings};
 use crate::schema::Schema;
 use crate::worker;
 
 const REGISTER: &str = include_str!("../../sql/jobs/register.sql");
 const UNREGISTER: &str = include_str!("../../sql/jobs/unregister.sql");
+const SCHEDULE_PG_CRON: &str = include_str!("../../sql/jobs/schedule_pg_cron.sql");
+const SCHEDULE_PG_CRON_AS: &str = include_str!("../../sql/jobs/schedule_pg_cron_as.sql");
 const UNSCHEDULE_PG_CRON: &str = include_str!("../../sql/jobs/unschedule_pg_cron.sql");
 
 /// The first pg_cron that knows intervals in seconds.
@@ -25,7 +28,7 @@ language c as '@MODULE_PATHNAME@', '@FUNCTION_NAME@';
 revoke all on procedure @extschema@.operations_schedule() from public;
 
 comment on procedure @extschema@.operations_schedule() is
-    'Registers the jobs: operation_insert_one every 5 seconds, change_status every 3, operations_maintain_partitions and operations_prune_job_history daily. Where this database has pg_cron (1.5 or later) they are its jobs; elsewhere the extension''s worker runs them. They run with the rights of the caller.';
+    'Registers the jobs: operation_insert_one every 5 seconds, change_status every 3, operations_maintain_partitions and operations_prune_job_history daily. Where this database has pg_cron (1.5 or later) they are its jobs; elsewhere the extension''s worker runs them. They run with the rights of the caller, or, if that is a superuser, of the owner of operations.';
 "#)]
 fn operations_schedule(fcinfo: pg_sys::FunctionCallInfo) -> Result<(), ErrorReport> {
     session::require_writable("operations_schedule")?;
@@ -34,30 +37,55 @@ fn operations_schedule(fcinfo: pg_sys::FunctionCallInfo) -> Result<(), ErrorRepo
 
 fn schedule(schema: &Schema) -> Result<(), Error> {
     let _settings = Settings::safe_search_path();
-    if let Some(version) = jobs::pg_cron_version()? {
-        if !runs_every_few_seconds(&version) {
-            return Err(Error::PgCronTooOld { version });
+    let role = role_to_run_as(schema);
+    let Some(version) = jobs::pg_cron_version()? else {
+        register(schema, &role)?;
+        if let Err(why) = worker::runs_jobs_of_this_database() {
+            warn_that_nobody_runs_the_jobs(&why);
         }
-        unregister(schema)?;
-        return jobs::ALL.into_iter().try_for_each(|job| schedule_in_pg_cron(schema, job));
+        return Ok(());
+    };
+    if !runs_every_few_seconds(&version) {
+        return Err(Error::PgCronTooOld { version });
     }
-    let caller = session::current_user_name();
+    unregister(schema)?;
+    unschedule_in_pg_cron(Some(&role))?;
+    jobs::ALL.into_iter().try_for_each(|job| schedule_in_pg_cron(schema, job, &role))
+}
+
+/// The caller; but if that is a superuser and another role owns the table, its owner: whoever owns a table decides which
+/// triggers run on it, and a job that runs as a superuser would lend them its rights.
+fn role_to_run_as(schema: &Schema) -> String {
+    let caller = session::current_user();
+    match schema.operations().ok().and_then(RelationOid::owner) {
+        Some(owner) if owner != caller && session::is_superuser(caller) => {
+            let owner = catalog::role_name(owner);
+            ErrorReport::new(
+                PgSqlErrorCode::ERRCODE_SUCCESSFUL_COMPLETION,
+                format!("the jobs will run with the rights of role \"{owner}\", which owns operations"),
+                function_name!(),
+            )
+            .set_hint("See to it that the role may execute the procedures of operations_ext.")
+            .report(PgLogLevel::NOTICE);
+            owner
+        }
+        _ => catalog::role_name(caller),
+    }
+}
+
+fn register(schema: &Schema, role: &str) -> Result<(), Error> {
+    let register = schema.sql(REGISTER);
     jobs::as_owner_of_the_list(schema, || {
         Spi::connect_mut(|client| {
-            let register = schema.sql(REGISTER);
             jobs::ALL.into_iter().try_for_each(|job| {
-                let arguments = [DatumWithOid::from(job.name), DatumWithOid::from(caller.as_str())];
+                let arguments = [DatumWithOid::from(job.name), DatumWithOid::from(role)];
                 client.update(register.as_str(), None, &arguments).map(|_| ())
             })
         })
-    })?;
-    if let Err(why) = worker::runs_jobs_of_this_database() {
-        warn_that_nobody_runs_the_jobs(why);
-    }
-    Ok(())
+    })
 }
 
-fn warn_that_nobody_runs_the_jobs(why: worker::NotRunning) {
+fn warn_that_nobody_runs_the_jobs(why: &worker::NotRunning) {
     ErrorReport::new(
         PgSqlErrorCode::ERRCODE_WARNING,
         "the jobs are registered, but no worker runs the jobs of this database",
@@ -68,11 +96,26 @@ fn warn_that_nobody_runs_the_jobs(why: worker::NotRunning) {
     .report(PgLogLevel::WARNING);
 }
 
-fn schedule_in_pg_cron(schema: &Schema, job: &Job) -> Result<(), Error> {
+fn schedule_in_pg_cron(schema: &Schema, job: &Job, role: &str) -> Result<(), Error> {
     let command = job.command(schema);
-    let arguments =
-        [DatumWithOid::from(job.name), DatumWithOid::from(job.cron_schedule), DatumWithOid::from(command.as_str())];
-    Spi::connect_mut(|client| client.update("select cron.schedule($1, $2, $3)", None, &arguments).map(|_| ()))?;
+    let mut arguments =
+        vec![DatumWithOid::from(job.name), DatumWithOid::from(job.cron_schedule), DatumWithOid::from(command.as_str())];
+    // Only a superuser may name another role, and only for one is the role not the caller.
+    let query = if role == catalog::role_name(session::current_user()) {
+        SCHEDULE_PG_CRON
+    } else {
+        arguments.push(DatumWithOid::from(role));
+        SCHEDULE_PG_CRON_AS
+    };
+    Spi::connect_mut(|client| client.update(query, None, &arguments).map(|_| ()))?;
+    Ok(())
+}
+
+/// Removes the jobs from pg_cron; all, or those that run as another role than `except`.
+fn unschedule_in_pg_cron(except: Option<&str>) -> Result<(), Error> {
+    let names: Vec<&str> = jobs::ALL.iter().map(|job| job.name).collect();
+    let arguments = [DatumWithOid::from(names), DatumWithOid::from(except)];
+    Spi::connect_mut(|client| client.update(UNSCHEDULE_PG_CRON, None, &arguments).map(|_| ()))?;
     Ok(())
 }
 
@@ -100,9 +143,7 @@ fn unschedule(schema: &Schema) -> Result<(), Error> {
     let _settings = Settings::safe_search_path();
     unregister(schema)?;
     if jobs::pg_cron_version()?.is_some() {
-        let names: Vec<&str> = jobs::ALL.iter().map(|job| job.name).collect();
-        let arguments = [DatumWithOid::from(names)];
-        Spi::connect_mut(|client| client.update(UNSCHEDULE_PG_CRON, None, &arguments).map(|_| ()))?;
+        unschedule_in_pg_cron(None)?;
     }
     Ok(())
 }

@@ -83,6 +83,12 @@ pub fn wait(limit: Option<Duration>) {
     }
 }
 
+/// Takes back what was SET in this process, as RESET ALL does.
+pub fn reset_settings() {
+    // SAFETY: has no preconditions outside a transaction.
+    unsafe { pg_sys::ResetAllOptions() }
+}
+
 /// Why a transaction was aborted.
 #[derive(Debug)]
 pub struct Failure {

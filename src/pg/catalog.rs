@@ -106,6 +106,12 @@ pub fn role(name: &CStr) -> Option<pg_sys::Oid> {
     (oid != pg_sys::InvalidOid).then_some(oid)
 }
 
+/// The name of a role; empty if it has gone.
+pub fn role_name(role: pg_sys::Oid) -> String {
+    // SAFETY: with noerr it answers NULL for an OID that is no role, and else a palloc'd copy of the name.
+    unsafe { copied(pg_sys::GetUserNameFromId(role, true)) }
+}
+
 /// The schema of the extension, if it is installed in this database.
 pub fn extension_schema() -> Option<pg_sys::Oid> {
     let extension = extension();

@@ -113,10 +113,16 @@ pub fn current_date() -> i32 {
     unsafe { pg_sys::GetSQLCurrentDate() }
 }
 
-/// The name of the current role.
-pub fn current_user_name() -> String {
-    // SAFETY: the current role exists; the name is palloc'd and left to the memory context.
-    unsafe { CStr::from_ptr(pg_sys::GetUserNameFromId(pg_sys::GetUserId(), false)) }.to_string_lossy().into_owned()
+/// The current role.
+pub fn current_user() -> pg_sys::Oid {
+    // SAFETY: reads the session's state; has no preconditions in a backend.
+    unsafe { pg_sys::GetUserId() }
+}
+
+/// Whether a role is a superuser.
+pub fn is_superuser(role: pg_sys::Oid) -> bool {
+    // SAFETY: takes any OID, and answers false for one that is no role.
+    unsafe { pg_sys::superuser_arg(role) }
 }
 
 /// The name of the database that the session is connected to; empty if it has been dropped or renamed meanwhile.

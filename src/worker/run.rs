@@ -1,6 +1,6 @@
 //! One run of one job.
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 
 use pgrx::datum::datetime_support::clock_timestamp;
 use pgrx::datum::{DatumWithOid, TimestampWithTimeZone};
@@ -25,23 +25,39 @@ pub fn run(job: &Job) -> bool {
     let started_at = clock_timestamp();
     // The run and its record are one transaction, so that the history tells of no run that was lost in a crash.
     let outcome = background::transaction(&activity, || {
-        let Some(schema) = Schema::installed() else { return Ok(false) };
-        let Some(role) = role_to_run_as(&schema, job)? else { return Ok(false) };
+        let Some(schema) = Schema::installed() else { return Ok(None) };
+        let Some(role) = role_to_run_as(&schema, job)? else { return Ok(None) };
         call(&schema, job, role)?;
         record(&schema, job, started_at, None)?;
-        Ok(true)
+        // Given out of the transaction so that the commit, too, happens with the role's rights: deferred triggers and
+        // held cursors of the role's making run only then.
+        Ok(Some(ActingAs::role(role)))
     });
-    outcome.unwrap_or_else(|failure| {
-        log(job, &failure);
-        let recorded = background::transaction(&activity, || match Schema::installed() {
-            Some(schema) => record(&schema, job, started_at, Some(&failure)),
-            None => Ok(()),
-        });
-        if let Err(failure) = recorded {
-            log(job, &failure);
+    let ran = match outcome {
+        Ok(None) => return false,
+        Ok(Some(role)) => {
+            drop(role);
+            Ok(())
         }
-        true
-    })
+        Err(failure) => Err(failure),
+    };
+    // Nor may what the role's triggers set outlast the run.
+    background::reset_settings();
+    if let Err(failure) = ran {
+        log(job, &failure);
+        record_failure(&activity, job, started_at, &failure);
+    }
+    true
+}
+
+fn record_failure(activity: &CStr, job: &Job, started_at: TimestampWithTimeZone, failure: &Failure) {
+    let recorded = background::transaction(activity, || match Schema::installed() {
+        Some(schema) => record(&schema, job, started_at, Some(failure)),
+        None => Ok(()),
+    });
+    if let Err(failure) = recorded {
+        log(job, &failure);
+    }
 }
 
 /// The role that scheduled the job, if it is the worker's to run.
@@ -53,7 +69,7 @@ fn role_to_run_as(schema: &Schema, job: &Job) -> Result<Option<pg_sys::Oid>, Err
         if found.is_empty() { Ok(None) } else { found.first().get_one::<String>() }
     })?;
     let Some(name) = name else { return Ok(None) };
-    if runs_in_pg_cron(job)? {
+    if is_run_by_pg_cron(job)? {
         return Ok(None);
     }
     match CString::new(name.as_str()).ok().and_then(|name| catalog::role(&name)) {
@@ -62,7 +78,7 @@ fn role_to_run_as(schema: &Schema, job: &Job) -> Result<Option<pg_sys::Oid>, Err
     }
 }
 
-fn runs_in_pg_cron(job: &Job) -> Result<bool, Error> {
+fn is_run_by_pg_cron(job: &Job) -> Result<bool, Error> {
     if jobs::pg_cron_version()?.is_none() {
         return Ok(false);
     }

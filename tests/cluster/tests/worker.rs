@@ -138,12 +138,12 @@ fn an_error_in_a_job_is_recorded_and_the_next_run_succeeds() {
     run(
         &mut session,
         "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'closed for lunch' \
-         USING ERRCODE = 'P4242'; END $$; \
+         USING ERRCODE = 'lock_not_available'; END $$; \
          CREATE TRIGGER refuse BEFORE INSERT ON operations FOR EACH ROW EXECUTE FUNCTION refuse(); \
          CALL operations_schedule()",
     );
     wait_for_runs(&mut session, "operation_insert_one", "failed", 3);
-    let message = "SELECT return_message LIKE '%P4242%' AND return_message LIKE '%closed for lunch%' \
+    let message = "SELECT return_message LIKE '%55P03%' AND return_message LIKE '%closed for lunch%' \
                    FROM operations_job_run_details WHERE status = 'failed' LIMIT 1";
     assert!(value::<bool>(&mut session, message).unwrap());
     assert!(server.log_contains("closed for lunch").unwrap());

@@ -1,0 +1,1 @@
+select cron.schedule($1, $2, $3)
