@@ -10,14 +10,14 @@ has_image() { docker image inspect "$1" >/dev/null 2>&1; }
 
 # Debian 13 on its own, trusting whom this machine trusts.
 make_root_image() {
-    local root=$state/root mirror keyring
+    local root=$state/root mirror
     has_image "$ROOT_IMAGE" && return
     [ "$(id -u)" = 0 ] || die "only root can debootstrap the base image"
     command -v debootstrap >/dev/null || install_packages debootstrap
     say "making the Debian 13 root (debootstrap)"
-    read -r mirror keyring < <(debian_mirror)
+    mirror=$(debian_mirror)
     rm -rf --one-file-system "$root"
-    debootstrap ${keyring:+--keyring="$keyring"} --variant=minbase --include=ca-certificates trixie "$root" "$mirror" \
+    debootstrap --variant=minbase --include=ca-certificates trixie "$root" "$mirror" \
         >>"$log" 2>&1 || die "debootstrap failed: see $log"
     cp /usr/local/share/ca-certificates/*.crt "$root/usr/local/share/ca-certificates/" 2>/dev/null || true
     chroot "$root" update-ca-certificates >>"$log" 2>&1

@@ -19,15 +19,15 @@ has_compose() { docker compose version --short 2>/dev/null | grep -Eq '^v?([2-9]
 # Debian 12 has only Compose v1. Debian 13's package needs nothing but libc: apt fetches and checks it from the same
 # mirror, with lists of its own, and nothing else of Debian 13 comes near this system.
 install_compose() {
-    local apt=$state/apt mirror keyring options
+    local apt=$state/apt mirror options
     if apt-cache policy docker-compose | grep -Eq 'Candidate: [2-9]\.'; then
         install_packages docker-compose
         return
     fi
     say "installing Compose v2 from Debian 13"
-    read -r mirror keyring < <(debian_mirror)
+    mirror=$(debian_mirror)
     mkdir -p "$apt"/{lists,archives}/partial
-    echo "deb ${keyring:+[signed-by=$keyring]} $mirror trixie main" >"$apt/sources.list"
+    echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror trixie main" >"$apt/sources.list"
     options=(-o "Dir::Etc::SourceList=$apt/sources.list" -o Dir::Etc::SourceParts=- -o "Dir::State::Lists=$apt/lists"
         -o "Dir::Cache::Archives=$apt/archives" -o "Dir::Cache::pkgcache=" -o "Dir::Cache::srcpkgcache=")
     apt_get "${options[@]}" update >>"$log" 2>&1 || die "apt could not read Debian 13's lists: see $log"
@@ -38,11 +38,11 @@ install_compose() {
     rm -r "$apt"
 }
 
-# The mirror that apt uses for Debian itself, and the keyring that it is checked with.
+# The mirror that apt uses for Debian itself.
 debian_mirror() {
-    # shellcheck disable=SC2016 # apt expands these
-    apt-get indextargets --format '$(REPO_URI) $(SIGNED_BY)' 'Created-By: Packages' 'Origin: Debian' 'Component: main' |
-        head -n 1 | grep . || die "apt knows no Debian mirror: is this Debian?"
+    # shellcheck disable=SC2016 # apt expands it
+    apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Origin: Debian' 'Label: Debian' 'Component: main' |
+        sed -n 1p | grep . || die "apt knows no Debian mirror: is this Debian?"
 }
 
 start_engine() {
