@@ -1,5 +1,6 @@
 //! Makes primaries.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
@@ -9,7 +10,7 @@ use crate::error::{Context, Error};
 use crate::ports::Port;
 use crate::replica::Source;
 use crate::server::{Parts, Server};
-use crate::{DATABASE, REPLICATOR, template};
+use crate::{DATABASE, REPLICATOR, leftovers, template};
 
 /// Collects what a primary should be; [`ServerBuilder::start`] makes it.
 #[derive(Debug, Default)]
@@ -70,6 +71,7 @@ impl ServerBuilder {
 /// Where a server will live: its folder, its port, its configuration.
 pub(crate) struct Place {
     pub folder: TempDir,
+    mark: File,
     pub port: Port,
     configuration: PathBuf,
 }
@@ -81,7 +83,9 @@ impl Place {
             .prefix("server-")
             .tempdir_in(&environment.scratch)
             .context(|| format!("make a folder in {}", environment.scratch.display()))?;
-        folder.disable_cleanup(std::env::var_os("OPERATIONS_KEEP").is_some_and(|keep| keep == "1"));
+        let keep = std::env::var_os("OPERATIONS_KEEP").is_some_and(|keep| keep == "1");
+        folder.disable_cleanup(keep);
+        let mark = leftovers::mark_in_use(environment, folder.path(), keep)?;
         environment.hand_over(folder.path())?;
         let port = Port::reserve(environment)?;
         let configuration = folder.path().join("server.conf");
@@ -98,11 +102,19 @@ impl Place {
         }
         std::fs::write(&configuration, text).context(|| format!("write {}", configuration.display()))?;
         environment.hand_over(&configuration)?;
-        Ok(Self { folder, port, configuration })
+        Ok(Self { folder, mark, port, configuration })
     }
 
     pub fn parts(self, environment: &'static Environment, password: String, source: Source) -> Parts {
-        Parts { environment, folder: self.folder, port: self.port, configuration: self.configuration, password, source }
+        Parts {
+            environment,
+            folder: self.folder,
+            _mark: self.mark,
+            port: self.port,
+            configuration: self.configuration,
+            password,
+            source,
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 use crate::error::{Context, Error};
+use crate::leftovers;
 
 /// Where the programs are and where servers are made.
 #[derive(Debug)]
@@ -43,6 +44,9 @@ impl Environment {
             )));
         }
         let scratch = variable("OPERATIONS_TEST_DIR", "a folder that belongs to the user who runs the server")?;
+        // Without links, as the kernel names the folders that processes work in.
+        let scratch =
+            scratch.canonicalize().context(|| format!("look at OPERATIONS_TEST_DIR {}", scratch.display()))?;
         let owner =
             std::fs::metadata(&scratch).context(|| format!("look at OPERATIONS_TEST_DIR {}", scratch.display()))?;
         let owner = (owner.uid(), owner.gid());
@@ -53,6 +57,7 @@ impl Environment {
                 scratch.display(),
             )));
         }
+        leftovers::tidy_up(&scratch)?;
         Ok(Self { bindir, scratch, owner })
     }
 

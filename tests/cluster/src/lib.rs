@@ -23,6 +23,7 @@ mod builder;
 mod environment;
 mod error;
 pub mod expect;
+mod leftovers;
 mod ports;
 mod process;
 mod programs;

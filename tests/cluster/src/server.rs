@@ -1,6 +1,6 @@
 //! One server, primary or replica, from its start to its removal.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::process::Child;
 use std::time::Duration;
@@ -20,7 +20,7 @@ use crate::wait::try_wait;
 use crate::{DATABASE, SUPERUSER};
 
 /// How long a server may take to start or to stop.
-const LIMIT: Duration = Duration::from_secs(60);
+pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 
 /// How a server is asked to stop.
 #[derive(Clone, Copy, Debug)]
@@ -38,6 +38,7 @@ pub enum Stop {
 pub struct Server {
     parts: Parts,
     running: Option<Child>,
+    forgotten: bool,
 }
 
 /// What a server consists of.
@@ -45,6 +46,8 @@ pub struct Server {
 pub(crate) struct Parts {
     pub environment: &'static Environment,
     pub folder: TempDir,
+    /// Says that the folder is in use, for as long as this lives.
+    pub _mark: File,
     pub port: Port,
     pub configuration: PathBuf,
     pub password: String,
@@ -64,7 +67,7 @@ impl Server {
     }
 
     pub(crate) fn new(parts: Parts) -> Self {
-        Self { parts, running: None }
+        Self { parts, running: None, forgotten: false }
     }
 
     pub(crate) fn source_mut(&mut self) -> &mut Source {
@@ -218,9 +221,13 @@ impl Server {
 
     /// The postmaster's process id, if it runs.
     fn postmaster(&self) -> Option<u32> {
-        let text = std::fs::read_to_string(self.data().join("postmaster.pid")).ok()?;
-        let pid = text.lines().next()?.trim().parse().ok()?;
-        (is_alive(pid) && works_in(pid, &self.data())).then_some(pid)
+        postmaster_of(&self.data())
+    }
+
+    /// Leaves the server running and its folder where it is, as a run does that is killed.
+    pub fn forget(mut self) {
+        self.parts.folder.disable_cleanup(true);
+        self.forgotten = true;
     }
 
     /// SIGKILLs one process of this server.
@@ -319,8 +326,18 @@ impl Server {
     }
 }
 
+/// The process id of the postmaster that runs in a data directory, if one does.
+pub(crate) fn postmaster_of(data: &Path) -> Option<u32> {
+    let text = std::fs::read_to_string(data.join("postmaster.pid")).ok()?;
+    let pid = text.lines().next()?.trim().parse().ok()?;
+    (is_alive(pid) && works_in(pid, data)).then_some(pid)
+}
+
 impl Drop for Server {
     fn drop(&mut self) {
+        if self.forgotten {
+            return;
+        }
         // Nothing can be returned here; what goes wrong is said, the folder is then left to be looked at.
         if self.is_running()
             && let Err(error) = self.stop(Stop::Immediate)
