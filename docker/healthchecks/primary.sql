@@ -1,19 +1,27 @@
--- What keeps the primary from being healthy, one reason a row.
+-- What keeps the primary from being healthy, one reason a row. It runs every few seconds, so it looks only at the newest
+-- thousand runs, by their key: a day's history has tens of thousands.
 SELECT 'this server is in recovery, not a primary'
 WHERE pg_catalog.pg_is_in_recovery()
 UNION ALL
-SELECT pg_catalog.format('job %s %s', wanted.job_name, state.reason)
+SELECT pg_catalog.format('job %s %s', wanted.job_name, judged.reason)
 FROM (VALUES ('operation_insert_one'), ('change_status')) AS wanted (job_name)
-LEFT JOIN public.operations_jobs() AS job ON job.job_name = wanted.job_name
+LEFT JOIN cron.job ON job.jobname = wanted.job_name AND job.database = pg_catalog.current_database()
+LEFT JOIN LATERAL (
+    SELECT run.status, run.return_message, run.start_time
+    FROM cron.job_run_details AS run
+    WHERE run.jobid = job.jobid
+      AND run.runid > (SELECT pg_catalog.max(newest.runid) - 1000 FROM cron.job_run_details AS newest)
+      AND run.status IN ('succeeded', 'failed')
+    ORDER BY run.runid DESC
+    LIMIT 1
+) AS last_run ON true
 CROSS JOIN LATERAL (
     SELECT CASE
-        WHEN job.job_name IS NULL THEN 'is not scheduled: CALL operations_schedule()'
+        WHEN job.jobid IS NULL THEN 'is not scheduled: CALL operations_schedule()'
         WHEN NOT job.active THEN 'is switched off'
-        WHEN job.runs IS NULL OR job.runs = job.failures AND job.last_status IS DISTINCT FROM 'failed'
-            THEN 'has not run yet'
-        WHEN job.last_status = 'failed' THEN 'failed: ' || coalesce(job.last_message, '')
-        WHEN job.last_started_at < pg_catalog.clock_timestamp() - interval '60 seconds'
-            THEN 'has not run for a minute'
+        WHEN last_run.status IS NULL THEN 'has not run yet'
+        WHEN last_run.status = 'failed' THEN 'failed: ' || coalesce(last_run.return_message, '')
+        WHEN last_run.start_time < pg_catalog.clock_timestamp() - interval '60 seconds' THEN 'has not run for a minute'
     END
-) AS state (reason)
-WHERE state.reason IS NOT NULL;
+) AS judged (reason)
+WHERE judged.reason IS NOT NULL;

@@ -51,6 +51,16 @@ check_r1_primary_killed_under_load() {
     assert_equal_contents
 }
 
+check_idle_job_is_noticed() {
+    need_demo
+    local job="FROM cron.job WHERE jobname = 'change_status'"
+    ask primary "SELECT cron.alter_job(jobid, active => false) $job" >>"$log"
+    await 30 "the alarm about a job that is switched off" is_health primary unhealthy
+    log_has primary '^health: job change_status is switched off$' || die "the log does not say why"
+    ask primary "SELECT cron.alter_job(jobid, active => true) $job" >>"$log"
+    await 30 "the primary to be healthy again" is_health primary healthy
+}
+
 check_r3_replica_killed_for_a_minute() {
     need_demo
     local since

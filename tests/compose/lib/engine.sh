@@ -60,6 +60,7 @@ stop_engine() {
     [ -n "${engine:-}" ] || return 0
     kill "$engine" 2>/dev/null || true
     await 60 "the Docker engine to stop" engine_is_gone
+    ip link delete docker0 2>/dev/null || true
     rm -rf "$run_dir"
 }
 
