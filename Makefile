@@ -1,6 +1,6 @@
 # The native way (no Docker): see README.md. Every target is a small script in native/.
 .DEFAULT_GOAL := help
-.PHONY: help demo stop clean status psql psql-replica test bench lint
+.PHONY: help demo stop clean status psql psql-replica test test-compose bench lint
 .SILENT:
 
 help:
@@ -9,7 +9,8 @@ help:
 	echo 'make psql          a session on the primary (psql-replica: on the replica)'
 	echo 'make stop          stop both; the data stay'
 	echo 'make clean         stop both and delete the data of the demo'
-	echo 'make test          run all tests'
+	echo 'make test          run all tests that need no Docker'
+	echo 'make test-compose  run the tests of the Compose demo on a Docker engine'
 	echo 'make lint          formatting, lints, shell scripts, documentation'
 	echo 'make bench         measure, and print tables'
 	echo
@@ -22,6 +23,9 @@ help:
 
 demo stop clean status test bench lint:
 	bash native/$@.sh
+
+test-compose:
+	bash tests/compose/run
 
 psql:
 	bash native/psql.sh primary

@@ -2,6 +2,6 @@
 # Sourced after postgres.sh: the extension, built and installed into that PostgreSQL.
 
 build_extension() {
-    run_step extension "Building the extension (release; a first build takes two to three minutes)" \
+    run_step extension "Building the extension (release)" \
         env -C "$CHECKOUT" cargo pgrx install --release --pg-config "$PG_CONFIG"
 }
