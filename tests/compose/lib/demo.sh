@@ -42,6 +42,13 @@ choose_settings() {
 
 demo() { docker compose -f "$checkout/compose.yaml" --progress plain "$@"; }
 
+build_demo() {
+    say "building the demo's image (minutes, if nothing of it is there yet: see $log)"
+    demo build >>"$log" 2>&1 && return
+    tail -n 30 "$log"
+    die "the demo's image cannot be built"
+}
+
 # up [ARGUMENT...]: as a user starts it, with a limit.
 # shellcheck disable=SC2120 # other files give arguments
 up() { demo up --build --wait --wait-timeout 600 "$@" >>"$log" 2>&1 </dev/null; }
