@@ -62,6 +62,8 @@ fn the_replica_has_the_same_contents_and_takes_no_writes() {
         let error = db_error(reader.batch_execute(statement)).unwrap();
         assert_eq!(error.code().code(), "25006", "{statement}: {error:?}");
     }
+    // What can be asked without writing, can be asked here.
+    assert_eq!(text(&mut reader, "SELECT count(*) FROM operations_jobs()").unwrap(), "0");
     // It streams through the slot that it was told to use.
     let slot = "SELECT slot_type, active FROM pg_replication_slots WHERE slot_name = 'replica_slot'";
     assert_eq!(text(&mut session, slot).unwrap(), "physical|t");

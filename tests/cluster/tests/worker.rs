@@ -221,19 +221,54 @@ fn a_killed_process_of_the_worker_ticks_again_within_ten_seconds() {
         });
         server.kill_process(pids[turn]).unwrap();
         let killed = Instant::now();
-        // PostgreSQL ends all sessions when a process dies, so a new one is needed.
-        let mut session = wait_until("a session after the crash", SOON, || {
-            server.session().map_err(|error| error.to_string()).and_then(|mut session| {
-                // A session of before the crash is noticed may still be given: it lasts only as long as it works.
-                text(&mut session, "SELECT pg_sleep(0.2)").map_err(|error| error.to_string())?;
-                Ok(session)
-            })
-        });
+        let mut session = session_after_crash(&server);
         wait_for_runs(&mut session, "operation_insert_one", "succeeded", 2);
         wait_for_runs(&mut session, "change_status", "succeeded", 2);
         let took = killed.elapsed();
         assert!(took < Duration::from_secs(10), "it took {took:?}");
     }
+}
+
+/// A new session: PostgreSQL ends all when a process dies. One may still be given before the crash is noticed; it
+/// lasts only as long as it is asked to.
+fn session_after_crash(server: &Server) -> Client {
+    wait_until("a session after the crash", SOON, || {
+        let mut session = server.session().map_err(|error| error.to_string())?;
+        text(&mut session, "SELECT pg_sleep(0.2)").map_err(|error| error.to_string())?;
+        Ok(session)
+    })
+}
+
+#[test]
+fn r2_a_killed_backend_costs_no_row_and_the_jobs_go_on() {
+    let server = fast().start().unwrap();
+    let mut session = server.session().unwrap();
+    run(&mut session, "CALL operations_test_data('2025-08-01', '2025-11-30', 5000, 1); CALL operations_schedule()");
+    wait_for_runs(&mut session, "operation_insert_one", "succeeded", 2);
+    let mut victim = server.session().unwrap();
+    let pid = value::<i32>(&mut victim, "SELECT pg_backend_pid()").unwrap();
+    let busy = std::thread::spawn(move || {
+        victim.batch_execute("CALL operations_test_data('2025-08-01', '2025-11-30', 50000000, 1)")
+    });
+    wait_until("the load to be under way", SOON, || {
+        let done = "SELECT coalesce(max(tuples_processed), 0) FROM pg_stat_progress_copy";
+        match value::<i64>(&mut session, done).unwrap() {
+            0 => Err("no row yet".to_owned()),
+            _ => Ok(()),
+        }
+    });
+    let kept = value::<i64>(&mut session, ROWS).unwrap();
+    server.kill_process(pid).unwrap();
+    let killed = Instant::now();
+    assert!(busy.join().unwrap().is_err());
+    let mut session = session_after_crash(&server);
+    wait_for_runs(&mut session, "operation_insert_one", "succeeded", 2);
+    wait_for_runs(&mut session, "change_status", "succeeded", 2);
+    let took = killed.elapsed();
+    assert!(took < Duration::from_secs(10), "it took {took:?}");
+    // The load left nothing; the rows that the worker has inserted are few.
+    let rows = value::<i64>(&mut session, ROWS).unwrap();
+    assert!((kept..kept + 100).contains(&rows), "{kept} rows before, {rows} after");
 }
 
 #[test]

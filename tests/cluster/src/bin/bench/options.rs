@@ -1,6 +1,6 @@
 //! The command line.
 
-/// Shown when the command line is wrong.
+/// Shown when the command line is wrong, or asks for it.
 pub const USAGE: &str = "\
 usage: bench [--quick] [--rows-10m] [--rounds N]
   --quick     small sizes: shows that the benchmark runs; its figures mean nothing

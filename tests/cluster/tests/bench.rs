@@ -1,0 +1,37 @@
+//! The benchmark runs: every line that it promises is there, with figures. What the figures are is not for a test to say.
+#![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
+
+use std::process::Command;
+
+#[test]
+fn the_quick_benchmark_prints_its_table() {
+    let output = Command::new(env!("CARGO_BIN_EXE_bench")).args(["--quick", "--rounds", "1"]).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let progress = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{text}{progress}");
+    for (what, lines) in [
+        ("operations_test_data", 1),
+        ("operation_insert_one, 1 client,", 2),
+        ("operation_insert_one, 4 clients,", 2),
+        ("change_status, flip", 2),
+        ("change_status, whole", 2),
+    ] {
+        let found: Vec<_> = text.lines().filter(|line| line.starts_with(what)).collect();
+        assert_eq!(found.len(), lines, "{what}: {text}");
+        for line in found {
+            assert!(!line.contains("NaN") && !line.contains("inf"), "{line}");
+        }
+    }
+    assert!(text.starts_with("PostgreSQL ") && text.contains(" cores; fsync = on"), "{text}");
+}
+
+#[test]
+fn a_wrong_option_is_refused_with_the_usage() {
+    let output = Command::new(env!("CARGO_BIN_EXE_bench")).arg("--slow").output().unwrap();
+    assert!(!output.status.success());
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(text.contains("--slow") && text.contains("usage: bench"), "{text}");
+    let output = Command::new(env!("CARGO_BIN_EXE_bench")).arg("--help").output().unwrap();
+    assert!(output.status.success());
+    assert!(String::from_utf8(output.stdout).unwrap().starts_with("usage: bench"));
+}
