@@ -1,7 +1,8 @@
 //! Operations in the format of `COPY .. WITH (FORMAT binary)`, as its reference page describes it.
 
+use crate::amount::Amount;
 use crate::message::Message;
-use crate::operation::{Amount, Operation, STATUS_NEW};
+use crate::operation::{Operation, STATUS_NEW};
 
 /// The columns that a row has, in its order.
 pub const COLUMNS: [&str; 7] =

@@ -6,9 +6,11 @@
 use rand::{Rng, RngExt};
 
 use crate::accounts::AccountNumber;
+use crate::amount::Amount;
 use crate::calendar::Day;
 use crate::message::{Counterparty, Message, TimeOfDay};
-use crate::operation::{Amount, Operation, OperationType};
+use crate::operation::Operation;
+use crate::operation_type::OperationType;
 
 /// How many clients there are; their ids are 1 to this.
 pub const CLIENTS: u32 = 5000;

@@ -3,9 +3,11 @@
 #![forbid(unsafe_code)]
 
 pub mod accounts;
+pub mod amount;
 pub mod calendar;
 pub mod copy_binary;
 pub mod generator;
 pub mod message;
 pub mod operation;
+pub mod operation_type;
 pub mod test_data;

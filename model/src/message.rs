@@ -3,7 +3,8 @@
 use serde::Serialize;
 
 use crate::accounts::AccountNumber;
-use crate::operation::{Amount, OperationType};
+use crate::amount::Amount;
+use crate::operation_type::OperationType;
 
 /// The message of an operation, stored as jsonb. Everything in it that also is a column says the same as the column.
 #[derive(Clone, Debug, Serialize)]
