@@ -5,6 +5,7 @@
 up_with_init() {
     local file=$files/extra.sql
     printf '%s\n' "$1" >"$file"
+    chmod 644 "$file"
     EXTRA_INIT=$file docker compose -f "$checkout/compose.yaml" -f "$here/extra-init.yaml" --progress plain \
         up --build --detach "${@:2}" >>"$log" 2>&1 </dev/null
 }
