@@ -102,3 +102,30 @@ fn a_dump_of_a_dump_is_the_same() {
     server.copy_database("first", &server, "second").unwrap();
     expect_same(&mut server.session().unwrap(), &mut server.connect("second").unwrap());
 }
+
+#[test]
+fn a_dump_beside_the_running_jobs_is_whole() {
+    let server = Server::primary()
+        .with_worker()
+        .with_extension()
+        .setting("operations_ext.insert_interval", "1s")
+        .setting("operations_ext.change_status_interval", "1s")
+        .start()
+        .unwrap();
+    let mut session = server.session().unwrap();
+    run(&mut session, "CALL operations_test_data('2025-08-01', '2025-11-30', 50000, 1); CALL operations_schedule()");
+    let busy = server.session().map(|mut session| {
+        std::thread::spawn(move || {
+            for ahead in 4..16 {
+                run(&mut session, &format!("CALL operations_maintain_partitions({ahead}); CALL change_status(500)"));
+            }
+        })
+    });
+    server.copy_database(DATABASE, &server, "restored").unwrap();
+    busy.unwrap().join().unwrap();
+    let mut copy = server.connect("restored").unwrap();
+    assert_eq!(text(&mut copy, AGGREGATE_DIFFERENCE).unwrap(), "");
+    let rows = "SELECT count(*) >= 50000, count(*) = count(DISTINCT operation_guid) FROM operations";
+    assert_eq!(text(&mut copy, rows).unwrap(), "t|t");
+    run(&mut copy, "CALL operation_insert_one(); CALL change_status(); CALL operations_maintain_partitions()");
+}

@@ -227,3 +227,21 @@ fn dropping_the_extension_does_not_take_the_rows_along() {
     let rows = "SELECT count(*), count(DISTINCT operation_guid) FROM operations";
     assert_eq!(text(&mut session, rows).unwrap(), "1000|1000");
 }
+
+#[test]
+fn a_session_outlives_the_extension_that_it_has_used() {
+    let server = Server::primary().with_extension().start().unwrap();
+    let mut session = server.session().unwrap();
+    for schema in ["public", "elsewhere", "public"] {
+        session.batch_execute("DROP EXTENSION operations_ext CASCADE; DROP TABLE IF EXISTS operations").unwrap();
+        session
+            .batch_execute(&format!(
+                "CREATE SCHEMA IF NOT EXISTS {schema}; DROP TABLE IF EXISTS {schema}.operations; \
+                 CREATE EXTENSION operations_ext SCHEMA {schema}"
+            ))
+            .unwrap();
+        for call in WRITING_CALLS {
+            session.batch_execute(&format!("CALL {schema}.{call}")).map_err(operations_cluster::Error::from).unwrap();
+        }
+    }
+}

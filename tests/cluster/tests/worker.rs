@@ -394,6 +394,43 @@ fn a_superusers_job_does_not_lend_its_rights_to_the_tables_owner() {
 }
 
 #[test]
+fn a_job_whose_role_is_gone_fails_with_a_hint_and_not_as_somebody_else() {
+    let (server, mut lab, mut admin) = lab_server();
+    run(&mut lab, "CALL operations_schedule()");
+    wait_for_runs(&mut admin, "operation_insert_one", "succeeded", 1);
+    drop(lab);
+    run(&mut admin, "REASSIGN OWNED BY lab TO postgres; DROP OWNED BY lab; DROP ROLE lab");
+    let settled = value::<i64>(&mut admin, "SELECT count(*) FROM witness").unwrap();
+    wait_for_runs(&mut admin, "operation_insert_one", "failed", 2);
+    let named = "SELECT bool_and(last_message LIKE '%\"lab\"%') FROM operations_jobs() WHERE last_status = 'failed'";
+    assert!(value::<bool>(&mut admin, named).unwrap());
+    assert!(server.log_contains("HINT:").unwrap());
+    assert_eq!(value::<i64>(&mut admin, "SELECT count(*) FROM witness").unwrap(), settled);
+    // Whoever schedules again takes them over.
+    run(&mut admin, "CALL operations_schedule()");
+    wait_for_runs(&mut admin, "operation_insert_one", "succeeded", 1);
+}
+
+#[test]
+fn another_database_can_be_served_without_a_restart() {
+    let server = fast().start().unwrap();
+    server.create_database("second").unwrap();
+    let mut second = server.connect("second").unwrap();
+    run(&mut second, "CREATE EXTENSION operations_ext");
+    run(&mut second, "CALL operations_setup()");
+    let mut session = server.session().unwrap();
+    run(&mut session, "CALL operations_schedule()");
+    wait_for_runs(&mut session, "operation_insert_one", "succeeded", 1);
+    run(&mut session, "ALTER SYSTEM SET operations_ext.database = 'second'");
+    run(&mut session, "SELECT pg_reload_conf()");
+    run(&mut second, "CALL operations_schedule()");
+    wait_for_runs(&mut second, "operation_insert_one", "succeeded", 2);
+    let before = value::<i64>(&mut session, ROWS).unwrap();
+    wait_for_runs(&mut second, "operation_insert_one", "succeeded", 3);
+    assert_eq!(value::<i64>(&mut session, ROWS).unwrap(), before);
+}
+
+#[test]
 fn a_quoted_mixed_case_schema_is_served_too() {
     let server = Server::primary()
         .with_worker()
