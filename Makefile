@@ -20,6 +20,7 @@ help:
 	echo '  OPERATIONS_TEST_ROWS=100000   rows of test data at the first start'
 	echo '  PG_CONFIG                     the pg_config of the PostgreSQL 16 to use'
 	echo '  STATE_DIR=.state              where everything is kept that is unpacked, built or run'
+	echo '  DEMO_DIR=.state/demo          where the data of the demo are kept'
 
 demo stop clean status test bench lint:
 	bash native/$@.sh

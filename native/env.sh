@@ -44,27 +44,31 @@ as_server_user() {
     fi
 }
 
-# STATE_DIR holds everything that is unpacked, built for ourselves or run. The server's user must reach it, and
-# a socket in it must fit into the 107 bytes that the kernel allows.
-usable_state_dir() {
-    [ ${#1} -le 70 ] && mkdir -p "$1" 2>/dev/null && [ -w "$1" ] && as_server_user test -x "$1"
+# STATE_DIR holds everything that is unpacked, built for ourselves or run; the demo's data and settings are in DEMO_DIR,
+# which is a folder in it unless told otherwise. The server's user must reach both, and a socket in them must fit
+# into the 107 bytes that the kernel allows.
+usable() {
+    [ ${#1} -le 80 ] && mkdir -p "$1" 2>/dev/null && [ -w "$1" ] && as_server_user test -x "$1"
 }
+
+USABLE="cannot be used: it must be at most 80 characters long, writable, and reachable by the user $SERVER_USER"
+
+absolute() { case $1 in /*) echo "$1" ;; *) echo "$PWD/$1" ;; esac; }
 
 choose_state_dir() {
     local own=$CHECKOUT/.state outside
     if [ -n "${STATE_DIR:-}" ]; then
-        case $STATE_DIR in /*) ;; *) STATE_DIR=$PWD/$STATE_DIR ;; esac
-        usable_state_dir "$STATE_DIR" || die "STATE_DIR=$STATE_DIR cannot be used: it must be at most 70" \
-            "characters long, writable, and reachable by the user $SERVER_USER"
+        STATE_DIR=$(absolute "$STATE_DIR")
+        usable "$STATE_DIR" || die "STATE_DIR=$STATE_DIR $USABLE"
         return
     fi
     if is_root; then outside=/var/lib/operations_ext; else outside=${XDG_STATE_HOME:-$HOME/.local/state}/operations_ext; fi
     outside=$outside/$(printf '%s' "$CHECKOUT" | cksum | cut -d' ' -f1)
-    if usable_state_dir "$own"; then
+    if usable "$own"; then
         STATE_DIR=$own
     else
         rmdir "$own" 2>/dev/null || true
-        usable_state_dir "$outside" ||
+        usable "$outside" ||
             die "neither $own nor $outside can be used by the user $SERVER_USER: set STATE_DIR to a folder that can"
         STATE_DIR=$outside
     fi
@@ -81,7 +85,8 @@ load() {
 
 ensure_server_user
 choose_state_dir
-DEMO=$STATE_DIR/demo
+DEMO=$(absolute "${DEMO_DIR:-$STATE_DIR/demo}")
+if [ ${#DEMO} -gt 80 ] || ! usable "$(dirname "$DEMO")"; then die "DEMO_DIR=$DEMO $USABLE"; fi
 export STATE_DIR
 
 # A folder that the server's user owns.

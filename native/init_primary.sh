@@ -7,7 +7,7 @@ NEW=$DEMO/primary.new
 remove_half_made() {
     [ -e "$NEW" ] || return 0
     say "An earlier start was cut short: removing its half-made primary and starting over"
-    [ ! -e "$NEW/postmaster.pid" ] || stop_server primary "$NEW"
+    stop_server primary "$NEW"
     rm -rf "$NEW"
 }
 

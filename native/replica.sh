@@ -21,6 +21,7 @@ start_replica() {
     say "Starting the replica on port $REPLICA_PORT"
     for _ in 1 2 3; do
         status=0
+        clear_stale_lock "$DEMO/replica" "$REPLICA_PORT"
         (run_replica_entrypoint) 2>&1 | sed -u 's/^/    /' || status=$?
         [ "$status" = "$SERVER_FAILED" ] || break
         say "    it did not start: $(why_not_started "$DEMO/replica.log")"

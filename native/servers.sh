@@ -6,7 +6,26 @@ RUN=$DEMO/run # sockets
 
 pg_ctl() { as_server_user "$PG_BIN/pg_ctl" "$@"; }
 
-running() { [ -e "$DEMO/$1/postmaster.pid" ] && pg_ctl status -s -D "$DEMO/$1" >/dev/null 2>&1; }
+# Whether a process is at work in a data folder. pg_ctl takes any process of that number for the server, also one that is
+# dead and not yet buried, or that got the number after a restart of the machine; a postmaster's working folder is the data.
+works_in() {
+    if [ -d /proc/self/cwd ]; then [ "/proc/$1/cwd" -ef "$2" ]; else kill -0 "$1" 2>/dev/null; fi
+}
+runs_on() { [ -s "$1/postmaster.pid" ] && works_in "$(head -n 1 "$1/postmaster.pid")" "$1"; }
+running() { runs_on "$DEMO/$1"; }
+
+# The server refuses to start on the locks of one that was killed, for as long as there is a process of that number.
+clear_stale_lock() {
+    local data=$1 process deadline=$((SECONDS + 30))
+    if [ ! -d /proc/self/cwd ] || runs_on "$data"; then return 0; fi
+    for process in /proc/[0-9]*; do
+        while works_in "${process#/proc/}" "$data"; do
+            [ $SECONDS -lt $deadline ] || die "process ${process#/proc/} of a server that was killed still works in $data: end it"
+            sleep 0.1
+        done
+    done
+    rm -f "$data/postmaster.pid" "$RUN/.s.PGSQL.$2" "$RUN/.s.PGSQL.$2.lock"
+}
 
 port_of() { if [ "$1" = primary ]; then echo "$PRIMARY_PORT"; else echo "$REPLICA_PORT"; fi; }
 
@@ -63,6 +82,7 @@ start_server() {
     shift 2
     if [ -e "$log" ] && [ "$(stat -c %s "$log")" -gt 20000000 ]; then mv "$log" "$log.1"; fi
     server_settings "$name"
+    clear_stale_lock "$data" "$(port_of "$name")"
     LOG_FROM=$(($(stat -c %s "$log" 2>/dev/null || echo 0) + 1))
     pg_ctl start -s -w -t 120 -D "$data" -l "$log" -o "$(options_line "${SERVER_SETTINGS[@]}" "$@")" >/dev/null 2>&1
 }
@@ -70,8 +90,9 @@ start_server() {
 # stop_server NAME [DATA]: fast, and the hard way when that takes too long.
 stop_server() {
     local name=$1 data=${2:-$DEMO/$1}
+    runs_on "$data" || return 0
     pg_ctl stop -s -m fast -t 30 -D "$data" >/dev/null 2>&1 && return
-    pg_ctl status -s -D "$data" >/dev/null 2>&1 || return 0
+    runs_on "$data" || return 0
     warn "The $name did not stop within 30 s: stopping it at once (it will recover at its next start)"
     pg_ctl stop -s -m immediate -t 30 -D "$data" >/dev/null 2>&1 || die "the $name does not stop: see $DEMO/$name.log"
 }
@@ -84,7 +105,7 @@ stop_demo() {
             stopped+=" $name"
         fi
     done
-    [ ! -e "$DEMO/primary.new/postmaster.pid" ] || stop_server primary "$DEMO/primary.new"
+    stop_server primary "$DEMO/primary.new"
     if [ -n "$stopped" ]; then say "Stopped:$stopped"; else say "The demo is not running"; fi
 }
 
@@ -95,6 +116,6 @@ use_made_postgres() {
 
 lock_demo() {
     have flock || return 0
-    exec 9>"$STATE_DIR/lock"
+    exec 9>"$DEMO.lock"
     flock -w "${1:-1}" 9 || die "another make is at work on this demo: wait until it is done"
 }

@@ -122,8 +122,25 @@ left_behind() {
     case $1 in
         lost) echo "the primary has given up the WAL that it lacks (its slot is lost)" ;;
         none) echo "the primary keeps no WAL for it (its slot is gone)" ;;
-        *) [ "$(failed_starts)" -lt 2 ] || echo "it crashed soon after each of its last two starts, so its files are damaged" ;;
+        *)
+            if [ -n "$(missing_file)" ]; then
+                echo "it is damaged ($(missing_file) is missing)"
+            elif [ "$(failed_starts)" -ge 2 ]; then
+                echo "it is damaged (it crashed soon after each of its last two starts)"
+            fi
+            ;;
     esac
+}
+
+# The first of the files that every database needs, of those that the clone had, that is no longer there.
+missing_file() {
+    local file
+    while IFS= read -r file; do
+        if [ ! -s "$PGDATA/$file" ]; then
+            echo "$file"
+            return
+        fi
+    done < <(grep -oE '(base/[0-9]+/(PG_VERSION|pg_filenode.map)|global/pg_filenode.map)"' "$PGDATA/backup_manifest" 2>/dev/null | tr -d '"')
 }
 
 # How many starts in a row ended in a crash within seconds. A replica that lived has written WAL since it started.

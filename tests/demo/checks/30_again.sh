@@ -1,0 +1,99 @@
+# shellcheck shell=bash disable=SC2154
+# Stopped and started again, crashed, and lost: the data stay, and what is broken heals.
+
+check_stop_and_start_keeps_the_data() {
+    local began=$SECONDS id rows
+    id=$(system_id)
+    rows=$(on_primary 'SELECT count(*) FROM operations;')
+    succeeds stop
+    printed "Stopped: replica primary"
+    [ $((SECONDS - began)) -le 30 ]
+    no_server_left
+    fails status
+    printed "The demo is stopped; its data are kept (make demo starts it)"
+    began=$SECONDS
+    succeeds demo
+    [ $((SECONDS - began)) -le 20 ]
+    not_printed cloning
+    [ "$(system_id)" = "$id" ]
+    [ "$(on_primary "SELECT count(*) >= $rows FROM operations;")" = t ]
+}
+
+check_half_up() {
+    kill -9 "$(pid_of replica)"
+    becomes '' 20 eval 'fuser_of replica'
+    fails status
+    printed "replica"
+    printed "Not well: "
+    succeeds demo
+    not_printed cloning
+    not_printed "Starting the primary"
+    succeeds status
+}
+
+# Processes that still hold a server's folder.
+fuser_of() { pgrep -f -- "-D $demo/$1 " || true; }
+
+check_primary_killed() {
+    local rows
+    rows=$(on_primary 'SELECT count(*) FROM operations;')
+    kill -9 "$(pid_of primary)"
+    becomes '' 20 eval 'fuser_of primary'
+    fails status
+    printed "stopped"
+    succeeds demo
+    not_printed cloning
+    [ "$(on_primary "SELECT count(*) >= $rows FROM operations;")" = t ]
+    succeeds status
+}
+
+check_lost_slot_heals() {
+    local ctl
+    ctl=$("$PG_CONFIG" --bindir)/pg_ctl
+    on '' "ALTER SYSTEM SET max_slot_wal_keep_size = '16MB';
+SELECT pg_reload_conf();"
+    "$ctl" stop -s -m fast -D "$demo/replica"
+    on '' "CALL operations_test_data('2025-08-01', '2025-08-31', 100000, 1);
+SELECT pg_switch_wal();
+CHECKPOINT;"
+    becomes lost 30 on_primary "SELECT wal_status FROM pg_replication_slots;"
+    fails status
+    printed "its slot is lost"
+    on '' "ALTER SYSTEM RESET max_slot_wal_keep_size;
+SELECT pg_reload_conf();"
+    succeeds demo
+    printed "cloning anew what is in $demo/replica: the primary has given up the WAL that it lacks (its slot is lost)"
+    succeeds status
+}
+
+check_damaged_replica_is_cloned_anew() {
+    kill -9 "$(pid_of replica)"
+    becomes '' 20 eval 'fuser_of replica'
+    rm -r "$demo/replica/base"
+    succeeds demo
+    printed "it is damaged (base/"
+    succeeds status
+}
+
+check_clone_that_was_cut_short() {
+    succeeds stop
+    mv "$demo/replica" "$demo/replica.clone"
+    rm -r "$demo/replica.clone/pg_wal"
+    succeeds demo
+    printed "cloning 127.0.0.1:$PRIMARY_PORT"
+    [ ! -e "$demo/replica.clone" ]
+    succeeds status
+}
+
+check_replica_of_another_primary() {
+    local before
+    succeeds stop
+    rm -r "$demo/primary"
+    fails demo
+    printed "it is a clone of another primary (system identifier "
+    [ -e "$demo/replica/PG_VERSION" ]
+    before=$(stat -c %i "$demo/replica")
+    succeeds demo REPLICA_RECLONE=1
+    [ "$(stat -c %i "$demo/replica")" != "$before" ]
+    succeeds status
+}
