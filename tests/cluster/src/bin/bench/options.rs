@@ -5,7 +5,7 @@ pub const USAGE: &str = "\
 usage: bench [--quick] [--rows-10m] [--rounds N]
   --quick     small sizes: shows that the benchmark runs; its figures mean nothing
   --rows-10m  also measures change_status at 10 million rows (several minutes, 6 GB of disk)
-  --rounds N  how often each way takes its turn (5)";
+  --rounds N  how often each way takes its turn (7)";
 
 /// What to measure.
 #[derive(Debug)]
@@ -28,9 +28,9 @@ impl Options {
     /// Reads the arguments after the program's name.
     pub fn from_arguments(mut arguments: impl Iterator<Item = String>) -> Result<Self, String> {
         let mut options = Self {
-            rounds: 5,
+            rounds: 7,
             load_rows: 1_000_000,
-            seconds: 4,
+            seconds: 2,
             sizes: vec![100_000, 1_000_000],
             batch: 20_000,
             quick: false,
@@ -72,8 +72,8 @@ mod tests {
 
     #[test]
     fn reads_every_option() {
-        assert!(parse("").is_ok_and(|o| o.rounds == 5 && o.sizes == [100_000, 1_000_000]));
-        assert!(parse("--rounds 7 --rows-10m").is_ok_and(|o| o.rounds == 7 && o.sizes.len() == 3));
+        assert!(parse("").is_ok_and(|o| o.rounds == 7 && o.sizes == [100_000, 1_000_000]));
+        assert!(parse("--rounds 3 --rows-10m").is_ok_and(|o| o.rounds == 3 && o.sizes.len() == 3));
         assert!(parse("--quick --rounds 1").is_ok_and(|o| o.quick && o.rounds == 1));
     }
 
