@@ -17,6 +17,7 @@ use crate::{DATABASE, REPLICATOR, leftovers, template};
 pub struct ServerBuilder {
     settings: Vec<(String, String)>,
     extension: bool,
+    rows: bool,
     own_initdb: bool,
 }
 
@@ -35,10 +36,25 @@ impl ServerBuilder {
         self
     }
 
+    /// As [`Self::with_extension`], with 20,000 rows in four months, 3,000 of them done.
+    #[must_use]
+    pub fn with_rows(mut self) -> Self {
+        self.rows = true;
+        self.with_extension()
+    }
+
     /// Lets the extension's worker run the jobs of [`DATABASE`], on a server without pg_cron.
     #[must_use]
     pub fn with_worker(self) -> Self {
         self.setting("shared_preload_libraries", "operations_ext").setting("operations_ext.database", DATABASE)
+    }
+
+    /// As [`Self::with_worker`], the two frequent jobs being due every second, which is the shortest interval.
+    #[must_use]
+    pub fn with_fast_worker(self) -> Self {
+        self.with_worker()
+            .setting("operations_ext.insert_interval", "1s")
+            .setting("operations_ext.change_status_interval", "1s")
     }
 
     /// Gives the server a system identifier of its own, which costs an `initdb`.
@@ -63,6 +79,10 @@ impl ServerBuilder {
         if self.extension {
             session.batch_execute("CREATE EXTENSION operations_ext")?;
             session.batch_execute("CALL operations_setup()")?;
+        }
+        if self.rows {
+            session.batch_execute("CALL operations_test_data('2025-08-01', '2025-11-30', 20000, 1)")?;
+            session.batch_execute("CALL change_status(3000)")?;
         }
         Ok(server)
     }

@@ -8,7 +8,7 @@ use postgres::error::DbError;
 
 use crate::error::Error;
 use crate::server::Server;
-use crate::session::{db_error, text};
+use crate::session::{db_error, text, value};
 use crate::wait::wait_until;
 
 /// How long something that takes a moment may take on a busy machine.
@@ -31,6 +31,14 @@ pub const PARTITIONS: &str = "\
     SELECT coalesce(string_agg(c.relname::text, ' ' ORDER BY c.relname::text COLLATE \"C\"), '') \
     FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid \
     WHERE i.inhparent = 'operations'::regclass";
+
+/// Runs statements that must succeed.
+#[track_caller]
+pub fn run(session: &mut Client, statements: &str) {
+    if let Err(error) = session.batch_execute(statements) {
+        fail(format!("{statements}: {}", Error::from(error)));
+    }
+}
 
 /// All that a call could change in the database: rows of `operations` (when it exists), every relation, every job.
 pub fn state(session: &mut Client) -> Result<String, Error> {
@@ -76,6 +84,23 @@ pub fn wait_for_text(session: &mut Client, what: &str, query: &str, expected: &s
     });
 }
 
+/// Waits until the worker has ended a job so many more times with a status ('succeeded' or 'failed').
+#[track_caller]
+pub fn wait_for_runs(session: &mut Client, job: &str, status: &str, more: i64) {
+    let count =
+        format!("SELECT count(*) FROM operations_job_run_details WHERE job_name = '{job}' AND status = '{status}'");
+    let history =
+        "SELECT job_name, status, count(*), max(return_message) FROM operations_job_run_details GROUP BY 1, 2";
+    let mut target = None;
+    wait_until(&format!("{more} more {status} runs of {job}"), SOON, || {
+        let runs = value::<i64>(session, &count).map_err(|error| error.to_string())?;
+        match runs >= *target.get_or_insert(runs + more) {
+            true => Ok(()),
+            false => Err(text(session, history).map_err(|error| error.to_string())?),
+        }
+    });
+}
+
 /// Checks that every index of `operations` gives the same rows as the tables themselves. amcheck would look
 /// deeper, but the development server has no contrib modules.
 #[track_caller]
@@ -103,6 +128,30 @@ pub fn expect_indexes_match(session: &mut Client) {
     }
     if let Err(error) = session.batch_execute("RESET ALL") {
         fail(error.to_string());
+    }
+}
+
+/// Checks that a replica has what its primary has, once it has caught up: rows, sums and relations; and that its indexes
+/// agree.
+#[track_caller]
+pub fn expect_equal(primary: &Server, replica: &Server) {
+    for query in [
+        CONTENTS,
+        "SELECT count(*), sum(total_amount), sum(hashtextextended(v::text, 0)::numeric) FROM client_type_sum_mv v",
+        "SELECT string_agg(relname, ' ' ORDER BY relname) FROM pg_class WHERE relnamespace = 'public'::regnamespace",
+    ] {
+        let answers = primary
+            .wait_for_catchup(replica)
+            .and_then(|()| Ok([text(&mut primary.session()?, query)?, text(&mut replica.session()?, query)?]));
+        match answers {
+            Ok([here, there]) if here == there => {}
+            Ok(answers) => fail(format!("{query}: primary and replica differ: {answers:?}")),
+            Err(error) => fail(error.to_string()),
+        }
+    }
+    match replica.session() {
+        Ok(mut session) => expect_indexes_match(&mut session),
+        Err(error) => fail(error.to_string()),
     }
 }
 

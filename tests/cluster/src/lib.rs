@@ -20,6 +20,7 @@
 //! ```
 
 mod builder;
+mod connect;
 mod environment;
 mod error;
 pub mod expect;

@@ -7,8 +7,10 @@ use std::time::Duration;
 use crate::REPLICATOR;
 use crate::builder::{Place, copy_in};
 use crate::environment::{Environment, repository};
-use crate::error::Error;
-use crate::server::{Parts, Server};
+use crate::error::{Context, Error};
+use crate::server::{LIMIT, Parts, Server};
+use crate::session::text;
+use crate::wait::try_wait;
 
 /// Where a server's data directory comes from, which decides how it is started.
 #[derive(Debug)]
@@ -130,5 +132,48 @@ impl Server {
         if let Source::Primary { port, .. } = self.source_mut() {
             *port = primary.port();
         }
+    }
+
+    /// When this replica's data directory was made: another time means another clone.
+    pub fn cloned_at(&self) -> Result<std::time::SystemTime, Error> {
+        let file = self.data().join("PG_VERSION");
+        let made = std::fs::metadata(&file).and_then(|data| data.modified());
+        made.context(|| format!("look at {}", file.display()))
+    }
+
+    /// Makes a replica a primary and waits until it is one.
+    pub fn promote(&self) -> Result<(), Error> {
+        let mut session = self.connect("postgres")?;
+        match text(&mut session, "SELECT pg_promote(true, 60)")?.as_str() {
+            "t" => Ok(()),
+            _ => Err(Error::Environment("the promotion did not end within 60 s".to_owned())),
+        }
+    }
+
+    /// Waits until `replica` has replayed all that this server has written up to now.
+    pub fn wait_for_catchup(&self, replica: &Server) -> Result<(), Error> {
+        let target = text(&mut self.connect("postgres")?, "SELECT pg_current_wal_lsn()")?;
+        let mut session = replica.connect("postgres")?;
+        let query = format!(
+            "SELECT pg_last_wal_replay_lsn() >= '{target}', pg_last_wal_replay_lsn(), \
+             (SELECT status FROM pg_stat_wal_receiver)"
+        );
+        try_wait(&format!("the replica to replay up to {target}"), LIMIT, || match text(&mut session, &query) {
+            Ok(state) if state.starts_with('t') => Ok(()),
+            Ok(state) => Err(state),
+            Err(error) => Err(error.to_string()),
+        })
+    }
+
+    /// Waits until this replica streams: its own receiver says so.
+    pub fn wait_streaming(&self, limit: Duration) -> Result<(), Error> {
+        let mut session = self.connect("postgres")?;
+        try_wait("the replica to stream", limit, || {
+            match text(&mut session, "SELECT status FROM pg_stat_wal_receiver") {
+                Ok(state) if state == "streaming" => Ok(()),
+                Ok(state) => Err(format!("receiver: '{state}'")),
+                Err(error) => Err(error.to_string()),
+            }
+        })
     }
 }

@@ -5,19 +5,18 @@ use std::path::{Path, PathBuf};
 use std::process::Child;
 use std::time::Duration;
 
-use postgres::{Client, Config, NoTls};
+use postgres::NoTls;
 use rustix::process::Signal;
 use tempfile::TempDir;
 
+use crate::SUPERUSER;
 use crate::builder::ServerBuilder;
 use crate::environment::Environment;
 use crate::error::{Context, Error};
 use crate::ports::Port;
 use crate::process::{descendants, is_alive, signal, wait_gone, works_in};
 use crate::replica::{ReplicaBuilder, Source};
-use crate::session::text;
 use crate::wait::try_wait;
-use crate::{DATABASE, SUPERUSER};
 
 /// How long a server may take to start or to stop.
 pub(crate) const LIMIT: Duration = Duration::from_secs(60);
@@ -239,43 +238,6 @@ impl Server {
         }
     }
 
-    /// Makes a replica a primary and waits until it is one.
-    pub fn promote(&self) -> Result<(), Error> {
-        let mut session = self.connect("postgres")?;
-        match text(&mut session, "SELECT pg_promote(true, 60)")?.as_str() {
-            "t" => Ok(()),
-            _ => Err(Error::Environment("the promotion did not end within 60 s".to_owned())),
-        }
-    }
-
-    /// A session of the superuser.
-    pub fn connect(&self, database: &str) -> Result<Client, Error> {
-        self.connect_as(SUPERUSER, database)
-    }
-
-    /// A session of a role whose password is [`Server::password`].
-    pub fn connect_as(&self, user: &str, database: &str) -> Result<Client, Error> {
-        Ok(self.config(user, database).connect(NoTls)?)
-    }
-
-    fn config(&self, user: &str, database: &str) -> Config {
-        let mut config = Config::new();
-        config
-            .host("127.0.0.1")
-            .port(self.port())
-            .user(user)
-            .password(self.password())
-            .dbname(database)
-            .connect_timeout(Duration::from_secs(10));
-        config
-    }
-
-    /// Creates an empty database.
-    pub fn create_database(&self, database: &str) -> Result<(), Error> {
-        self.connect("postgres")?.batch_execute(&format!("CREATE DATABASE {database} TEMPLATE template0"))?;
-        Ok(())
-    }
-
     /// All that the server has logged.
     pub fn log(&self) -> Result<String, Error> {
         let path = self.folder().join("log");
@@ -291,38 +253,6 @@ impl Server {
         let log = self.log()?;
         let lines: Vec<_> = log.lines().collect();
         Ok(lines[lines.len().saturating_sub(20)..].join("\n"))
-    }
-
-    /// Waits until `replica` has replayed all that this server has written up to now.
-    pub fn wait_for_catchup(&self, replica: &Server) -> Result<(), Error> {
-        let target = text(&mut self.connect("postgres")?, "SELECT pg_current_wal_lsn()")?;
-        let mut session = replica.connect("postgres")?;
-        let query = format!(
-            "SELECT pg_last_wal_replay_lsn() >= '{target}', pg_last_wal_replay_lsn(), \
-             (SELECT status FROM pg_stat_wal_receiver)"
-        );
-        try_wait(&format!("the replica to replay up to {target}"), LIMIT, || match text(&mut session, &query) {
-            Ok(state) if state.starts_with('t') => Ok(()),
-            Ok(state) => Err(state),
-            Err(error) => Err(error.to_string()),
-        })
-    }
-
-    /// Waits until this replica streams: its own receiver says so.
-    pub fn wait_streaming(&self, limit: Duration) -> Result<(), Error> {
-        let mut session = self.connect("postgres")?;
-        try_wait("the replica to stream", limit, || {
-            match text(&mut session, "SELECT status FROM pg_stat_wal_receiver") {
-                Ok(state) if state == "streaming" => Ok(()),
-                Ok(state) => Err(format!("receiver: '{state}'")),
-                Err(error) => Err(error.to_string()),
-            }
-        })
-    }
-
-    /// A session of the superuser in [`DATABASE`].
-    pub fn session(&self) -> Result<Client, Error> {
-        self.connect(DATABASE)
     }
 }
 

@@ -1,8 +1,8 @@
 //! `change_status`: which rows it takes, that no two sessions take the same, and that the aggregate is right.
 #![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
 
-use operations_cluster::expect::{AGGREGATE_DIFFERENCE, SOON, wait_blocked};
-use operations_cluster::{Error, Server, text, value, wait_until};
+use operations_cluster::expect::{AGGREGATE_DIFFERENCE, SOON, run, wait_blocked};
+use operations_cluster::{Server, text, value, wait_until};
 use postgres::Client;
 
 const FLIPPED: &str = "SELECT coalesce(string_agg(id::text, ' ' ORDER BY id), '') FROM operations WHERE status = 1";
@@ -26,10 +26,6 @@ fn server_with_rows(rows: u32) -> Server {
         run(&mut session, &format!("CALL operations_test_data({dates}, {}, 1)", rows / 4));
     }
     server
-}
-
-fn run(session: &mut Client, statements: &str) {
-    session.batch_execute(statements).map_err(Error::from).unwrap();
 }
 
 fn expect_exact_aggregate(session: &mut Client) {

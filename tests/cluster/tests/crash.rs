@@ -7,16 +7,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use operations_cluster::expect::{AGGREGATE_DIFFERENCE, CONTENTS, SOON, expect_indexes_match, wait_for_text};
-use operations_cluster::{Error, Server, text, value, wait_until};
+use operations_cluster::expect::{AGGREGATE_DIFFERENCE, CONTENTS, SOON, expect_indexes_match, run, wait_for_text};
+use operations_cluster::{Server, text, value, wait_until};
 use postgres::Client;
 
 /// Rows that each writer must have acknowledged before the server is killed.
 const EACH: usize = 200;
-
-fn run(session: &mut Client, statements: &str) {
-    session.batch_execute(statements).map_err(Error::from).unwrap();
-}
 
 #[test]
 fn r1_a_killed_postmaster_loses_nothing_that_was_acknowledged() {

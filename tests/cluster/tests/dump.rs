@@ -1,8 +1,8 @@
 //! pg_dump and pg_restore of the whole database: the same rows and sums, nothing doubled, and a demo that goes on.
 #![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
 
-use operations_cluster::expect::{AGGREGATE_DIFFERENCE, CONTENTS, PARTITIONS};
-use operations_cluster::{DATABASE, Error, Server, text, value};
+use operations_cluster::expect::{AGGREGATE_DIFFERENCE, CONTENTS, PARTITIONS, run};
+use operations_cluster::{DATABASE, Server, text, value};
 use postgres::Client;
 
 const SUMS: &str = "SELECT md5(string_agg(format('%s %s %s %s', client_id, operation_type, n, total), ',' \
@@ -11,10 +11,6 @@ const SUMS: &str = "SELECT md5(string_agg(format('%s %s %s %s', client_id, opera
 
 const AGGREGATE: &str =
     "SELECT count(*), sum(total_amount), sum(hashtextextended(v::text, 0)::numeric) FROM client_type_sum_mv v";
-
-fn run(session: &mut Client, statements: &str) {
-    session.batch_execute(statements).map_err(Error::from).unwrap();
-}
 
 /// A database with rows, done and not, scheduled jobs, and a partition that was detached.
 fn filled() -> Server {

@@ -1,18 +1,14 @@
 //! The life of the month partitions: what is made, what is detached, and that nobody waits for it.
 #![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
 
-use operations_cluster::expect::{PARTITIONS, expect_refused, state, wait_blocked};
-use operations_cluster::{Error, Server, text, value};
+use operations_cluster::expect::{PARTITIONS, expect_refused, run, state, wait_blocked};
+use operations_cluster::{Server, text, value};
 use postgres::Client;
 
 const MAINTAIN: &str = "CALL operations_maintain_partitions";
 
 fn server() -> Server {
     Server::primary().with_extension().start().unwrap()
-}
-
-fn run(session: &mut Client, statements: &str) {
-    session.batch_execute(statements).map_err(Error::from).unwrap();
 }
 
 /// The names of the months from one day to another, as SQL expressions.

@@ -1,0 +1,44 @@
+//! Sessions of a server.
+
+use std::time::Duration;
+
+use postgres::{Client, Config, NoTls};
+
+use crate::error::Error;
+use crate::server::Server;
+use crate::{DATABASE, SUPERUSER};
+
+impl Server {
+    /// A session of the superuser.
+    pub fn connect(&self, database: &str) -> Result<Client, Error> {
+        self.connect_as(SUPERUSER, database)
+    }
+
+    /// A session of a role whose password is [`Server::password`].
+    pub fn connect_as(&self, user: &str, database: &str) -> Result<Client, Error> {
+        Ok(self.config(user, database).connect(NoTls)?)
+    }
+
+    pub(crate) fn config(&self, user: &str, database: &str) -> Config {
+        let mut config = Config::new();
+        config
+            .host("127.0.0.1")
+            .port(self.port())
+            .user(user)
+            .password(self.password())
+            .dbname(database)
+            .connect_timeout(Duration::from_secs(10));
+        config
+    }
+
+    /// Creates an empty database.
+    pub fn create_database(&self, database: &str) -> Result<(), Error> {
+        self.connect("postgres")?.batch_execute(&format!("CREATE DATABASE {database} TEMPLATE template0"))?;
+        Ok(())
+    }
+
+    /// A session of the superuser in [`DATABASE`].
+    pub fn session(&self) -> Result<Client, Error> {
+        self.connect(DATABASE)
+    }
+}
