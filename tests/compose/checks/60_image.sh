@@ -1,6 +1,20 @@
 # shellcheck shell=bash
 # Sourced by ../run: what the image is made of.
 
+# What ships, with nothing in the environment: the tests' own settings are build arguments and ports, no more.
+check_defaults_are_as_documented() {
+    local config wanted
+    config=$(env -i PATH="$PATH" HOME="$HOME" docker compose -f "$checkout/compose.yaml" config)
+    for wanted in 'PG_MAJOR: "16"' 'POSTGRES_IMAGE: postgres:16-bookworm' 'RUST_IMAGE: rust:1.95-bookworm' \
+        'host_ip: 127.0.0.1' 'published: "5432"' 'published: "5433"' 'POSTGRES_DB: operations_db' \
+        'POSTGRES_USER: postgres' 'POSTGRES_PASSWORD: postgres' 'REPLICATION_USER: replicator' \
+        'REPLICATION_PASSWORD: "123123"' 'REPLICATION_ALLOW: samenet' 'restart: unless-stopped' 'stop_grace_period: 1m0s'; do
+        [[ $config == *"$wanted"* ]] || die "compose.yaml does not say $wanted by default"
+    done
+    same "published ports, and those of them on the loopback address" "2 2" \
+        "$(grep -c 'published:' <<<"$config") $(grep -c 'host_ip: 127.0.0.1' <<<"$config")"
+}
+
 check_image_has_no_toolchain() {
     need_demo
     local program
