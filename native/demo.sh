@@ -48,9 +48,9 @@ cp -R "$CHECKOUT/docker/postgresql.conf" "$CHECKOUT/docker/init_main" "$CHECKOUT
 chmod -R a+rX "$DEMO/docker"
 
 choose_scheduler
+save_settings
 if ! running primary; then
     build_extension
-    save_settings
     [ -e "$DEMO/primary" ] || init_primary
     say "Starting the primary on port $PRIMARY_PORT"
     start_server primary "$DEMO/primary" "${SCHEDULER[@]}" ||

@@ -69,7 +69,6 @@ run_init_files() {
         reporter=$!
         if ! (run_init_file "$file") >>"$log" 2>&1 </dev/null; then
             kill "$reporter" 2>/dev/null || true
-            stop_server primary "$NEW"
             die "docker/init_main/${file##*/} failed: $(grep -v '^$' "$log" | grep -m 1 -iE 'error|fatal' || tail -n 1 "$log") (all of it: $log)"
         fi
         kill "$reporter" 2>/dev/null || true
@@ -79,6 +78,7 @@ run_init_files() {
 }
 
 init_primary() {
+    trap 'stop_server primary "$NEW"' EXIT
     say "Making the primary: initdb, then docker/init_main"
     initdb
     start_for_init
@@ -92,6 +92,7 @@ init_primary() {
     start_for_init "${SCHEDULER[@]/#operations_ext.database=*/operations_ext.database=}"
     run_init_files
     stop_server primary "$NEW"
+    trap - EXIT
     sync "$NEW/global/pg_control"
     mv "$NEW" "$DEMO/primary"
     sync "$DEMO"

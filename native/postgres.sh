@@ -15,6 +15,7 @@ unfit() {
     [ -e "$("$config" --includedir-server)/postgres.h" ] ||
         { echo "its server headers are missing (Debian: postgresql-server-dev-$PG_MAJOR)"; return; }
     [ -x "$("$config" --bindir)/initdb" ] || { echo "it has no server beside it (no initdb in $("$config" --bindir))"; return; }
+    as_server_user test -x "$("$config" --bindir)/postgres" || { echo "the user $SERVER_USER, who runs the server, cannot reach it"; return; }
     for dir in "$("$config" --pkglibdir)" "$("$config" --sharedir)/extension"; do
         [ -w "$dir" ] || { echo "$(id -un) may not write $dir, where the extension goes"; return; }
     done

@@ -26,5 +26,6 @@ start_replica() {
         [ "$status" = "$SERVER_FAILED" ] || break
         say "    it did not start: $(why_not_started "$DEMO/replica.log")"
     done
+    [ "$status" = 0 ] || restore_passwords
     [ "$status" = 0 ] || die "the replica did not start: see the line above, or all of it in $DEMO/replica.log"
 }

@@ -39,6 +39,7 @@ wait_until_live() {
     while lacks=$(not_yet_live) && [ -n "$lacks" ]; do
         case $lacks in
             *"password authentication failed"*)
+                restore_passwords
                 die "the demo's data were made with another password: set POSTGRES_PASSWORD to it, or run make clean first" ;;
         esac
         [ $((SECONDS - started)) -lt 60 ] ||

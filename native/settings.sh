@@ -58,6 +58,13 @@ check_against_data() {
 
 pgpass_field() { printf '%s' "$1" | sed -e 's/\\/\\\\/g' -e 's/:/\\:/g'; }
 
+# After a start that failed on a password: the one that worked before is the one to keep.
+restore_passwords() {
+    local name
+    for name in POSTGRES_PASSWORD REPLICATION_PASSWORD; do printf -v "$name" '%s' "${SAVED[$name]:-${!name}}"; done
+    save_settings
+}
+
 # Clients read the password from here, never from a command line. The server's user runs the init files, so it reads it too.
 save_settings() {
     local name

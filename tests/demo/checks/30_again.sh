@@ -19,6 +19,18 @@ check_stop_and_start_keeps_the_data() {
     [ "$(on_primary "SELECT count(*) >= $rows FROM operations;")" = t ]
 }
 
+check_wrong_password_is_said() {
+    succeeds stop
+    fails demo POSTGRES_PASSWORD=other
+    printed "error: the demo's data were made with another password: set POSTGRES_PASSWORD to it, or run make clean first"
+    succeeds stop
+    fails demo POSTGRES_USER=somebody
+    printed "error: POSTGRES_USER=somebody, but the demo's data were made with postgres: leave it, or run make clean first"
+    # Not given, it is the one that worked.
+    env -u POSTGRES_PASSWORD -u REPLICATION_PASSWORD make --no-print-directory -C "$checkout" demo
+    [ "$(on_primary 'SELECT 1;')" = 1 ]
+}
+
 check_half_up() {
     kill -9 "$(pid_of replica)"
     becomes '' 20 eval 'fuser_of replica'
