@@ -12,7 +12,8 @@ const SUMS: &str = "SELECT md5(string_agg(format('%s %s %s %s', client_id, opera
 const AGGREGATE: &str =
     "SELECT count(*), sum(total_amount), sum(hashtextextended(v::text, 0)::numeric) FROM client_type_sum_mv v";
 
-/// A database with rows, done and not, scheduled jobs, and a partition that was detached.
+/// A database with rows, done and not, scheduled jobs, and a partition that was detached. No month is missing, so that the
+/// daily job, whenever it runs, has nothing to make.
 fn filled() -> Server {
     let server = Server::primary()
         .with_worker()
@@ -24,7 +25,7 @@ fn filled() -> Server {
     run(
         &mut server.session().unwrap(),
         "CALL operations_test_data('2025-08-01', '2025-11-30', 20000, 1); CALL change_status(5000); \
-         CALL operation_insert_one(); CALL operations_schedule(); \
+         CALL operation_insert_one(); CALL operations_maintain_partitions(); CALL operations_schedule(); \
          ALTER TABLE operations DETACH PARTITION operations_2025_08; \
          REFRESH MATERIALIZED VIEW client_type_sum_mv",
     );
