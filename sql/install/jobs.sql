@@ -60,7 +60,7 @@ declare
     change_status_interval text := coalesce(current_setting('operations_ext.change_status_interval', true), '3s');
 begin
     return query
-        select j.job_name, 'worker', s.schedule, s.schedule <> '0', h.runs, h.failures,
+        select j.job_name, 'worker', s.schedule, s.schedule <> '0', coalesce(h.runs, 0), coalesce(h.failures, 0),
                l.started_at, l.finished_at, l.status, l.return_message
         from @extschema@.operations_job j
         cross join lateral (
@@ -70,11 +70,11 @@ begin
                        else '1d'
                    end
         ) s(schedule)
-        cross join lateral (
-            select count(*), count(*) filter (where d.status = 'failed')
+        left join (
+            select d.job_name, count(*), count(*) filter (where d.status = 'failed')
             from @extschema@.operations_job_run_details d
-            where d.job_name = j.job_name
-        ) h(runs, failures)
+            group by d.job_name
+        ) h(job_name, runs, failures) on h.job_name = j.job_name
         left join lateral (
             select d.started_at, d.finished_at, d.status, d.return_message
             from @extschema@.operations_job_run_details d
@@ -86,14 +86,14 @@ begin
 
     if to_regclass('cron.job') is not null then
         return query execute $query$
-            select j.jobname::text, 'pg_cron', j.schedule, j.active, h.runs, h.failures,
+            select j.jobname::text, 'pg_cron', j.schedule, j.active, coalesce(h.runs, 0), coalesce(h.failures, 0),
                    l.start_time, l.end_time, l.status, l.return_message
             from cron.job j
-            cross join lateral (
-                select count(*), count(*) filter (where d.status = 'failed')
+            left join (
+                select d.jobid, count(*), count(*) filter (where d.status = 'failed')
                 from cron.job_run_details d
-                where d.jobid = j.jobid
-            ) h(runs, failures)
+                group by d.jobid
+            ) h(jobid, runs, failures) on h.jobid = j.jobid
             left join lateral (
                 select d.start_time, d.end_time, d.status, d.return_message
                 from cron.job_run_details d

@@ -1,4 +1,4 @@
-//! Faults of the fault list that a replica meets: R3, R4, R6, R8 and R12.
+//! What a replica must survive (R3, R4, R6, R8 and R12 of the list of faults that this project keeps).
 #![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
 
 use std::path::Path;
