@@ -29,6 +29,10 @@ need_c_toolchain
 need_cargo_pgrx
 need_postgres
 
+# A folder of somebody else's is not ours to fill, nor later to empty.
+if [ ! -e "$DEMO/run" ] && [ -n "$(ls -A "$DEMO" 2>/dev/null)" ]; then
+    die "DEMO_DIR=$DEMO holds files but no demo: name a new or an empty folder"
+fi
 server_folder "$DEMO"
 server_folder "$RUN"
 [ ! -e "$DEMO/primary" ] || check_against_data
@@ -57,6 +61,11 @@ if ! running primary; then
         die "the primary did not start: $(why_not_started "$DEMO/primary.log") (all of it: $DEMO/primary.log)"
 fi
 # A replica that runs and does not stream gets a new start: the script that starts it finds out why, and mends what it can.
+if running replica && promoted; then
+    [ "${REPLICA_RECLONE:-}" = 1 ] || die "the replica was promoted and is a primary of its own now, so it is left alone;" \
+        "REPLICA_RECLONE=1 make demo throws it away and clones anew"
+    stop_server replica
+fi
 if running replica && ! streams_within 15; then stop_server replica; fi
 running replica || start_replica
 wait_until_live

@@ -18,6 +18,7 @@ die() {
     exit 1
 }
 have() { command -v "$1" >/dev/null 2>&1; }
+[ "$(uname)" = Linux ] || die "the native way runs on Linux only: see README.md for the one with Docker"
 is_root() { [ "$(id -u)" = 0 ]; }
 
 # PostgreSQL refuses to run as root, so root lends the server to an ordinary user.

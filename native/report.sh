@@ -16,8 +16,11 @@ LEFT JOIN public.operations_jobs() AS job ON job.job_name = wanted.name
 WHERE NOT coalesce(job.last_status = 'succeeded' AND job.last_finished_at > pg_catalog.pg_postmaster_start_time(), false)
 SQL
 
-REPLICA_LACKS="SELECT 'the replica receives nothing yet' WHERE NOT EXISTS
-    (SELECT FROM pg_catalog.pg_stat_wal_receiver WHERE status = 'streaming')"
+REPLICA_LACKS="SELECT CASE WHEN pg_is_in_recovery() THEN 'the replica receives nothing yet'
+                           ELSE 'the replica was promoted: it follows no primary' END
+    WHERE NOT EXISTS (SELECT FROM pg_stat_wal_receiver WHERE status = 'streaming')"
+
+promoted() { [ "$(ask replica 'SELECT pg_is_in_recovery()' 2>&1)" = f ]; }
 
 # One reason a line; nothing when all is well.
 not_yet_live() {

@@ -41,6 +41,8 @@ fi
 if ! running replica; then
     healthy=no
     line replica "stopped$(running primary && ask primary "$REPLICA_SQL" 2>/dev/null | sed 's/^not streaming/ /;s/^ ;/;/')"
+elif promoted; then
+    line replica "promoted: a primary of its own"
 elif running primary; then
     line replica "$(first_line "$(ask primary "$REPLICA_SQL" 2>&1)")"
 else

@@ -51,6 +51,15 @@ time.sleep(600)" &
     kill $listener
 }
 
+check_folder_of_somebody_else() {
+    mkdir "$work/mine"
+    touch "$work/mine/file"
+    fails demo DEMO_DIR="$work/mine"
+    printed "error: DEMO_DIR=$work/mine holds files but no demo: name a new or an empty folder"
+    succeeds clean DEMO_DIR="$work/mine"
+    [ -e "$work/mine/file" ]
+}
+
 check_unreadable_password_file() {
     fails demo POSTGRES_PASSWORD= POSTGRES_PASSWORD_FILE="$work/none"
     printed "error: POSTGRES_PASSWORD_FILE names $work/none, which cannot be read"

@@ -97,6 +97,20 @@ check_clone_that_was_cut_short() {
     succeeds status
 }
 
+check_promoted_replica_is_left_alone() {
+    on -replica 'SELECT pg_promote();'
+    fails status
+    printed "promoted: a primary of its own"
+    fails demo
+    printed "error: the replica was promoted and is a primary of its own now, so it is left alone"
+    [ "$(on_replica 'SELECT pg_is_in_recovery();')" = f ]
+    succeeds stop
+    fails demo
+    printed "it was promoted and may hold rows that the primary lacks"
+    succeeds demo REPLICA_RECLONE=1
+    succeeds status
+}
+
 check_replica_of_another_primary() {
     local before
     succeeds stop
