@@ -14,7 +14,7 @@ need_packages() {
     if is_root && have apt-get; then
         run_step apt "Installing $* ($what)" apt_install "$@"
     else
-        die "$what missing: install it (Debian, as root: apt-get install -y $*), then run make again"
+        die "$what is missing: install it (Debian, as root: apt-get install -y $*), then run make again"
     fi
 }
 
