@@ -49,7 +49,7 @@ run_init_file() {
 # How far a long load is, from another session.
 loaded_rows() {
     PGPASSFILE=$DEMO/pgpass "$PG_BIN/psql" -XqAtw -h "$RUN" -p "$PRIMARY_PORT" -U "$POSTGRES_USER" -d "$POSTGRES_DB" \
-        -c 'SELECT tuples_processed FROM pg_stat_progress_copy' 2>/dev/null | head -n 1
+        -c 'select tuples_processed from pg_stat_progress_copy' 2>/dev/null | head -n 1
 }
 
 report_load() {
@@ -84,8 +84,8 @@ init_primary() {
     start_for_init
     PGPASSFILE=$DEMO/pgpass "$PG_BIN/psql" -XqAtw -h "$RUN" -p "$PRIMARY_PORT" -U "$POSTGRES_USER" -d postgres \
         -v ON_ERROR_STOP=1 -v name="$POSTGRES_DB" >"$LOGS/createdb.log" 2>&1 <<<"
-            SELECT format('CREATE DATABASE %I', :'name')
-            WHERE :'name' NOT IN (SELECT datname FROM pg_database) \\gexec" ||
+            select format('create database %I', :'name')
+            where :'name' not in (select datname from pg_database) \\gexec" ||
         die "the database $POSTGRES_DB could not be made: $(head -n 1 "$LOGS/createdb.log")"
     stop_server primary "$NEW"
     # The worker stays off until all is there: operations_ext.database is only set at the real start.

@@ -3,24 +3,24 @@
 
 # What the primary still lacks: the replica's stream, and a good run of both jobs since its start.
 read -r -d '' PRIMARY_LACKS <<SQL || true
-SELECT 'the replica does not stream yet'
-WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_stat_replication WHERE application_name = '$SLOT' AND state = 'streaming')
-UNION ALL
-SELECT CASE
-           WHEN job.job_name IS NULL THEN pg_catalog.format('the job %s is not scheduled (CALL operations_schedule())', wanted.name)
-           WHEN job.last_status = 'failed' THEN pg_catalog.format('the job %s failed: %s', wanted.name, job.last_message)
-           ELSE pg_catalog.format('the job %s has not run yet', wanted.name)
-       END
-FROM pg_catalog.unnest(ARRAY['operation_insert_one', 'change_status']) AS wanted (name)
-LEFT JOIN public.operations_jobs() AS job ON job.job_name = wanted.name
-WHERE NOT coalesce(job.last_status = 'succeeded' AND job.last_finished_at > pg_catalog.pg_postmaster_start_time(), false)
+select 'the replica does not stream yet'
+where not exists (select from pg_catalog.pg_stat_replication where application_name = '$SLOT' and state = 'streaming')
+union all
+select case
+           when job.job_name is null then pg_catalog.format('the job %s is not scheduled (CALL operations_schedule())', wanted.name)
+           when job.last_status = 'failed' then pg_catalog.format('the job %s failed: %s', wanted.name, job.last_message)
+           else pg_catalog.format('the job %s has not run yet', wanted.name)
+       end
+from pg_catalog.unnest(array['operation_insert_one', 'change_status']) as wanted (name)
+left join public.operations_jobs() as job on job.job_name = wanted.name
+where not coalesce(job.last_status = 'succeeded' and job.last_finished_at > pg_catalog.pg_postmaster_start_time(), false)
 SQL
 
-REPLICA_LACKS="SELECT CASE WHEN pg_is_in_recovery() THEN 'the replica receives nothing yet'
-                           ELSE 'the replica was promoted: it follows no primary' END
-    WHERE NOT EXISTS (SELECT FROM pg_stat_wal_receiver WHERE status = 'streaming')"
+REPLICA_LACKS="select case when pg_is_in_recovery() then 'the replica receives nothing yet'
+                           else 'the replica was promoted: it follows no primary' end
+    where not exists (select from pg_stat_wal_receiver where status = 'streaming')"
 
-promoted() { [ "$(ask replica 'SELECT pg_is_in_recovery()' 2>&1)" = f ]; }
+promoted() { [ "$(ask replica 'select pg_is_in_recovery()' 2>&1)" = f ]; }
 
 # One reason a line; nothing when all is well.
 not_yet_live() {
@@ -65,9 +65,9 @@ The demo lives: one new operation every 5 s, a batch of status changes every 3 s
 
     make status         what lives, in one screen
     make psql           a session on the primary, for example:
-                            SELECT * FROM client_type_sum_mv ORDER BY total_amount DESC LIMIT 5;
-                            CALL operations_test_data('2025-08-01', '2025-11-30', 50000);
-                            SELECT * FROM operations_jobs();
+                            select * from client_type_sum_mv order by total_amount desc limit 5;
+                            call operations_test_data('2025-08-01', '2025-11-30', 50000);
+                            select * from operations_jobs();
     make psql-replica   the same on the replica, read-only
     make stop           stop both; make demo goes on with the same data
     make clean          stop both and delete the demo's data

@@ -14,17 +14,17 @@ if ! use_made_postgres || { ! running primary && ! running replica; }; then
     exit 3
 fi
 
-PRIMARY_SQL="SELECT format('running, PostgreSQL %s, up %s', current_setting('server_version'),
+PRIMARY_SQL="select format('running, PostgreSQL %s, up %s', current_setting('server_version'),
     date_trunc('second', now() - pg_postmaster_start_time()))"
 
 # As the primary sees its replica: how far it is behind, or what is kept for it.
-REPLICA_SQL="SELECT coalesce(
-    (SELECT format('%s, %s and %s s behind', state, pg_size_pretty(pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn)),
-                   round(extract(epoch FROM coalesce(replay_lag, '0')), 1))
-     FROM pg_stat_replication WHERE application_name = '$SLOT' AND state <> 'backup'),
-    (SELECT format('not streaming; its slot is %s, and the primary keeps %s of WAL for it', coalesce(wal_status, 'empty'),
+REPLICA_SQL="select coalesce(
+    (select format('%s, %s and %s s behind', state, pg_size_pretty(pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn)),
+                   round(extract(epoch from coalesce(replay_lag, '0')), 1))
+     from pg_stat_replication where application_name = '$SLOT' and state <> 'backup'),
+    (select format('not streaming; its slot is %s, and the primary keeps %s of WAL for it', coalesce(wal_status, 'empty'),
                    coalesce(pg_size_pretty(pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn)), 'nothing'))
-     FROM pg_replication_slots WHERE slot_name = '$SLOT'),
+     from pg_replication_slots where slot_name = '$SLOT'),
     'not streaming, and it has no slot')"
 
 line() { printf '%-12s %-17s %s\n' "$1" "127.0.0.1:$(port_of "$1")" "$2"; }

@@ -1,41 +1,41 @@
 -- What lives in the database, for `make status`. Runs on the primary, or on the replica when that is all there is.
 \set age_of 'CASE WHEN age < interval ''100 s'' THEN round(extract(epoch FROM age), 1) || '' s'' ELSE date_trunc(''second'', age)::text END'
 
-SELECT format('operations   %s rows: %s new, %s done', to_char(count(*), 'FM999,999,999,999'),
-              to_char(count(*) FILTER (WHERE status = 0), 'FM999,999,999,999'),
-              to_char(count(*) FILTER (WHERE status = 1), 'FM999,999,999,999'))
-FROM public.operations;
+select format('operations   %s rows: %s new, %s done', to_char(count(*), 'FM999,999,999,999'),
+              to_char(count(*) filter (where status = 0), 'FM999,999,999,999'),
+              to_char(count(*) filter (where status = 1), 'FM999,999,999,999'))
+from public.operations;
 
-SELECT format('newest       id %s of %s, %s old', id, operation_date, coalesce(:age_of, 'of unknown age'))
-FROM (
-    SELECT id, operation_date, CASE WHEN current_setting('track_commit_timestamp')::boolean THEN clock_timestamp() - pg_xact_commit_timestamp(xmin) END AS age
-    FROM public.operations
-    ORDER BY id DESC
-    LIMIT 1
-) AS newest;
+select format('newest       id %s of %s, %s old', id, operation_date, coalesce(:age_of, 'of unknown age'))
+from (
+    select id, operation_date, case when current_setting('track_commit_timestamp')::boolean then clock_timestamp() - pg_xact_commit_timestamp(xmin) end as age
+    from public.operations
+    order by id desc
+    limit 1
+) as newest;
 
-SELECT format('view         client_type_sum_mv: %s rows, %s', (SELECT count(*) FROM public.client_type_sum_mv),
+select format('view         client_type_sum_mv: %s rows, %s', (select count(*) from public.client_type_sum_mv),
               coalesce('brought up to date ' || :age_of || ' ago', 'not brought up to date yet'))
-FROM (
-    SELECT clock_timestamp() - max(last_finished_at) FILTER (WHERE last_status = 'succeeded') AS age
-    FROM public.operations_jobs()
-    WHERE job_name = 'change_status'
-) AS refresh;
+from (
+    select clock_timestamp() - max(last_finished_at) filter (where last_status = 'succeeded') as age
+    from public.operations_jobs()
+    where job_name = 'change_status'
+) as refresh;
 
-SELECT format('partitions   %s months, %s to %s; %s ahead of today', count(*), min(month), max(month),
-              count(*) FILTER (WHERE month > to_char(current_date, 'YYYY-MM')))
-FROM pg_inherits
-JOIN pg_class AS part ON part.oid = inhrelid
-CROSS JOIN LATERAL (SELECT replace(substring(part.relname FROM '^operations_(\d{4}_\d{2})$'), '_', '-')) AS name (month)
-WHERE inhparent = 'public.operations'::regclass AND month IS NOT NULL;
+select format('partitions   %s months, %s to %s; %s ahead of today', count(*), min(month), max(month),
+              count(*) filter (where month > to_char(current_date, 'YYYY-MM')))
+from pg_inherits
+join pg_class as part on part.oid = inhrelid
+cross join lateral (select replace(substring(part.relname from '^operations_(\d{4}_\d{2})$'), '_', '-')) as name (month)
+where inhparent = 'public.operations'::regclass and month is not null;
 
 \echo
 \pset tuples_only off
 \pset format aligned
 \pset border 0
 \pset footer off
-SELECT job_name AS job, schedule AS every, scheduler AS "run by", runs, failures, coalesce(last_status, 'never ran') AS last,
-       coalesce(:age_of || ' ago', '') AS ended, left(CASE WHEN last_status = 'failed' THEN last_message END, 60) AS message
-FROM public.operations_jobs()
-CROSS JOIN LATERAL (SELECT clock_timestamp() - last_finished_at) AS ended (age)
-ORDER BY job_name;
+select job_name as job, schedule as every, scheduler as "run by", runs, failures, coalesce(last_status, 'never ran') as last,
+       coalesce(:age_of || ' ago', '') as ended, left(case when last_status = 'failed' then last_message end, 60) as message
+from public.operations_jobs()
+cross join lateral (select clock_timestamp() - last_finished_at) as ended (age)
+order by job_name;

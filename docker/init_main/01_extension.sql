@@ -1,2 +1,2 @@
 -- The extension: types, procedures and the job list.
-CREATE EXTENSION IF NOT EXISTS operations_ext SCHEMA public;
+create extension if not exists operations_ext schema public;

@@ -1,2 +1,2 @@
 -- What the extension must not own, so that pg_dump keeps it: the table, its partitions, the materialized view.
-CALL public.operations_setup();
+call public.operations_setup();

@@ -1,9 +1,9 @@
 -- Operations from August 2025 to today: OPERATIONS_TEST_ROWS of them (100000), none if that is 0.
 \set rows ''
 \getenv rows OPERATIONS_TEST_ROWS
-SELECT coalesce(nullif(:'rows', ''), '100000')::bigint AS rows \gset
+select coalesce(nullif(:'rows', ''), '100000')::bigint as rows \gset
 
-SELECT :rows > 0 AND NOT EXISTS (SELECT FROM public.operations) AS wanted \gset
+select :rows > 0 and not exists (select from public.operations) as wanted \gset
 \if :wanted
-    CALL public.operations_test_data('2025-08-01', current_date, :rows);
+    call public.operations_test_data('2025-08-01', current_date, :rows);
 \endif

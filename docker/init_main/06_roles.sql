@@ -1,13 +1,13 @@
 -- Roles to be granted to people and programs. Nobody logs in as one of them.
-SELECT format('CREATE ROLE %I NOLOGIN', role)
-FROM unnest(ARRAY['operations_reader', 'operations_worker']) AS role
-WHERE role NOT IN (SELECT rolname FROM pg_catalog.pg_roles) \gexec
+select format('create role %I nologin', role)
+from unnest(array['operations_reader', 'operations_worker']) as role
+where role not in (select rolname from pg_catalog.pg_roles) \gexec
 
-COMMENT ON ROLE operations_reader IS 'Reads operations, client_type_sum_mv and the state of the jobs.';
-COMMENT ON ROLE operations_worker IS 'Does the work: inserts operations and changes their status.';
+comment on role operations_reader is 'Reads operations, client_type_sum_mv and the state of the jobs.';
+comment on role operations_worker is 'Does the work: inserts operations and changes their status.';
 
-GRANT USAGE ON SCHEMA public TO operations_reader, operations_worker;
-GRANT SELECT ON public.operations, public.client_type_sum_mv TO operations_reader, operations_worker;
-GRANT SELECT ON public.operations_job, public.operations_job_run_details TO operations_reader, operations_worker;
-GRANT INSERT, UPDATE (status) ON public.operations TO operations_worker;
-GRANT EXECUTE ON PROCEDURE public.operation_insert_one(), public.change_status(integer) TO operations_worker;
+grant usage on schema public to operations_reader, operations_worker;
+grant select on public.operations, public.client_type_sum_mv to operations_reader, operations_worker;
+grant select on public.operations_job, public.operations_job_run_details to operations_reader, operations_worker;
+grant insert, update (status) on public.operations to operations_worker;
+grant execute on procedure public.operation_insert_one(), public.change_status(integer) to operations_worker;

@@ -10,4 +10,4 @@ if ! grep -qxF -- "$line" "$PGDATA/pg_hba.conf"; then
     printf '\n# docker/init_main/08_pg_hba_replication.sh\n%s\n' "$line" >>"$PGDATA/pg_hba.conf"
 fi
 psql --no-psqlrc --no-password --quiet --username "$POSTGRES_USER" --dbname "$POSTGRES_DB" \
-    --output /dev/null --command 'SELECT pg_catalog.pg_reload_conf()'
+    --output /dev/null --command 'select pg_catalog.pg_reload_conf()'
