@@ -7,8 +7,6 @@ need_rust() {
     wanted=$(sed -n 's/^rust-version *= *"\([0-9.]*\)".*/\1/p' "$CHECKOUT/Cargo.toml" | head -n 1)
     have cargo || die "Rust is missing: install Rust $wanted or newer (rustup), then run make again"
     found=$(cd "$CHECKOUT" && rustc --version | cut -d' ' -f2)
-    # What cargo pgrx passes for its own builds; so everything is built once, not once for it and once for plain cargo.
-    if [ "$(uname)" = Linux ]; then export RUSTFLAGS="${RUSTFLAGS:+$RUSTFLAGS }-C link-arg=-Wl,--no-gc-sections"; fi
     [ "$(printf '%s\n%s\n' "$wanted" "$found" | sort -V | head -n 1)" = "$wanted" ] ||
         die "Rust $found is too old: this needs $wanted or newer (rustup update)"
 }
