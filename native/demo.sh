@@ -8,7 +8,7 @@ load steps ports packages rust postgres settings servers build init_primary repl
 keep_port() {
     local name=${1^^}_PORT
     running "$1" || return 0
-    [ "${!name}" = "${SAVED[$name]}" ] || say "The $1 already runs on port ${SAVED[$name]} (to move it: make stop, then make demo)"
+    [ "${!name}" = "${SAVED[$name]:=${!name}}" ] || say "The $1 already runs on port ${SAVED[$name]} (to move it: make stop, then make demo)"
     printf -v "$name" '%s' "${SAVED[$name]}"
 }
 
