@@ -20,6 +20,7 @@ pgrx::pg_module_magic!(name, version);
 /// Called by PostgreSQL when it loads the library.
 #[pgrx::pg_guard]
 pub extern "C-unwind" fn _PG_init() {
+    pg::session::keep_backtraces_from_clients();
     guc::register();
     worker::register();
 }

@@ -7,31 +7,33 @@ use crate::amount::Amount;
 use crate::operation_type::OperationType;
 
 /// The message of an operation, stored as jsonb. Everything in it that also is a column says the same as the column.
+///
+/// The fields stand in the order in which jsonb keeps keys, shorter before longer, so that PostgreSQL need not sort them.
 #[derive(Clone, Debug, Serialize)]
 pub struct Message {
-    /// The client's account that the operation is on.
-    pub account_number: AccountNumber,
-    /// The client, as in the column of that name.
-    pub client_id: i32,
-    /// How the operation came in, as in the column of that name.
-    pub operation_type: OperationType,
+    /// Merchant category code (ISO 18245) that goes with the purpose.
+    pub mcc: u16,
+    /// Time of day in UTC, `HH:MM:SS`.
+    pub time: TimeOfDay,
     /// The amount as a string of digits, as money travels in JSON; equal to the column of that name.
     pub amount: Amount,
-    /// ISO 4217 code. There is one, so that amounts can be summed.
-    pub currency: &'static str,
     /// Where the operation was made.
     pub channel: &'static str,
+    /// What it was for.
+    pub purpose: &'static str,
+    /// ISO 4217 code. There is one, so that amounts can be summed.
+    pub currency: &'static str,
+    /// The client, as in the column of that name.
+    pub client_id: i32,
     /// The terminal, for what was made at one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub terminal_id: Option<u32>,
-    /// What it was for, and the merchant category code (ISO 18245) that goes with it.
-    pub purpose: &'static str,
-    /// See `purpose`.
-    pub mcc: u16,
     /// The other side.
     pub counterparty: Counterparty,
-    /// Time of day in UTC, `HH:MM:SS`.
-    pub time: TimeOfDay,
+    /// The client's account that the operation is on.
+    pub account_number: AccountNumber,
+    /// How the operation came in, as in the column of that name.
+    pub operation_type: OperationType,
 }
 
 impl Message {
@@ -77,5 +79,34 @@ impl std::fmt::Display for TimeOfDay {
 impl Serialize for TimeOfDay {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use rand::SeedableRng;
+    use rand::rngs::ChaCha8Rng;
+
+    use crate::calendar::Day;
+    use crate::generator;
+
+    /// The keys of an object, in the order in which they are written.
+    fn keys(json: &str) -> Vec<&str> {
+        json.split(['{', ',']).filter_map(|field| field.split_once("\":")).map(|(key, _)| &key[1..]).collect()
+    }
+
+    #[test]
+    fn keys_are_written_in_the_order_in_which_jsonb_keeps_them() {
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        for _ in 0..10 {
+            let json = generator::operation(&mut rng, Day::from_postgres(9344).unwrap()).message.to_json();
+            let (outer, inner) = json.split_once("\"counterparty\":").unwrap();
+            let (inner, rest) = inner.split_once("},").unwrap();
+            let outer: Vec<&str> = keys(outer).into_iter().chain(["counterparty"]).chain(keys(rest)).collect();
+            for keys in [outer, keys(inner)] {
+                assert!(keys.len() > 1 && keys.is_sorted_by_key(|key| (key.len(), *key)), "{keys:?}");
+            }
+        }
     }
 }

@@ -89,6 +89,14 @@ impl Drop for ActingAs {
     }
 }
 
+/// Has errors leave without the backtrace that RUST_BACKTRACE in the server's environment would add to their DETAIL.
+pub fn keep_backtraces_from_clients() {
+    for name in ["RUST_BACKTRACE", "RUST_LIB_BACKTRACE"] {
+        // SAFETY: a server process has one thread, so nobody reads the environment meanwhile.
+        unsafe { std::env::remove_var(name) }
+    }
+}
+
 /// Whether this server follows a primary.
 pub fn is_replica() -> bool {
     // SAFETY: reads shared state; has no preconditions in a backend.
