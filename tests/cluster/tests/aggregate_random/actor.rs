@@ -85,15 +85,7 @@ impl<'a> Actor<'a> {
     pub fn new(stage: &'a Stage, number: usize, seed: u64) -> Result<Self, String> {
         let session = connect(stage, number)?;
         let rng = ChaCha8Rng::seed_from_u64(seed.wrapping_mul(1_000).wrapping_add(number as u64));
-        Ok(Self {
-            stage,
-            number,
-            rng,
-            session,
-            parts: Vec::new(),
-            memory: VecDeque::new(),
-            tally: Tally::default(),
-        })
+        Ok(Self { stage, number, rng, session, parts: Vec::new(), memory: VecDeque::new(), tally: Tally::default() })
     }
 
     /// Acts until it is told to stop, or finds something wrong.
@@ -135,7 +127,7 @@ impl<'a> Actor<'a> {
     }
 
     fn turn(&mut self) -> Result<(), Setback> {
-        if self.parts.is_empty() || self.rng.random_ratio(1, 3) {
+        if self.parts.is_empty() || self.rng.random_ratio(1, 2) {
             self.learn_partitions()?;
         }
         match self.rng.random_range(0..10) {
@@ -150,7 +142,8 @@ impl<'a> Actor<'a> {
 
     /// A transaction with savepoints, some of which are rolled back to.
     fn transaction(&mut self) -> Result<(), Setback> {
-        let level = ["READ COMMITTED", "READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"][self.rng.random_range(0..4)];
+        let level =
+            ["READ COMMITTED", "READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"][self.rng.random_range(0..4)];
         self.run(&format!("BEGIN ISOLATION LEVEL {level}"))?;
         let place = if self.rng.random_ratio(1, 4) { Place::Writer } else { Place::Transaction };
         if place == Place::Writer {
@@ -255,7 +248,8 @@ impl<'a> Actor<'a> {
         if code.starts_with("57P") || self.session.is_closed() {
             return Err(Setback::Gone);
         }
-        let words = matches!(code, "XX000" | "42804") && TOLERATED_WORDS.iter().any(|words| db.message().contains(words));
+        let words =
+            matches!(code, "XX000" | "42804") && TOLERATED_WORDS.iter().any(|words| db.message().contains(words));
         if words || TOLERATED.contains(&code) || refused_by.contains(&code) {
             return Err(Setback::Refused);
         }

@@ -1,6 +1,7 @@
 //! `make bench`: what the extension costs, against the fastest that PostgreSQL offers without it, on one server in one
 //! run. The ways to be compared take turns, so that whatever else the machine does meets them alike; medians are shown.
 
+mod aggregate;
 mod flip;
 mod insert;
 mod load;
@@ -38,6 +39,7 @@ fn run(options: &Options) -> Result<(), Error> {
     let mut report = Report::new(&server, options)?;
     load::run(&server, options, &mut report)?;
     insert::run(&server, options, &mut report)?;
+    aggregate::run(&server, options, &mut report)?;
     flip::run(&server, options, &mut report)?;
     print!("{report}");
     Ok(())
