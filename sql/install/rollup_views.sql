@@ -1,0 +1,78 @@
+-- A partition's version changes with whatever PostgreSQL does not tell row triggers about: TRUNCATE and rewrites give it
+-- another file; DETACH drops its triggers, ATTACH makes others; ENABLE, DISABLE and CREATE OR REPLACE TRIGGER update theirs.
+create view @extschema@.operations_partition_version as
+with recursive tree (relation) as (
+    select c.oid
+    from pg_catalog.pg_class c
+    where c.relname = 'operations' and c.relnamespace = '@extschema@'::pg_catalog.regnamespace and c.relkind = 'p'
+    union all
+    select i.inhrelid
+    from tree t
+    join pg_catalog.pg_inherits i on i.inhparent = t.relation
+    where not i.inhdetachpending
+)
+select c.oid as partition,
+       pg_catalog.concat_ws(' ', c.relfilenode, g.triggers) as version,
+       coalesce(g.counted, false) as counted,
+       g.transactions as trigger_transactions
+from tree t
+join pg_catalog.pg_class c on c.oid = t.relation
+cross join lateral (
+    select pg_catalog.string_agg(pg_catalog.concat_ws(' ', g.oid, g.xmin, g.tgenabled), ' ' order by g.oid) as triggers,
+           pg_catalog.count(*) = 3 and pg_catalog.bool_and(g.tgenabled = 'A') as counted,
+           pg_catalog.array_agg(g.xmin::text::bigint) as transactions
+    from pg_catalog.pg_trigger g
+    where g.tgrelid = c.oid and g.tgfoid = '@extschema@.operations_count_change()'::pg_catalog.regprocedure
+) g
+where c.relkind = 'r';
+
+comment on view @extschema@.operations_partition_version is
+    'The partitions of operations that hold rows, and what tells whether one was changed past its triggers.';
+comment on column @extschema@.operations_partition_version.partition is 'The partition, an OID of pg_class.';
+comment on column @extschema@.operations_partition_version.version is
+    'Its file, and OID, xmin and state of the triggers that count its changes.';
+comment on column @extschema@.operations_partition_version.counted is 'Whether those triggers are all there and always fire.';
+comment on column @extschema@.operations_partition_version.trigger_transactions is 'Who made or last altered them.';
+
+create view @extschema@.operations_rollup_live as
+with version as materialized (
+    select partition, version from @extschema@.operations_partition_version
+), tracked as materialized (
+    select r.partition
+    from @extschema@.operations_rollup_partition r
+    join version v on v.partition = r.partition and v.version = r.version
+)
+select s.client_id, s.operation_type, pg_catalog.sum(s.rows)::bigint as rows, pg_catalog.sum(s.amount) as amount
+from (
+    select t.client_id, t.operation_type, t.rows, t.amount
+    from @extschema@.operations_rollup_total t
+    union all
+    -- Not folded yet.
+    select d.client_id, d.operation_type, d.rows, d.amount
+    from @extschema@.operations_delta d
+    where d.partition in (select partition from tracked)
+    union all
+    -- Still in the total, but gone or of another version.
+    select r.client_id, r.operation_type, -r.rows, -r.amount
+    from @extschema@.operations_rollup r
+    where r.partition = any (array(
+        select p.partition from @extschema@.operations_rollup_partition p
+        where p.partition not in (select partition from tracked)
+    ))
+    union all
+    select d.client_id, d.operation_type, d.rows, d.amount
+    from @extschema@.operations_direct_sums(array(
+        select v.partition from version v where v.partition not in (select partition from tracked)
+    )) d
+) s
+group by s.client_id, s.operation_type
+having pg_catalog.sum(s.rows) <> 0;
+
+comment on view @extschema@.operations_rollup_live is
+    'Count and sum of the done operations (status 1), by client and type, exact at every moment. What client_type_sum_live and client_type_sum_mv are made of.';
+comment on column @extschema@.operations_rollup_live.client_id is 'The client.';
+comment on column @extschema@.operations_rollup_live.operation_type is 'The type of the operations.';
+comment on column @extschema@.operations_rollup_live.rows is 'How many there are.';
+comment on column @extschema@.operations_rollup_live.amount is 'Their sum in EUR.';
+
+revoke all on @extschema@.operations_partition_version, @extschema@.operations_rollup_live from public;
