@@ -337,6 +337,54 @@ fn attach_and_detach_are_noticed() {
     }
 }
 
+/// Between its two transactions, and for ever if it is cancelled there.
+#[test]
+fn a_partition_that_is_being_detached_takes_writes() {
+    let server = server();
+    let mut admin = server.session().unwrap();
+    for end in ["cancelled", "finished"] {
+        let mut reader = server.session().unwrap();
+        run(&mut reader, "BEGIN; SELECT count(*) FROM operations");
+        let mut detacher = server.session().unwrap();
+        let pid = value::<i32>(&mut detacher, "SELECT pg_backend_pid()").unwrap();
+        let detach = std::thread::spawn(move || {
+            db_error(detacher.batch_execute("ALTER TABLE operations DETACH PARTITION operations_2025_08 CONCURRENTLY"))
+        });
+        wait_blocked(&server, &[pid]);
+        let writes = |session: &mut Client| {
+            for statement in [
+                "UPDATE operations_2025_08 SET amount = amount + 1, status = 1 - status WHERE id % 3 = 0",
+                "DELETE FROM operations_2025_08 WHERE id % 31 = 0",
+                "UPDATE operations SET amount = amount + 1, status = 1 - status WHERE id % 3 = 0",
+            ] {
+                run(session, statement);
+                expect_exact(session, statement);
+            }
+        };
+        writes(&mut admin);
+        tick(&mut admin);
+        writes(&mut admin);
+        if end == "cancelled" {
+            run(&mut admin, &format!("SELECT pg_cancel_backend({pid})"));
+            assert!(detach.join().unwrap().is_some());
+            writes(&mut admin);
+            tick(&mut admin);
+            run(&mut reader, "COMMIT");
+            run(&mut admin, "ALTER TABLE operations DETACH PARTITION operations_2025_08 FINALIZE");
+        } else {
+            run(&mut reader, "COMMIT");
+            assert!(detach.join().unwrap().is_none());
+        }
+        expect_exact(&mut admin, end);
+        run(
+            &mut admin,
+            "ALTER TABLE operations ATTACH PARTITION operations_2025_08 FOR VALUES FROM ('2025-08-01') TO ('2025-09-01')",
+        );
+        writes(&mut admin);
+        expect_recovered(&mut admin, end);
+    }
+}
+
 #[test]
 fn a_partition_attached_with_rows_or_dropped_is_noticed() {
     let server = server();
