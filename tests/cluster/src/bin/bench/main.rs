@@ -13,7 +13,7 @@ use std::process::ExitCode;
 
 use operations_cluster::{Error, Server};
 
-use options::Options;
+use options::{Options, PARTS};
 use report::Report;
 
 fn main() -> ExitCode {
@@ -37,10 +37,13 @@ fn run(options: &Options) -> Result<(), Error> {
     // As shipped, unlike in the tests: what is acknowledged is on disk.
     let server = Server::primary().with_extension().setting("fsync", "on").start()?;
     let mut report = Report::new(&server, options)?;
-    load::run(&server, options, &mut report)?;
-    insert::run(&server, options, &mut report)?;
-    aggregate::run(&server, options, &mut report)?;
-    flip::run(&server, options, &mut report)?;
+    type Part = fn(&Server, &Options, &mut Report) -> Result<(), Error>;
+    let parts: [Part; PARTS.len()] = [load::run, insert::run, aggregate::run, flip::run];
+    for (name, part) in PARTS.iter().zip(parts) {
+        if options.only.as_ref().is_none_or(|only| only == name) {
+            part(&server, options, &mut report)?;
+        }
+    }
     print!("{report}");
     Ok(())
 }
