@@ -5,12 +5,11 @@ create table @extschema@.operations_delta (
     partition oid not null,
     client_id integer not null,
     operation_type @extschema@.operation_type_enum not null,
-    rows bigint not null,
+    rows integer not null,
     amount numeric not null
 ) with (
     autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 10000,
-    autovacuum_vacuum_insert_scale_factor = 0, autovacuum_vacuum_insert_threshold = 100000,
-    toast.autovacuum_enabled = false
+    autovacuum_vacuum_insert_scale_factor = 0, autovacuum_vacuum_insert_threshold = 100000
 );
 
 comment on table @extschema@.operations_delta is

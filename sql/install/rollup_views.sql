@@ -41,6 +41,10 @@ with version as materialized (
     select r.partition
     from @extschema@.operations_rollup_partition r
     join version v on v.partition = r.partition and v.version = r.version
+), stale as materialized (
+    select r.partition
+    from @extschema@.operations_rollup_partition r
+    where r.partition not in (select partition from tracked)
 )
 select s.client_id, s.operation_type, pg_catalog.sum(s.rows)::bigint as rows, pg_catalog.sum(s.amount) as amount
 from (
@@ -52,13 +56,10 @@ from (
     from @extschema@.operations_delta d
     where d.partition in (select partition from tracked)
     union all
-    -- Still in the total, but gone or of another version.
+    -- Still in the total, but gone or of another version. EXISTS is asked first, once: if there is none, nothing is read.
     select r.client_id, r.operation_type, -r.rows, -r.amount
     from @extschema@.operations_rollup r
-    where r.partition = any (array(
-        select p.partition from @extschema@.operations_rollup_partition p
-        where p.partition not in (select partition from tracked)
-    ))
+    where exists (select from stale) and r.partition = any (array(select partition from stale))
     union all
     select d.client_id, d.operation_type, d.rows, d.amount
     from @extschema@.operations_direct_sums(array(

@@ -4,22 +4,23 @@ with tracked as materialized (
     select r.partition
     from @extschema@.operations_rollup_partition r
     join @extschema@.operations_partition_version v on v.partition = r.partition and v.version = r.version
+), stale as materialized (
+    select partition
+    from @extschema@.operations_rollup_partition
+    where partition not in (select partition from tracked)
 ), untracked as (
     delete from @extschema@.operations_rollup_partition
-    where partition not in (select partition from tracked)
+    where partition in (select partition from stale)
     returning partition
 ), lost as (
     delete from @extschema@.operations_rollup
-    where partition = any (array(
-        select p.partition from @extschema@.operations_rollup_partition p
-        where p.partition not in (select partition from tracked)
-    ))
+    where exists (select from stale) and partition = any (array(select partition from stale))
     returning client_id, operation_type, rows, amount
 ), taken as (
     delete from @extschema@.operations_delta
     returning partition, client_id, operation_type, rows, amount
 ), change as materialized (
-    select partition, client_id, operation_type, sum(rows)::bigint as rows, sum(amount) as amount
+    select partition, client_id, operation_type, sum(rows) as rows, sum(amount) as amount
     from taken
     where partition in (select partition from tracked)
     group by partition, client_id, operation_type

@@ -191,7 +191,7 @@ unsafe fn append(place: &Place, partition: pg_sys::Oid, old: Option<Counted>, ne
         };
         let relation = pg_sys::table_open(place.delta, pg_sys::RowExclusiveLock as i32);
         for (rows, change) in changes.into_iter().flatten() {
-            let rows: i64 = rows;
+            let rows: i32 = rows;
             let mut values: [pg_sys::Datum; DELTA_COLUMNS] =
                 [partition.into(), change.client_id, change.operation_type, rows.into(), change.amount];
             let mut nulls = [false; DELTA_COLUMNS];
