@@ -46,6 +46,9 @@ pub struct Tally {
     pub actions: BTreeMap<&'static str, (u64, u64)>,
     pub exact: u64,
     pub void: u64,
+    /// Partitions that were there when the watcher counted, and how many of them were kept up.
+    pub partitions: u64,
+    pub kept_up: u64,
 }
 
 impl Tally {
@@ -57,6 +60,8 @@ impl Tally {
         }
         self.exact += other.exact;
         self.void += other.void;
+        self.partitions += other.partitions;
+        self.kept_up += other.kept_up;
     }
 }
 
@@ -95,8 +100,9 @@ impl<'a> Actor<'a> {
 
     /// Does nothing but look, until it is told to stop.
     pub fn watch(&mut self) -> Result<(), String> {
-        self.go_on(|actor| match actor.rng.random_range(0..4) {
-            0 => {
+        self.go_on(|actor| match actor.rng.random_range(0..8) {
+            0 => actor.count_partitions(),
+            1 | 2 => {
                 let verdict = oracle::in_two_steps(&mut actor.session);
                 let result = actor.judge(verdict);
                 if result.is_err() {
@@ -254,6 +260,19 @@ impl<'a> Actor<'a> {
             return Err(Setback::Refused);
         }
         Err(Setback::Failed(Error::from(error).to_string()))
+    }
+
+    fn count_partitions(&mut self) -> Result<(), Setback> {
+        let query = "SELECT count(*), count(r.partition) FROM operations_partition_version v \
+                     LEFT JOIN operations_rollup_partition r ON r.partition = v.partition AND r.version = v.version";
+        match self.session.query_one(query, &[]) {
+            Ok(row) => {
+                self.tally.partitions += row.get::<_, i64>(0).unsigned_abs();
+                self.tally.kept_up += row.get::<_, i64>(1).unsigned_abs();
+                Ok(())
+            }
+            Err(error) => self.sift(Err(error), &[]),
+        }
     }
 
     fn learn_partitions(&mut self) -> Result<(), Setback> {

@@ -144,6 +144,7 @@ fn summarise(tally: &Tally, seconds: u64, repeat: &str) {
         eprintln!("{done:>8} done {refused:>8} refused  {kind}");
     }
     eprintln!("{:>8} exact {:>7} void     looks at the view", tally.exact, tally.void);
+    eprintln!("{:>8} seen  {:>7} kept up  partitions", tally.partitions, tally.kept_up);
     if seconds < LONG_ENOUGH {
         return;
     }
@@ -151,5 +152,7 @@ fn summarise(tally: &Tally, seconds: u64, repeat: &str) {
         let done = tally.actions.get(kind).map_or(0, |(done, _)| *done);
         assert!(done > 0, "{repeat}: never came about: {kind}");
     }
+    // Sums that always come from the rows would show nothing.
+    assert!(tally.kept_up * 4 > tally.partitions, "{repeat}: {} of {}", tally.kept_up, tally.partitions);
     assert!(tally.exact > 20 * tally.void && tally.exact > 100, "{repeat}: {} looks, {} void", tally.exact, tally.void);
 }
