@@ -1,4 +1,4 @@
-//! The rollups behind `client_type_sum_live` and `client_type_sum_mv`: see "The aggregate" in README.md.
+//! The rollups behind `client_type_sum_live` and `client_type_sum_mv`: see docs/aggregate.md.
 //!
 //! In every snapshot the done operations of a tracked partition are its rollup and its changes that were not folded yet,
 //! for each transaction that changes a row appends the change. Whoever writes the rollups holds the lock on the view.
@@ -92,6 +92,8 @@ impl Untracked {
     fn can_be_tracked(&self) -> bool {
         self.counted
             && !catalog::has_new_file(self.partition)
+            // Which locked it, so that it stays one while its rows are read.
+            && catalog::is_partition(self.partition)
             && !self.trigger_transactions.iter().any(|number| session::is_current_transaction(*number))
     }
 }

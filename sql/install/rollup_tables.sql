@@ -1,4 +1,4 @@
--- What the aggregate is kept in: see "The aggregate" in README.md. The extension owns it and no dump takes it along: after
+-- What the aggregate is kept in: see docs/aggregate.md. The extension owns it and no dump takes it along: after
 -- a restore nothing is tracked, so that the sums come from the rows until the next change_status() tracks them anew.
 
 create table @extschema@.operations_delta (
@@ -9,7 +9,9 @@ create table @extschema@.operations_delta (
     amount numeric not null
 ) with (
     autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 10000,
-    autovacuum_vacuum_insert_scale_factor = 0, autovacuum_vacuum_insert_threshold = 100000
+    autovacuum_vacuum_insert_scale_factor = 0, autovacuum_vacuum_insert_threshold = 100000,
+    -- Giving space back takes a lock that a replica takes, too, and cancels its readers for.
+    vacuum_truncate = off, toast.vacuum_truncate = off
 );
 
 comment on table @extschema@.operations_delta is
@@ -23,7 +25,7 @@ comment on column @extschema@.operations_delta.amount is 'How much more they sum
 create table @extschema@.operations_rollup_partition (
     partition oid primary key,
     version text not null
-) with (fillfactor = 50);
+) with (fillfactor = 50, vacuum_truncate = off);
 
 comment on table @extschema@.operations_rollup_partition is
     'The partitions that are tracked: the rollups and the changes not folded yet hold all their done operations.';
@@ -39,7 +41,7 @@ create table @extschema@.operations_rollup (
     rows bigint not null,
     amount numeric not null,
     primary key (partition, client_id, operation_type)
-) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.2, autovacuum_vacuum_threshold = 1000);
+) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.2, autovacuum_vacuum_threshold = 1000, vacuum_truncate = off);
 
 comment on table @extschema@.operations_rollup is
     'Count and sum of the done operations of each tracked partition, by client and type: what leaves the total with a partition that is dropped, detached or truncated.';
@@ -56,7 +58,7 @@ create table @extschema@.operations_rollup_total (
     rows bigint not null,
     amount numeric not null,
     primary key (client_id, operation_type)
-) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.2, autovacuum_vacuum_threshold = 1000);
+) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.2, autovacuum_vacuum_threshold = 1000, vacuum_truncate = off);
 
 comment on table @extschema@.operations_rollup_total is
     'operations_rollup summed over its partitions, so that a reader reads as many rows as there are sums, whatever the number of partitions.';

@@ -13,7 +13,9 @@ with recursive tree (relation) as (
 )
 select c.oid as partition,
        pg_catalog.concat_ws(' ', c.relfilenode, g.triggers) as version,
-       coalesce(g.counted, false) as counted,
+       c.relfilenode as file,
+       -- A crash empties what is not logged, and no trigger hears of it.
+       coalesce(g.counted, false) and c.relpersistence = 'p' as counted,
        g.transactions as trigger_transactions
 from tree t
 join pg_catalog.pg_class c on c.oid = t.relation
@@ -31,16 +33,29 @@ comment on view @extschema@.operations_partition_version is
 comment on column @extschema@.operations_partition_version.partition is 'The partition, an OID of pg_class.';
 comment on column @extschema@.operations_partition_version.version is
     'Its file, and OID, xmin and state of the triggers that count its changes.';
-comment on column @extschema@.operations_partition_version.counted is 'Whether those triggers are all there and always fire.';
+comment on column @extschema@.operations_partition_version.file is 'Its file, a relfilenode of pg_class.';
+comment on column @extschema@.operations_partition_version.counted is 'Whether those triggers are all there and always fire, and the rows outlast a crash.';
 comment on column @extschema@.operations_partition_version.trigger_transactions is 'Who made or last altered them.';
 
+-- PostgreSQL finds rows and fires triggers by the catalogs as they are now, which a transaction whose snapshot is older does
+-- not see: what it changes in a partition whose triggers were disabled meanwhile is counted by nobody. So the partitions are
+-- those of now, and tracked are those that are so in the snapshot and now. They are locked as if they were read.
 create view @extschema@.operations_rollup_live as
-with version as materialized (
-    select partition, version from @extschema@.operations_partition_version
+with present as materialized (
+    select t.relid::oid as partition
+    from pg_catalog.pg_partition_tree((
+        select c.oid
+        from pg_catalog.pg_class c
+        where c.relname = 'operations' and c.relnamespace = '@extschema@'::pg_catalog.regnamespace and c.relkind = 'p'
+    )) t
+    where t.isleaf
 ), tracked as materialized (
     select r.partition
     from @extschema@.operations_rollup_partition r
-    join version v on v.partition = r.partition and v.version = r.version
+    join @extschema@.operations_partition_version v on v.partition = r.partition and v.version = r.version
+    where r.partition in (select partition from present)
+      and @extschema@.operations_is_counted(
+          r.partition, v.file, '@extschema@.operations_count_change()'::pg_catalog.regprocedure)
 ), stale as materialized (
     select r.partition
     from @extschema@.operations_rollup_partition r
@@ -63,7 +78,7 @@ from (
     union all
     select d.client_id, d.operation_type, d.rows, d.amount
     from @extschema@.operations_direct_sums(array(
-        select v.partition from version v where v.partition not in (select partition from tracked)
+        select p.partition from present p where p.partition not in (select partition from tracked)
     )) d
 ) s
 group by s.client_id, s.operation_type

@@ -1,4 +1,5 @@
-create materialized view if not exists @extschema@.client_type_sum_mv as
+-- Giving its space back would take a lock that a replica takes, too, and cancels its readers for.
+create materialized view if not exists @extschema@.client_type_sum_mv with (vacuum_truncate = off) as
 select client_id, operation_type, amount as total_amount
 from @extschema@.operations_rollup_live;
 

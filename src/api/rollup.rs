@@ -6,6 +6,7 @@ use pgrx::{Spi, pg_extern, pg_sys};
 
 use crate::error::Error;
 use crate::pg::call::Call;
+use crate::pg::catalog;
 use crate::pg::result_set::ResultSet;
 use crate::pg::row_change;
 use crate::pg::session::{self, ActingAs, Settings};
@@ -26,6 +27,22 @@ comment on function @extschema@.operations_count_change() is
 fn operations_count_change(fcinfo: pg_sys::FunctionCallInfo) -> Result<(), ErrorReport> {
     // SAFETY: pgrx hands on what PostgreSQL passed to this function.
     Ok(unsafe { row_change::count(fcinfo) }?)
+}
+
+/// How many triggers count the changes of a partition: for INSERT, UPDATE and DELETE.
+const COUNTING_TRIGGERS: usize = 3;
+
+#[pg_extern(sql = r#"
+create function @extschema@.operations_is_counted(p_partition oid, p_file oid, p_function oid)
+returns boolean
+language c stable strict parallel safe
+as '@MODULE_PATHNAME@', '@FUNCTION_NAME@';
+
+comment on function @extschema@.operations_is_counted(oid, oid, oid) is
+    'Whether the relation is, by the catalogs as they are now and not by the snapshot, a partition with this file whose triggers of this function are all there and always fire.';
+"#)]
+fn operations_is_counted(p_partition: pg_sys::Oid, p_file: pg_sys::Oid, p_function: pg_sys::Oid) -> bool {
+    catalog::is_partition_with(p_partition, p_file, COUNTING_TRIGGERS, p_function)
 }
 
 #[pg_extern(sql = r#"

@@ -134,6 +134,37 @@ pub fn partition_root(relation: pg_sys::Oid) -> Option<pg_sys::Oid> {
     }
 }
 
+/// Whether the relation is a partition.
+pub fn is_partition(relation: pg_sys::Oid) -> bool {
+    // SAFETY: takes any OID, and answers false for one that is no relation.
+    unsafe { pg_sys::get_rel_relispartition(relation) }
+}
+
+/// Whether the relation is, by the catalogs as they are now, a partition with this file and with so many triggers that
+/// call this function whatever the session's role in replication.
+pub fn is_partition_with(relation: pg_sys::Oid, file: pg_sys::Oid, triggers: usize, function: pg_sys::Oid) -> bool {
+    const ALWAYS: c_char = b'A' as c_char;
+    // SAFETY: AccessShareLock is the weakest lock under which a relation may be opened; try_relation_open answers NULL
+    // for one that has gone. rd_rel is its row of pg_class; trigdesc is NULL or describes numtriggers triggers, one after
+    // the other. What is read is copied before the relation is closed.
+    unsafe {
+        let relation = pg_sys::try_relation_open(relation, pg_sys::AccessShareLock as i32);
+        if relation.is_null() {
+            return false;
+        }
+        let class = &*(*relation).rd_rel;
+        let counting = (*relation).trigdesc.as_ref().map_or(0, |all| {
+            (0..usize::try_from(all.numtriggers).unwrap_or(0))
+                .map(|index| &*all.triggers.add(index))
+                .filter(|trigger| trigger.tgfoid == function && trigger.tgenabled == ALWAYS)
+                .count()
+        });
+        let answer = class.relispartition && class.relfilenode == file && counting == triggers;
+        pg_sys::relation_close(relation, pg_sys::NoLock as i32);
+        answer
+    }
+}
+
 /// A column of a relation.
 #[derive(Clone, Copy, Debug)]
 pub struct Column {

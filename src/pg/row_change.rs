@@ -116,8 +116,10 @@ unsafe fn look_up(function: pg_sys::Oid, relation: pg_sys::Relation) -> Result<P
     let delta = catalog::relation(schema, c"operations_delta").ok_or_else(|| missing("table", "operations_delta"))?;
     // SAFETY: by the contract.
     let oid = unsafe { (*relation).rd_id };
-    // Whoever may call a function may make it a trigger of a table of his own; it counts nothing there.
-    if catalog::partition_root(oid) != Some(operations.oid()) {
+    // Whoever may call a function may make it a trigger of a table of his own; it counts nothing there. A partition that
+    // is being detached is its own root already, but its rows are seen by who began before.
+    let root = catalog::partition_root(oid);
+    if root != Some(operations.oid()) && root != Some(oid) {
         return Err(Error::NotATrigger);
     }
     let operation_type = catalog::column(delta.oid(), c"operation_type").map(|column| column.of_type);
