@@ -18,14 +18,16 @@ use crate::oracle::{self, Verdict};
 /// of the server, a server that starts.
 const TOLERATED: [&str; 6] = ["40P01", "40001", "55P03", "57P01", "57P02", "57P03"];
 
-/// PostgreSQL's own words for catalogs that changed under a statement; they have no SQLSTATE of their own. The last: a column
-/// was added while a partition was being detached concurrently, which an older snapshot still sees.
-const TOLERATED_WORDS: [&str; 6] = [
+/// PostgreSQL's own words for catalogs that changed under a statement; they have no SQLSTATE of their own. The last
+/// two: a partition was being detached concurrently, which an older snapshot still sees, and it has lost its place among the
+/// indexes, or lacks a column that was added.
+const TOLERATED_WORDS: [&str; 7] = [
     "tuple concurrently updated",
     "tuple concurrently deleted",
     "could not open relation with OID",
     "cache lookup failed for relation",
     "is not a partition of relation",
+    "invalid arbiter index list",
     "could not convert row type",
 ];
 
