@@ -34,6 +34,14 @@ pub enum Error {
     PgCronTooOld { version: String },
     #[error("role \"{name}\" does not exist")]
     MissingRole { job: &'static str, name: String },
+    #[error("operations_count_change() can only be called by the triggers of operations")]
+    NotATrigger,
+    #[error("column \"{column}\" of \"{table}\" is missing or of another type")]
+    OtherColumn { table: String, column: String },
+    #[error("an operation that is done must have a client, a type and an amount that is a number")]
+    NotSummable,
+    #[error("permission denied for the sums of operations")]
+    SumsNotPermitted,
     #[error("no source of random numbers")]
     NoRandomness { cause: String },
     #[error("an internal query failed")]
@@ -57,6 +65,10 @@ impl Error {
             }
             Self::RowSecurity { .. } | Self::PgCronTooOld { .. } => PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED,
             Self::MissingRole { .. } => PgSqlErrorCode::ERRCODE_UNDEFINED_OBJECT,
+            Self::NotATrigger => PgSqlErrorCode::ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED,
+            Self::OtherColumn { .. } => PgSqlErrorCode::ERRCODE_UNDEFINED_COLUMN,
+            Self::NotSummable => PgSqlErrorCode::ERRCODE_CHECK_VIOLATION,
+            Self::SumsNotPermitted => PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
             Self::NoRandomness { .. } => PgSqlErrorCode::ERRCODE_SYSTEM_ERROR,
             Self::Spi(_) => PgSqlErrorCode::ERRCODE_INTERNAL_ERROR,
         }
@@ -88,6 +100,18 @@ impl Error {
                 format!("This database has the extension pg_cron {version}; intervals in seconds came with 1.5.")
             }
             Self::MissingRole { job, .. } => format!("The job {job} was scheduled by that role."),
+            Self::NotATrigger => {
+                "It counts the changes of partitions of operations, row by row, after they are made.".into()
+            }
+            Self::OtherColumn { .. } => {
+                "The sums of client_type_sum_mv are kept by client_id, operation_type, amount and status.".into()
+            }
+            Self::NotSummable => {
+                "One of them is null, or the amount is NaN: client_type_sum_mv could not hold it.".into()
+            }
+            Self::SumsNotPermitted => {
+                "The current role may read neither operations nor client_type_sum_live nor client_type_sum_mv.".into()
+            }
             Self::NoRandomness { cause } => format!("The operating system answered: {cause}."),
             Self::Spi(error) => format!("{error}."),
         }
@@ -120,6 +144,12 @@ impl Error {
                 "Upgrade pg_cron and run ALTER EXTENSION pg_cron UPDATE, or drop it so that the extension's own worker runs the jobs.".into()
             }
             Self::MissingRole { .. } => "Call operations_schedule() again, as the role that the jobs shall run as.".into(),
+            Self::NotATrigger => "Call operations_setup() to have its triggers made.".into(),
+            Self::OtherColumn { .. } => {
+                "Give the column its name and type back, or drop the triggers operations_count_insert, operations_count_update and operations_count_delete.".into()
+            }
+            Self::NotSummable => "Give the operation these values before its status is 1.".into(),
+            Self::SumsNotPermitted => "Have SELECT granted on client_type_sum_live.".into(),
             Self::NoRandomness { .. } => "Pass a seed, or see to the operating system's random device.".into(),
             Self::Spi(_) => "This is a defect of operations_ext. Please report it.".into(),
         }

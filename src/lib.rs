@@ -12,6 +12,7 @@ mod pg;
 #[cfg(any(test, feature = "pg_test"))]
 mod pgrx_tests;
 mod random;
+mod rollup;
 mod schema;
 mod worker;
 

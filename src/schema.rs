@@ -48,6 +48,16 @@ impl Schema {
         self.relation("materialized view", c"client_type_sum_mv", "client_type_sum_mv")
     }
 
+    /// The view `client_type_sum_live`.
+    pub fn client_type_sum_live(&self) -> Result<RelationOid, Error> {
+        self.relation("view", c"client_type_sum_live", "client_type_sum_live")
+    }
+
+    /// What the two views are made of, and what the extension keeps it in.
+    pub fn rollup_live(&self) -> Result<RelationOid, Error> {
+        self.relation("view", c"operations_rollup_live", "operations_rollup_live")
+    }
+
     /// The job list of the worker.
     pub fn job_list(&self) -> Result<RelationOid, Error> {
         self.relation("table", c"operations_job", "operations_job")

@@ -4,7 +4,7 @@ create table @extschema@.@partition@ (
     like @extschema@.operations
     including comments including compression including constraints including defaults including generated
     including storage
-);
+) with (vacuum_truncate = off); -- giving space back would cancel readers of a replica
 
 alter table @extschema@.operations attach partition @extschema@.@partition@
     for values from (@from@) to (@to@);

@@ -1,8 +1,7 @@
-create materialized view if not exists @extschema@.client_type_sum_mv as
-select client_id, operation_type, sum(amount) as total_amount
-from @extschema@.operations
-where status = 1
-group by client_id, operation_type;
+-- Giving its space back would take a lock that a replica takes, too, and cancels its readers for.
+create materialized view if not exists @extschema@.client_type_sum_mv with (vacuum_truncate = off) as
+select client_id, operation_type, amount as total_amount
+from @extschema@.operations_rollup_live;
 
 -- REFRESH .. CONCURRENTLY needs a unique index on plain columns.
 create unique index if not exists client_type_sum_mv_client_id_operation_type_idx

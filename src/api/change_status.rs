@@ -10,13 +10,11 @@ use pgrx::{Spi, pg_extern, pg_sys};
 use crate::api::arguments;
 use crate::error::Error;
 use crate::pg::call::Call;
-use crate::pg::catalog::LockMode;
-use crate::pg::session::{self, ActingAs, Settings};
+use crate::pg::session::{self, Settings};
+use crate::rollup;
 use crate::schema::Schema;
 
 const FLIP: &str = include_str!("../../sql/workload/flip.sql");
-const REFRESH: &str = include_str!("../../sql/workload/refresh.sql");
-const POPULATE: &str = include_str!("../../sql/workload/populate.sql");
 
 /// Plans that cost what the batch costs, whatever the size of the table and the state of its statistics: the new rows
 /// come from the index on (status, id) in its order, and each is found again through the primary key.
@@ -37,7 +35,7 @@ language c as '@MODULE_PATHNAME@', '@FUNCTION_NAME@';
 revoke all on procedure @extschema@.change_status(integer) from public;
 
 comment on procedure @extschema@.change_status(integer) is
-    'Sets status 1 on the p_batch oldest new operations (status 0), of even id in an even second and of odd id in an odd one, that no other session holds; then refreshes client_type_sum_mv.';
+    'Sets status 1 on the p_batch oldest new operations (status 0), of even id in an even second and of odd id in an odd one, that no other session holds; then, if a sum changed, refreshes client_type_sum_mv.';
 "#)]
 fn change_status(fcinfo: pg_sys::FunctionCallInfo, p_batch: Option<i32>) -> Result<(), ErrorReport> {
     let batch = arguments::number("p_batch", arguments::required("p_batch", p_batch)?, 1..=i32::MAX)?;
@@ -46,7 +44,7 @@ fn change_status(fcinfo: pg_sys::FunctionCallInfo, p_batch: Option<i32>) -> Resu
     schema.operations()?;
     schema.client_type_sum_mv()?;
     flip(&schema, batch)?;
-    Ok(refresh(&schema)?)
+    Ok(rollup::bring_up_to_date(&schema)?)
 }
 
 fn flip(schema: &Schema, batch: i32) -> Result<(), Error> {
@@ -60,17 +58,4 @@ fn flip(schema: &Schema, batch: i32) -> Result<(), Error> {
 fn parity_of_this_second() -> i64 {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::from(since_epoch.as_secs() % 2 == 1)
-}
-
-/// Refreshes the view with the rights of its owner: whoever was granted the procedure may have it done.
-fn refresh(schema: &Schema) -> Result<(), Error> {
-    let view = schema.client_type_sum_mv()?;
-    // REFRESH takes this lock itself, but only after it has its snapshot: a session that waited for another's refresh
-    // would then overwrite it with what was true before. Taken here, the snapshot comes after the wait.
-    view.lock(LockMode::Exclusive);
-    let _owner = view.owner().map(ActingAs::role);
-    // A view that holds nothing has no readers to spare, and CONCURRENTLY refuses it.
-    let refresh = if view.is_populated() { REFRESH } else { POPULATE };
-    Spi::connect_mut(|client| client.update(schema.sql(refresh).as_str(), None, &[]).map(|_| ()))?;
-    Ok(())
 }

@@ -6,6 +6,7 @@ mod change_status;
 mod insert_one;
 mod job_history;
 mod partitions;
+mod rollup;
 mod schedule;
 mod setup;
 mod test_data;

@@ -1,19 +1,24 @@
 //! `operations_setup()`
 
 use operations_model::calendar::{Day, Month};
+use pgrx::datum::DatumWithOid;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{Spi, pg_extern, pg_sys};
 
 use crate::api::partitions;
 use crate::error::Error;
 use crate::pg::call::Call;
-use crate::pg::catalog;
+use crate::pg::catalog::{self, RelationOid};
 use crate::pg::session::{self, Settings};
+use crate::rollup;
 use crate::schema::Schema;
 
-/// What the demo needs and the extension must not own, in the order in which it is created.
-const FILES: [&str; 2] =
-    [include_str!("../../sql/setup/operations.sql"), include_str!("../../sql/setup/client_type_sum_mv.sql")];
+/// What the demo needs and the extension must not own.
+const OPERATIONS: &str = include_str!("../../sql/setup/operations.sql");
+const COUNT_TRIGGERS: &str = include_str!("../../sql/setup/count_triggers.sql");
+const COUNT_TRIGGERS_MISSING: &str = include_str!("../../sql/setup/count_triggers_missing.sql");
+const CLIENT_TYPE_SUM_LIVE: &str = include_str!("../../sql/setup/client_type_sum_live.sql");
+const CLIENT_TYPE_SUM_MV: &str = include_str!("../../sql/setup/client_type_sum_mv.sql");
 
 /// 2025-08-01, the first of the months that every new table has, and how many these are.
 const FIRST_DAY: i32 = 9344;
@@ -26,7 +31,7 @@ language c as '@MODULE_PATHNAME@', '@FUNCTION_NAME@';
 revoke all on procedure @extschema@.operations_setup() from public;
 
 comment on procedure @extschema@.operations_setup() is
-    'Creates, in the schema of the extension, what is missing of: the table operations with its index, its partitions for 2025-08 to 2025-11 (if the table is new), the current month and 3 months ahead, and the materialized view client_type_sum_mv. The caller owns them; the extension does not.';
+    'Creates, in the schema of the extension, what is missing of: the table operations with its index, its partitions for 2025-08 to 2025-11 (if the table is new), the current month and 3 months ahead, the triggers that count its changes, the view client_type_sum_live and the materialized view client_type_sum_mv. The caller owns them; the extension does not.';
 "#)]
 fn operations_setup(fcinfo: pg_sys::FunctionCallInfo) -> Result<(), ErrorReport> {
     session::require_writable("operations_setup")?;
@@ -41,13 +46,41 @@ fn set_up(schema: &Schema) -> Result<(), Error> {
     ]);
     catalog::lock_extension();
     let is_new = schema.operations().is_err();
-    Spi::connect_mut(|client| {
-        FILES.iter().try_for_each(|file| client.update(schema.sql(file).as_str(), None, &[]).map(|_| ()))
-    })?;
+    run(schema, OPERATIONS)?;
+    create_views(schema)?;
     let today = partitions::today()?;
     let first = Day::from_postgres(FIRST_DAY).map_or(today, Day::month);
     // Not again for a table that was there: what was detached from it is not missing.
     let first_months = Month::range_inclusive(first, first.plus(FIRST_MONTHS - 1)).filter(|_| is_new);
     let months_ahead = Month::range_inclusive(today, today.plus(partitions::MONTHS_AHEAD));
     partitions::create_missing(schema, schema.operations()?, first_months.chain(months_ahead))
+}
+
+/// The triggers that count changes, and the two views of the sums.
+fn create_views(schema: &Schema) -> Result<(), Error> {
+    rollup::let_read(schema, session::current_user())?;
+    if count_triggers_are_missing(schema)? {
+        run(schema, COUNT_TRIGGERS)?;
+    }
+    if schema.client_type_sum_live().is_err() {
+        run(schema, CLIENT_TYPE_SUM_LIVE)?;
+    }
+    run(schema, CLIENT_TYPE_SUM_MV)?;
+    let views = [schema.client_type_sum_live()?, schema.client_type_sum_mv()?];
+    views.into_iter().filter_map(RelationOid::owner).try_for_each(|owner| rollup::let_read(schema, owner))
+}
+
+fn count_triggers_are_missing(schema: &Schema) -> Result<bool, Error> {
+    let arguments = [DatumWithOid::from(schema.operations()?.oid())];
+    rollup::as_owner_of_the_rollups(schema, || {
+        Spi::connect_mut(|client| {
+            let row = client.update(schema.sql(COUNT_TRIGGERS_MISSING).as_str(), None, &arguments)?.first();
+            Ok(row.get::<bool>(1)?.unwrap_or(true))
+        })
+    })
+}
+
+fn run(schema: &Schema, file: &str) -> Result<(), Error> {
+    Spi::connect_mut(|client| client.update(schema.sql(file).as_str(), None, &[]).map(|_| ()))?;
+    Ok(())
 }

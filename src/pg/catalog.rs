@@ -2,7 +2,7 @@
 
 use std::ffi::{CStr, c_char};
 
-use pgrx::pg_sys;
+use pgrx::{IntoDatum, pg_sys};
 
 /// A relation that existed when it was looked up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +45,16 @@ impl RelationOid {
     /// Who owns the relation.
     pub fn owner(self) -> Option<pg_sys::Oid> {
         self.class(|class| class.relowner)
+    }
+
+    /// Whether the role may read the relation.
+    pub fn may_be_read_by(self, role: pg_sys::Oid) -> bool {
+        let select = pg_sys::AclMode::from(pg_sys::ACL_SELECT);
+        // SAFETY: takes any OIDs, and answers no for a relation that has gone.
+        unsafe {
+            let mut missing = false;
+            pg_sys::pg_class_aclcheck_ext(self.0, role, select, &raw mut missing) == pg_sys::AclResult::ACLCHECK_OK
+        }
     }
 
     /// Whether a materialized view holds what its query gave at some time.
@@ -110,6 +120,84 @@ pub fn role(name: &CStr) -> Option<pg_sys::Oid> {
 pub fn role_name(role: pg_sys::Oid) -> String {
     // SAFETY: with noerr it answers NULL for an OID that is no role, and else a palloc'd copy of the name.
     unsafe { copied(pg_sys::GetUserNameFromId(role, true)) }
+}
+
+/// The table at the top, if the relation is a partition.
+pub fn partition_root(relation: pg_sys::Oid) -> Option<pg_sys::Oid> {
+    // SAFETY: the first takes any OID, and answers false for one that is no relation; the second is a function of SQL
+    // with an argument of type oid and a result of type regclass.
+    unsafe {
+        if !pg_sys::get_rel_relispartition(relation) {
+            return None;
+        }
+        pgrx::direct_function_call(pg_sys::pg_partition_root, &[relation.into_datum()])
+    }
+}
+
+/// Whether the relation is a partition.
+pub fn is_partition(relation: pg_sys::Oid) -> bool {
+    // SAFETY: takes any OID, and answers false for one that is no relation.
+    unsafe { pg_sys::get_rel_relispartition(relation) }
+}
+
+/// Whether the relation is, by the catalogs as they are now, a partition with this file and with so many triggers that
+/// call this function whatever the session's role in replication.
+pub fn is_partition_with(relation: pg_sys::Oid, file: pg_sys::Oid, triggers: usize, function: pg_sys::Oid) -> bool {
+    const ALWAYS: c_char = b'A' as c_char;
+    // SAFETY: AccessShareLock is the weakest lock under which a relation may be opened; try_relation_open answers NULL
+    // for one that has gone. rd_rel is its row of pg_class; trigdesc is NULL or describes numtriggers triggers, one after
+    // the other. What is read is copied before the relation is closed.
+    unsafe {
+        let relation = pg_sys::try_relation_open(relation, pg_sys::AccessShareLock as i32);
+        if relation.is_null() {
+            return false;
+        }
+        let class = &*(*relation).rd_rel;
+        let counting = (*relation).trigdesc.as_ref().map_or(0, |all| {
+            (0..usize::try_from(all.numtriggers).unwrap_or(0))
+                .map(|index| &*all.triggers.add(index))
+                .filter(|trigger| trigger.tgfoid == function && trigger.tgenabled == ALWAYS)
+                .count()
+        });
+        let answer = class.relispartition && class.relfilenode == file && counting == triggers;
+        pg_sys::relation_close(relation, pg_sys::NoLock as i32);
+        answer
+    }
+}
+
+/// A column of a relation.
+#[derive(Clone, Copy, Debug)]
+pub struct Column {
+    /// Its number, from 1.
+    pub number: pg_sys::AttrNumber,
+    /// The OID of its type.
+    pub of_type: pg_sys::Oid,
+}
+
+/// The column of that name.
+pub fn column(relation: pg_sys::Oid, name: &CStr) -> Option<Column> {
+    // SAFETY: the name ends in NUL; the functions take any OID, and answer 0 for what does not exist.
+    unsafe {
+        let number = pg_sys::get_attnum(relation, name.as_ptr());
+        (number > 0).then(|| Column { number, of_type: pg_sys::get_atttype(relation, number) })
+    }
+}
+
+/// Whether the relation got its present file in this transaction. Then TRUNCATE may empty that file in place.
+pub fn has_new_file(relation: pg_sys::Oid) -> bool {
+    const INVALID_SUBTRANSACTION: pg_sys::SubTransactionId = 0;
+    // SAFETY: AccessShareLock is the weakest lock under which a relation may be opened; try_relation_open answers NULL
+    // for one that has gone, and what is read is copied before it is closed.
+    unsafe {
+        let relation = pg_sys::try_relation_open(relation, pg_sys::AccessShareLock as i32);
+        if relation.is_null() {
+            return true;
+        }
+        let new = (*relation).rd_createSubid != INVALID_SUBTRANSACTION
+            || (*relation).rd_firstRelfilelocatorSubid != INVALID_SUBTRANSACTION;
+        pg_sys::relation_close(relation, pg_sys::NoLock as i32);
+        new
+    }
 }
 
 /// The schema of the extension, if it is installed in this database.

@@ -5,4 +5,6 @@ pub mod call;
 pub mod catalog;
 pub mod copy;
 pub mod partitions;
+pub mod result_set;
+pub mod row_change;
 pub mod session;

@@ -121,6 +121,13 @@ pub fn current_date() -> i32 {
     unsafe { pg_sys::GetSQLCurrentDate() }
 }
 
+/// Whether this transaction, or a subtransaction of it that was not rolled back, has this number.
+pub fn is_current_transaction(number: i64) -> bool {
+    let Ok(number) = u32::try_from(number) else { return false };
+    // SAFETY: takes any number; has no preconditions inside a transaction.
+    unsafe { pg_sys::TransactionIdIsCurrentTransactionId(number.into()) }
+}
+
 /// The current role.
 pub fn current_user() -> pg_sys::Oid {
     // SAFETY: reads the session's state; has no preconditions in a backend.

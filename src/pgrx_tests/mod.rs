@@ -1,5 +1,6 @@
 //! Tests that run inside a server (`cargo pgrx test`), for what cannot be seen from outside.
 
+mod catalog;
 mod partitions;
 mod rows;
 mod session;

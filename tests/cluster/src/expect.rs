@@ -26,6 +26,14 @@ pub const AGGREGATE_DIFFERENCE: &str = "\
          view AS (SELECT client_id, operation_type, total_amount FROM client_type_sum_mv) \
     (TABLE truth EXCEPT ALL TABLE view) UNION ALL (TABLE view EXCEPT ALL TABLE truth) LIMIT 5";
 
+/// The same for `client_type_sum_live`, in one statement and so in one snapshot; says which side has the row.
+pub const LIVE_DIFFERENCE: &str = "\
+    WITH truth AS MATERIALIZED (SELECT client_id, operation_type, sum(amount) AS total_amount \
+                                FROM operations WHERE status = 1 GROUP BY 1, 2), \
+         live AS MATERIALIZED (SELECT client_id, operation_type, total_amount FROM client_type_sum_live) \
+    SELECT 'truth', t.* FROM (TABLE truth EXCEPT ALL TABLE live) t UNION ALL \
+    SELECT 'live', l.* FROM (TABLE live EXCEPT ALL TABLE truth) l LIMIT 8";
+
 /// The month partitions, the oldest first, separated by blanks.
 pub const PARTITIONS: &str = "\
     SELECT coalesce(string_agg(c.relname::text, ' ' ORDER BY c.relname::text COLLATE \"C\"), '') \

@@ -14,12 +14,15 @@ select pg_describe_object(d.classid, d.objid, 0)
 from pg_depend d
 join pg_extension e on e.oid = d.refobjid and d.deptype = 'e' and e.extname = 'operations_ext'
 where obj_description(d.objid, d.classid::regclass::name) is null
-  and pg_describe_object(d.classid, d.objid, 0) !~ '^type (operations_job|operation_type_enum\[\])';
+  and pg_describe_object(d.classid, d.objid, 0) !~ '^type (operations_(job|delta|rollup|partition)|operation_type_enum\[\])';
 
 select c.relname, a.attname
 from pg_class c
 left join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped and c.relkind not in ('i', 'I')
-where c.relname in ('operations', 'client_type_sum_mv', 'operations_job', 'operations_job_run_details',
+where c.relname in ('operations', 'client_type_sum_live', 'client_type_sum_mv', 'operations_job',
+                    'operations_job_run_details', 'operations_delta', 'operations_rollup', 'operations_rollup_live',
+                    'operations_rollup_partition', 'operations_rollup_total', 'operations_rollup_pkey',
+                    'operations_rollup_partition_pkey', 'operations_rollup_total_pkey', 'operations_partition_version',
                     'operations_status_id_idx', 'client_type_sum_mv_client_id_operation_type_idx')
   and (obj_description(c.oid, 'pg_class') is null or (a.attnum is not null and col_description(c.oid, a.attnum) is null));
 
@@ -40,11 +43,15 @@ from pg_index
 where indrelid in ('operations'::regclass, 'client_type_sum_mv'::regclass)
 order by 1;
 
+select pg_get_viewdef('client_type_sum_live'::regclass);
 select pg_get_viewdef('client_type_sum_mv'::regclass);
+
+select pg_get_triggerdef(oid), tgenabled, obj_description(oid, 'pg_trigger')
+from pg_trigger where tgrelid = 'operations'::regclass and not tgisinternal order by tgname;
 
 select count(*) as owned_by_the_extension
 from pg_depend
-where objid in ('operations'::regclass, 'client_type_sum_mv'::regclass) and deptype = 'e';
+where objid in ('operations'::regclass, 'client_type_sum_live'::regclass, 'client_type_sum_mv'::regclass) and deptype = 'e';
 
 -- The partitions: four of 2025, the current month, three ahead.
 with month as (

@@ -3,7 +3,7 @@
 use operations_cluster::{DATABASE, Error, Server};
 use postgres::Client;
 
-use crate::numbers::grouped;
+use crate::numbers::{grouped, transactions_per_second};
 use crate::options::Options;
 use crate::report::Report;
 
@@ -72,10 +72,6 @@ impl Run<'_> {
                 command.arg("-D").arg(value);
             });
         }
-        let output = operations_cluster::finish(command)?.success()?;
-        output
-            .lines()
-            .find_map(|line| line.strip_prefix("tps = ")?.split(' ').next()?.parse().ok())
-            .ok_or_else(|| Error::Environment(format!("pgbench printed no tps:\n{output}")))
+        transactions_per_second(command)
     }
 }

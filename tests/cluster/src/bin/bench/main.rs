@@ -1,6 +1,7 @@
 //! `make bench`: what the extension costs, against the fastest that PostgreSQL offers without it, on one server in one
 //! run. The ways to be compared take turns, so that whatever else the machine does meets them alike; medians are shown.
 
+mod aggregate;
 mod flip;
 mod insert;
 mod load;
@@ -12,7 +13,7 @@ use std::process::ExitCode;
 
 use operations_cluster::{Error, Server};
 
-use options::Options;
+use options::{Options, PARTS};
 use report::Report;
 
 fn main() -> ExitCode {
@@ -40,9 +41,13 @@ fn run(options: &Options) -> Result<(), Error> {
     // As shipped, unlike in the tests: what is acknowledged is on disk.
     let server = Server::primary().with_extension().setting("fsync", "on").start()?;
     let mut report = Report::new(&server, options)?;
-    load::run(&server, options, &mut report)?;
-    insert::run(&server, options, &mut report)?;
-    flip::run(&server, options, &mut report)?;
+    type Part = fn(&Server, &Options, &mut Report) -> Result<(), Error>;
+    let parts: [Part; PARTS.len()] = [load::run, insert::run, aggregate::run, flip::run];
+    for (name, part) in PARTS.iter().zip(parts) {
+        if options.only.as_ref().is_none_or(|only| only == name) {
+            part(&server, options, &mut report)?;
+        }
+    }
     print!("{report}");
     Ok(())
 }

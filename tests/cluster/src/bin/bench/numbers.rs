@@ -1,5 +1,6 @@
 //! Timing and medians.
 
+use std::process::Command;
 use std::time::Instant;
 
 use operations_cluster::Error;
@@ -10,6 +11,15 @@ pub fn seconds(session: &mut Client, statement: &str) -> Result<f64, Error> {
     let start = Instant::now();
     session.batch_execute(statement)?;
     Ok(start.elapsed().as_secs_f64())
+}
+
+/// Runs pgbench, and returns what it says.
+pub fn transactions_per_second(pgbench: Command) -> Result<f64, Error> {
+    let output = operations_cluster::finish(pgbench)?.success()?;
+    output
+        .lines()
+        .find_map(|line| line.strip_prefix("tps = ")?.split(' ').next()?.parse().ok())
+        .ok_or_else(|| Error::Environment(format!("pgbench printed no tps:\n{output}")))
 }
 
 /// The middle value; 0 of no values.

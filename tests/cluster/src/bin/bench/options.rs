@@ -2,10 +2,14 @@
 
 /// Shown when the command line is wrong, or asks for it.
 pub const USAGE: &str = "\
-usage: bench [--quick] [--rows-10m] [--rounds N]
+usage: bench [--quick] [--rows-10m] [--rounds N] [--only PART]
   --quick     small sizes: shows that the benchmark runs; its figures mean nothing
   --rows-10m  also measures change_status at 10 million rows (several minutes, 6 GB of disk)
-  --rounds N  how often each way takes its turn (7)";
+  --rounds N  how often each way takes its turn (7)
+  --only PART measures one part: load, insert, aggregate (what keeping it costs) or change_status";
+
+/// The parts of the benchmark, in their order.
+pub const PARTS: [&str; 4] = ["load", "insert", "aggregate", "change_status"];
 
 /// What to measure.
 #[derive(Debug)]
@@ -22,6 +26,8 @@ pub struct Options {
     pub batch: u32,
     /// Whether the figures are to be taken seriously.
     pub quick: bool,
+    /// The only part to measure, if it is one.
+    pub only: Option<String>,
 }
 
 impl Options {
@@ -34,6 +40,7 @@ impl Options {
             sizes: vec![100_000, 1_000_000],
             batch: 20_000,
             quick: false,
+            only: None,
         };
         let (mut rounds, mut large) = (None, false);
         while let Some(argument) = arguments.next() {
@@ -43,6 +50,10 @@ impl Options {
                 "--rounds" => {
                     let number = arguments.next().and_then(|number| number.parse().ok());
                     rounds = Some(number.filter(|rounds| *rounds > 0).ok_or("--rounds needs a number from 1")?);
+                }
+                "--only" => {
+                    let part = arguments.next().filter(|part| PARTS.contains(&part.as_str()));
+                    options.only = Some(part.ok_or_else(|| format!("--only needs one of {}", PARTS.join(", ")))?);
                 }
                 other => return Err(format!("unknown argument: {other}")),
             }
@@ -74,12 +85,13 @@ mod tests {
     fn reads_every_option() {
         assert!(parse("").is_ok_and(|o| o.rounds == 7 && o.sizes == [100_000, 1_000_000]));
         assert!(parse("--rounds 3 --rows-10m").is_ok_and(|o| o.rounds == 3 && o.sizes.len() == 3));
+        assert!(parse("--only load").is_ok_and(|o| o.only.as_deref() == Some("load")));
         assert!(parse("--quick --rounds 1").is_ok_and(|o| o.quick && o.rounds == 1));
     }
 
     #[test]
     fn refuses_what_it_does_not_know() {
-        for line in ["--fast", "--rounds", "--rounds 0", "--rounds many", "7"] {
+        for line in ["--fast", "--rounds", "--rounds 0", "--rounds many", "--only", "--only tea", "7"] {
             assert!(parse(line).is_err(), "{line}");
         }
     }

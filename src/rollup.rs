@@ -1,0 +1,147 @@
+//! The rollups behind `client_type_sum_live` and `client_type_sum_mv`: see docs/aggregate.md.
+//!
+//! In every snapshot the done operations of a tracked partition are its rollup and its changes that were not folded yet,
+//! for each transaction that changes a row appends the change. Whoever writes the rollups holds the lock on the view.
+
+use std::ffi::CStr;
+
+use pgrx::datum::DatumWithOid;
+use pgrx::spi::quote_identifier;
+use pgrx::{Spi, pg_sys};
+
+use crate::error::Error;
+use crate::pg::catalog::{self, LockMode, RelationOid};
+use crate::pg::session::{self, ActingAs, Settings};
+use crate::schema::Schema;
+
+const FOLD: &str = include_str!("../sql/rollup/fold.sql");
+const UNTRACKED: &str = include_str!("../sql/rollup/untracked.sql");
+const TRACK: &str = include_str!("../sql/rollup/track.sql");
+const REMOVE_EMPTY: &str = include_str!("../sql/rollup/remove_empty.sql");
+const FORGET: &str = include_str!("../sql/rollup/forget.sql");
+const REFRESH: &str = include_str!("../sql/rollup/refresh.sql");
+const POPULATE: &str = include_str!("../sql/rollup/populate.sql");
+
+/// What costs more to set up than it saves here.
+const PLANNER: [(&CStr, &CStr); 3] =
+    [(c"search_path", c"pg_catalog, pg_temp"), (c"jit", c"off"), (c"max_parallel_workers_per_gather", c"0")];
+
+/// Folds what was changed into the rollups, and refreshes the materialized view if that changed a sum.
+pub fn bring_up_to_date(schema: &Schema) -> Result<(), Error> {
+    let view = lock(schema)?;
+    let _settings = Settings::set(&PLANNER);
+    let changed = as_owner_of_the_rollups(schema, || fold(schema))?;
+    if changed || !view.is_populated() {
+        refresh(schema, view)?;
+    }
+    Ok(())
+}
+
+/// Sums all partitions up anew.
+pub fn repair(schema: &Schema) -> Result<(), Error> {
+    let view = lock(schema)?;
+    let _settings = Settings::set(&PLANNER);
+    as_owner_of_the_rollups(schema, || {
+        Spi::connect_mut(|client| client.update(schema.sql(FORGET).as_str(), None, &[]).map(|_| ()))?;
+        fold(schema)
+    })?;
+    refresh(schema, view)
+}
+
+/// REFRESH takes this lock itself, but only after it has its snapshot: a session that waited for another's refresh would
+/// then overwrite it with what was true before. Taken here, the snapshots of all that is read come after the wait.
+fn lock(schema: &Schema) -> Result<RelationOid, Error> {
+    let view = schema.client_type_sum_mv()?;
+    view.lock(LockMode::Exclusive);
+    Ok(view)
+}
+
+/// Runs with the rights of the role that owns the rollups, and nobody else's objects are used meanwhile: the rows of
+/// operations are read by `operations_direct_sums()`, which takes on the rights of their owner.
+pub fn as_owner_of_the_rollups<T>(schema: &Schema, work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+    let _owner = schema.rollup_live()?.owner().map(ActingAs::role);
+    work()
+}
+
+/// Whether the view may not be what the rows say now.
+fn fold(schema: &Schema) -> Result<bool, Error> {
+    let (changed, empty) = Spi::connect_mut(|client| {
+        let row = client.update(schema.sql(FOLD).as_str(), None, &[])?.first();
+        Ok::<_, Error>((row.get::<bool>(1)?.unwrap_or(true), row.get::<bool>(2)?.unwrap_or(true)))
+    })?;
+    if empty {
+        Spi::connect_mut(|client| client.update(schema.sql(REMOVE_EMPTY).as_str(), None, &[]).map(|_| ()))?;
+    }
+    let untracked = untracked(schema)?;
+    if !untracked.is_empty() {
+        track(schema, &untracked)?;
+    }
+    Ok(changed || !untracked.is_empty())
+}
+
+/// A partition whose changes are not followed.
+struct Untracked {
+    partition: pg_sys::Oid,
+    counted: bool,
+    trigger_transactions: Vec<i64>,
+}
+
+impl Untracked {
+    /// Whether it can be followed from now on. What this transaction itself made it could change again without
+    /// another version: the file, by an in-place TRUNCATE; the state of the triggers, back and forth.
+    fn can_be_tracked(&self) -> bool {
+        self.counted
+            && !catalog::has_new_file(self.partition)
+            // Which locked it, so that it stays one while its rows are read.
+            && catalog::is_partition(self.partition)
+            && !self.trigger_transactions.iter().any(|number| session::is_current_transaction(*number))
+    }
+}
+
+fn untracked(schema: &Schema) -> Result<Vec<Untracked>, Error> {
+    Spi::connect_mut(|client| {
+        let rows = client.update(schema.sql(UNTRACKED).as_str(), None, &[])?;
+        rows.map(|row| {
+            Ok(Untracked {
+                partition: row.get(1)?.unwrap_or(pg_sys::InvalidOid),
+                counted: row.get(2)?.unwrap_or(false),
+                trigger_transactions: row.get(3)?.unwrap_or_default(),
+            })
+        })
+        .collect()
+    })
+}
+
+fn track(schema: &Schema, untracked: &[Untracked]) -> Result<(), Error> {
+    let partitions: Vec<_> = untracked.iter().filter(|one| one.can_be_tracked()).map(|one| one.partition).collect();
+    if partitions.is_empty() {
+        return Ok(());
+    }
+    let arguments = [DatumWithOid::from(partitions)];
+    Spi::connect_mut(|client| client.update(schema.sql(TRACK).as_str(), None, &arguments).map(|_| ()))?;
+    Ok(())
+}
+
+/// Refreshes the view with the rights of its owner: whoever was granted the procedure may have it done.
+fn refresh(schema: &Schema, view: RelationOid) -> Result<(), Error> {
+    let Some(owner) = view.owner() else { return Ok(()) };
+    let_read(schema, owner)?;
+    let _owner = ActingAs::role(owner);
+    // A view that holds nothing has no readers to spare, and CONCURRENTLY refuses it.
+    let refresh = if view.is_populated() { REFRESH } else { POPULATE };
+    Spi::connect_mut(|client| client.update(schema.sql(refresh).as_str(), None, &[]).map(|_| ()))?;
+    Ok(())
+}
+
+/// Lets the owner of a view over the rollups read them, if it may read the rows themselves.
+pub fn let_read(schema: &Schema, owner: pg_sys::Oid) -> Result<(), Error> {
+    const GRANT: &str = "grant select on @extschema@.operations_rollup_live to ";
+    if schema.rollup_live()?.may_be_read_by(owner) || !schema.operations()?.may_be_read_by(owner) {
+        return Ok(());
+    }
+    let grant = schema.sql(GRANT) + &quote_identifier(catalog::role_name(owner));
+    as_owner_of_the_rollups(schema, || {
+        Spi::connect_mut(|client| client.update(grant.as_str(), None, &[]).map(|_| ()))?;
+        Ok(())
+    })
+}

@@ -1,0 +1,158 @@
+//! The sums of `client_type_sum_live` are those of the full query at every moment, whatever several sessions do: a
+//! randomised test.
+//!
+//! `OPERATIONS_SEED` repeats the choices of a run (what becomes of them is the scheduler's), `OPERATIONS_RANDOM_SECONDS` is how
+//! long it acts.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by a panic")]
+
+mod actions;
+mod actor;
+mod oracle;
+
+use std::sync::RwLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use operations_cluster::expect::{AGGREGATE_DIFFERENCE, LIVE_DIFFERENCE, SOON, expect_indexes_match};
+use operations_cluster::{DATABASE, Server, text, wait_until};
+
+use actions::World;
+use actor::{Actor, Stage, Tally};
+
+/// Sessions that act; one more only watches.
+const ACTORS: usize = 5;
+
+/// From here on every kind of action must have come about.
+const LONG_ENOUGH: u64 = 30;
+
+fn setting(name: &str, default: u64) -> u64 {
+    std::env::var(name).map_or(default, |value| value.parse().unwrap())
+}
+
+#[test]
+fn the_live_sums_are_exact_whatever_happens() {
+    let clock = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().subsec_nanos();
+    let seed = setting("OPERATIONS_SEED", u64::from(clock) % 1_000_000);
+    let seconds = setting("OPERATIONS_RANDOM_SECONDS", 60);
+    let repeat = format!("OPERATIONS_SEED={seed} OPERATIONS_RANDOM_SECONDS={seconds}");
+    eprintln!("{repeat}");
+    match run(seed, seconds) {
+        Ok(tally) => summarise(&tally, seconds, &repeat),
+        Err(why) => panic!("{repeat}: {why}"),
+    }
+}
+
+fn run(seed: u64, seconds: u64) -> Result<Tally, String> {
+    let server = Server::primary()
+        .with_extension()
+        .setting("deadlock_timeout", "30ms")
+        .setting("autovacuum_naptime", "1s")
+        .start()
+        .unwrap();
+    let password = server.password().to_owned();
+    server
+        .session()
+        .unwrap()
+        .batch_execute(&format!(
+            "CREATE ROLE writer LOGIN PASSWORD '{password}'; \
+             GRANT SELECT, INSERT, UPDATE, DELETE ON operations TO writer; GRANT SELECT ON client_type_sum_live TO writer; \
+             CALL operations_test_data('2025-08-01', '2025-11-30', 500, 1); CALL change_status(100)"
+        ))
+        .unwrap();
+    let stage = Stage { server: RwLock::new(server), world: World::default(), stop: AtomicBool::new(false) };
+    let half = Duration::from_secs(seconds) / 2;
+
+    let (tally, failures) = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..=ACTORS)
+            .map(|number| {
+                let stage = &stage;
+                scope.spawn(move || {
+                    let mut actor = Actor::new(stage, number, seed)?;
+                    let result = if number == ACTORS { actor.watch() } else { actor.act() };
+                    if result.is_err() {
+                        stage.stop.store(true, Ordering::Relaxed);
+                    }
+                    result.map(|()| actor.tally)
+                })
+            })
+            .collect();
+        pause(&stage, half);
+        if !stage.stop.load(Ordering::Relaxed) {
+            let mut server = stage.server.write().unwrap();
+            server.kill_all().unwrap();
+            server.start().unwrap();
+        }
+        pause(&stage, half);
+        stage.stop.store(true, Ordering::Relaxed);
+        let (mut tally, mut failures) = (Tally::default(), Vec::new());
+        for thread in threads {
+            match thread.join() {
+                Ok(Ok(part)) => tally.add(part),
+                Ok(Err(why)) => failures.push(why),
+                Err(_) => failures.push("a session panicked".to_owned()),
+            }
+        }
+        (tally, failures)
+    });
+    let server = stage.server.into_inner().unwrap();
+    if !failures.is_empty() {
+        return Err(failures.join("\n\n"));
+    }
+    expect_settled(&server)?;
+    Ok(tally)
+}
+
+/// Waits for a time, which is what the test is given, or for a failure.
+fn pause(stage: &Stage, time: Duration) {
+    let start = std::time::Instant::now();
+    while start.elapsed() < time && !stage.stop.load(Ordering::Relaxed) {
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// All is quiet: after one more call the materialized view is right, too, and verification has nothing to say.
+fn expect_settled(server: &Server) -> Result<(), String> {
+    let mut session = server.connect(DATABASE).unwrap();
+    wait_until("the other sessions to end", SOON, || {
+        let others = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'actor %'";
+        match text(&mut session, others).unwrap().as_str() {
+            "0" => Ok(()),
+            count => Err(format!("{count} sessions")),
+        }
+    });
+    for statement in ["SELECT", "CALL change_status(50)", "CALL change_status(50)"] {
+        text(&mut session, statement).map_err(|error| error.to_string())?;
+        let difference = text(&mut session, LIVE_DIFFERENCE).unwrap();
+        if !difference.is_empty() {
+            return Err(format!("after {statement}, client_type_sum_live: {difference}"));
+        }
+    }
+    let difference = text(&mut session, AGGREGATE_DIFFERENCE).unwrap();
+    if !difference.is_empty() {
+        return Err(format!("after change_status, client_type_sum_mv: {difference}"));
+    }
+    let found = text(&mut session, "SELECT * FROM operations_verify_rollup()").map_err(|error| error.to_string())?;
+    if !found.is_empty() {
+        return Err(format!("operations_verify_rollup: {found}"));
+    }
+    expect_indexes_match(&mut session);
+    Ok(())
+}
+
+fn summarise(tally: &Tally, seconds: u64, repeat: &str) {
+    for (kind, (done, refused)) in &tally.actions {
+        eprintln!("{done:>8} done {refused:>8} refused  {kind}");
+    }
+    eprintln!("{:>8} exact {:>7} void     looks at the view", tally.exact, tally.void);
+    eprintln!("{:>8} seen  {:>7} kept up  partitions", tally.partitions, tally.kept_up);
+    if seconds < LONG_ENOUGH {
+        return;
+    }
+    for kind in actions::kinds() {
+        let done = tally.actions.get(kind).map_or(0, |(done, _)| *done);
+        assert!(done > 0, "{repeat}: never came about: {kind}");
+    }
+    // Sums that always come from the rows would show nothing.
+    assert!(tally.kept_up * 4 > tally.partitions, "{repeat}: {} of {}", tally.kept_up, tally.partitions);
+    assert!(tally.exact > 20 * tally.void && tally.exact > 100, "{repeat}: {} looks, {} void", tally.exact, tally.void);
+}

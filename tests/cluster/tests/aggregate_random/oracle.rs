@@ -1,0 +1,65 @@
+//! What must hold at every moment, in whatever transaction one looks: the live view equals the full query.
+
+use operations_cluster::expect::LIVE_DIFFERENCE;
+use operations_cluster::{Error, text};
+use postgres::Client;
+
+/// The partitions with their files, first as the catalogs are now, then as the snapshot has them. PostgreSQL looks at the
+/// former to run a query and at the latter only for visible rows, so that a full query whose snapshot is older than an
+/// ATTACH, a TRUNCATE or a rewrite is itself no truth of any moment ("not MVCC-safe" in its documentation). Where both
+/// agree, and are after the comparison what they were before (the third column tells of what was detached and attached
+/// again), there is one truth, and the view must show it.
+const STATE: &str = "\
+    SELECT (SELECT string_agg(relid::oid || ':' || pg_relation_filenode(relid), ' ' ORDER BY relid::oid) \
+            FROM pg_partition_tree('operations') WHERE isleaf), \
+           string_agg(c.oid || ':' || c.relfilenode, ' ' ORDER BY c.oid), string_agg(i.xmin::text, ' ' ORDER BY c.oid) \
+    FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid \
+    WHERE i.inhparent = 'operations'::regclass AND NOT i.inhdetachpending";
+
+const LIVE: &str =
+    "SELECT client_id, operation_type, total_amount::numeric(30, 2) FROM client_type_sum_live ORDER BY 1, 2";
+const TRUTH: &str = "SELECT client_id, operation_type, sum(amount)::numeric(30, 2) FROM operations WHERE status = 1 \
+                     GROUP BY 1, 2 ORDER BY 1, 2";
+
+/// What a look at the view came to.
+pub enum Verdict {
+    /// The view shows the truth.
+    Exact,
+    /// The partitions changed while we looked, and the full query is no oracle.
+    Void,
+    /// The view is wrong.
+    Wrong(String),
+}
+
+/// Compares in one statement.
+pub fn at_once(session: &mut Client) -> Result<Verdict, Error> {
+    let before = text(session, STATE)?;
+    let difference = text(session, LIVE_DIFFERENCE)?;
+    if difference.is_empty() {
+        return Ok(Verdict::Exact);
+    }
+    judge(session, &[before], difference)
+}
+
+/// Reads the view before anything holds a lock on the table, then the truth, in one snapshot.
+pub fn in_two_steps(session: &mut Client) -> Result<Verdict, Error> {
+    session.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ")?;
+    let live = text(session, LIVE)?;
+    let truth = text(session, TRUTH)?;
+    let verdict = match live == truth {
+        true => Verdict::Exact,
+        false => judge(session, &[], format!("live:\n{live}\ntruth:\n{truth}"))?,
+    };
+    session.batch_execute("COMMIT")?;
+    Ok(verdict)
+}
+
+fn judge(session: &mut Client, before: &[String], difference: String) -> Result<Verdict, Error> {
+    let after = text(session, STATE)?;
+    let mut columns = after.split('|');
+    let settled = columns.next() == columns.next();
+    if !settled || before.iter().any(|before| *before != after) {
+        return Ok(Verdict::Void);
+    }
+    Ok(Verdict::Wrong(format!("{difference}\npartitions: {after}")))
+}
