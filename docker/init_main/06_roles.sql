@@ -3,11 +3,11 @@ select format('create role %I nologin', role)
 from unnest(array['operations_reader', 'operations_worker']) as role
 where role not in (select rolname from pg_catalog.pg_roles) \gexec
 
-comment on role operations_reader is 'Reads operations, client_type_sum_mv and the state of the jobs.';
+comment on role operations_reader is 'Reads operations, its sums and the state of the jobs.';
 comment on role operations_worker is 'Does the work: inserts operations and changes their status.';
 
 grant usage on schema public to operations_reader, operations_worker;
-grant select on public.operations, public.client_type_sum_mv to operations_reader, operations_worker;
+grant select on public.operations, public.client_type_sum_mv, public.client_type_sum_live to operations_reader, operations_worker;
 grant select on public.operations_job, public.operations_job_run_details to operations_reader, operations_worker;
 grant insert, update (status) on public.operations to operations_worker;
 grant execute on procedure public.operation_insert_one(), public.change_status(integer) to operations_worker;
