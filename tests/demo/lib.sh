@@ -72,5 +72,13 @@ becomes() {
 }
 
 pid_of() { head -n 1 "$demo/$1/postmaster.pid"; }
-no_server_left() { ! pgrep -fa -- "-D $demo/"; }
+
+# Processes at work in a folder of the demo, by their numbers.
+processes_in() {
+    local process
+    for process in /proc/[0-9]*; do
+        case $(readlink "$process/cwd" 2>/dev/null || true) in "$demo/$1"*) echo "${process#/proc/}" ;; esac
+    done
+}
+no_server_left() { [ -z "$(processes_in '')" ]; }
 system_id() { on_primary 'SELECT system_identifier FROM pg_control_system();'; }

@@ -33,7 +33,7 @@ check_wrong_password_is_said() {
 
 check_half_up() {
     kill -9 "$(pid_of replica)"
-    becomes '' 20 eval 'fuser_of replica'
+    becomes '' 20 processes_in replica
     fails status
     printed "replica"
     printed "Not well: "
@@ -43,14 +43,11 @@ check_half_up() {
     succeeds status
 }
 
-# Processes that still hold a server's folder.
-fuser_of() { pgrep -f -- "-D $demo/$1 " || true; }
-
 check_primary_killed() {
     local rows
     rows=$(on_primary 'SELECT count(*) FROM operations;')
     kill -9 "$(pid_of primary)"
-    becomes '' 20 eval 'fuser_of primary'
+    becomes '' 20 processes_in primary
     fails status
     printed "stopped"
     succeeds demo
@@ -80,7 +77,7 @@ SELECT pg_reload_conf();"
 
 check_damaged_replica_is_cloned_anew() {
     kill -9 "$(pid_of replica)"
-    becomes '' 20 eval 'fuser_of replica'
+    becomes '' 20 processes_in replica
     rm -r "$demo/replica/base"
     succeeds demo
     printed "it is damaged (base/"
