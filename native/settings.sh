@@ -1,6 +1,7 @@
 # shellcheck shell=bash disable=SC2034
 # Sourced after env.sh: the demo's settings. What is given in the environment wins; what is not is as it was at the last
-# start, so that `make psql` finds a demo that was started on other ports; the rest has defaults.
+# start, so that `make psql` finds a demo that was started on other ports (demo.sh itself goes back to the usual ones);
+# the rest has defaults.
 
 SETTINGS=$DEMO/settings
 declare -gA DEFAULTS=(

@@ -13,8 +13,14 @@ fn the_quick_benchmark_prints_its_table() {
         ("operations_test_data", 1),
         ("operation_insert_one, 1 client,", 2),
         ("operation_insert_one, 4 clients,", 2),
+        ("single-row updates", 2),
+        ("loading ", 1),
+        ("longest read of ", 2),
         ("change_status, flip", 2),
-        ("change_status, whole", 2),
+        ("change_status, whole", 4),
+        ("flip of ", 2),
+        ("fold and refresh ", 2),
+        ("refresh alone ", 2),
     ] {
         let found: Vec<_> = text.lines().filter(|line| line.starts_with(what)).collect();
         assert_eq!(found.len(), lines, "{what}: {text}");
