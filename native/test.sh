@@ -29,7 +29,7 @@ regress() {
 }
 
 test_extension() { cargo pgrx test; }
-test_cluster() { build_extension && cargo test --locked -p operations_cluster; }
+test_cluster() { build_extension && cargo test --no-fail-fast --locked -p operations_cluster; }
 
 suite "row model" cargo test --locked -p operations_model
 suite "extension, inside the server" test_extension
