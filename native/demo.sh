@@ -5,14 +5,15 @@
 load steps ports packages rust postgres settings servers build init_primary replica report
 
 # What runs, runs where it was started; what is to be started now goes to the ports that are named now, or to the usual ones.
-ASKED_FOR=${PRIMARY_PORT:-}${REPLICA_PORT:-}
+declare -A ASKED=([PRIMARY_PORT]=${PRIMARY_PORT:-} [REPLICA_PORT]=${REPLICA_PORT:-})
 PRIMARY_PORT=${PRIMARY_PORT:-${DEFAULTS[PRIMARY_PORT]}}
 REPLICA_PORT=${REPLICA_PORT:-${DEFAULTS[REPLICA_PORT]}}
 keep_port() {
     local name=${1^^}_PORT
     running "$1" || return 0
-    [ -z "$ASKED_FOR" ] || [ "${!name}" = "${SAVED[$name]:=${!name}}" ] || say "The $1 already runs on port ${SAVED[$name]} (to move it: make stop, then make demo)"
     printf -v "$name" '%s' "${SAVED[$name]:-${!name}}"
+    [ "${ASKED[$name]:-${!name}}" = "${!name}" ] ||
+        say "The $1 already runs on port ${!name} (to move it: make stop, then make demo)"
 }
 
 lock_demo
