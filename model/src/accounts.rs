@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::decimal;
+
 /// The number of an account: `ZZ`, two check digits, a bank of four digits, an account of twelve.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AccountNumber {
@@ -28,22 +30,32 @@ impl AccountNumber {
     }
 
     /// The two check digits of ISO 7064 MOD 97-10: with them, the rearranged number leaves 1 when divided by 97.
-    fn check_digits(self) -> u128 {
+    fn check_digits(self) -> u64 {
         // "ZZ00" moved to the end, with letters as numbers (Z is 35).
-        let rearranged = (u128::from(self.bank) * 1_000_000_000_000 + u128::from(self.account)) * 1_000_000 + 353_500;
-        98 - rearranged % 97
+        let number = u64::from(self.bank) * 1_000_000_000_000 + self.account;
+        98 - (number % 97 * (1_000_000 % 97) + 353_500) % 97
+    }
+}
+
+impl AccountNumber {
+    fn to_ascii(self) -> [u8; 20] {
+        let mut ascii = *b"ZZ000000000000000000";
+        decimal::write_padded(&mut ascii[2..4], self.check_digits());
+        decimal::write_padded(&mut ascii[4..8], u64::from(self.bank));
+        decimal::write_padded(&mut ascii[8..], self.account);
+        ascii
     }
 }
 
 impl fmt::Display for AccountNumber {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ZZ{:02}{:04}{:012}", self.check_digits(), self.bank, self.account)
+        f.write_str(decimal::text(&self.to_ascii()))
     }
 }
 
 impl serde::Serialize for AccountNumber {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        serializer.serialize_str(decimal::text(&self.to_ascii()))
     }
 }
 

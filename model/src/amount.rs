@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
+use crate::decimal;
+
 /// Money: a positive number of cents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Amount {
@@ -24,15 +26,28 @@ impl Amount {
     }
 }
 
+impl Amount {
+    /// The digits, right-aligned, and where the first that counts is.
+    fn to_ascii(self) -> ([u8; 11], usize) {
+        let mut ascii = *b"00000000.00";
+        decimal::write_padded(&mut ascii[..8], u64::from(self.cents / 100));
+        decimal::write_padded(&mut ascii[9..], u64::from(self.cents % 100));
+        let first = ascii[..7].iter().position(|digit| *digit != b'0').unwrap_or(7);
+        (ascii, first)
+    }
+}
+
 impl fmt::Display for Amount {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{:02}", self.cents / 100, self.cents % 100)
+        let (ascii, first) = self.to_ascii();
+        f.write_str(decimal::text(&ascii[first..]))
     }
 }
 
 impl Serialize for Amount {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        let (ascii, first) = self.to_ascii();
+        serializer.serialize_str(decimal::text(&ascii[first..]))
     }
 }
 
@@ -45,5 +60,6 @@ mod tests {
         assert_eq!(Amount::from_cents(1999).to_string(), "19.99");
         assert_eq!(Amount::from_cents(5).to_string(), "0.05");
         assert_eq!(Amount::from_cents(0).to_string(), "0.01");
+        assert_eq!(Amount::from_cents(u32::MAX).to_string(), "42949672.95");
     }
 }

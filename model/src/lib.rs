@@ -6,6 +6,7 @@ pub mod accounts;
 pub mod amount;
 pub mod calendar;
 pub mod copy_binary;
+mod decimal;
 pub mod generator;
 pub mod message;
 pub mod operation;

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use crate::accounts::AccountNumber;
 use crate::amount::Amount;
+use crate::decimal;
 use crate::operation_type::OperationType;
 
 /// The message of an operation, stored as jsonb. Everything in it that also is a column says the same as the column.
@@ -69,16 +70,13 @@ pub struct TimeOfDay {
     pub seconds: u32,
 }
 
-impl std::fmt::Display for TimeOfDay {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { seconds } = self;
-        write!(f, "{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60)
-    }
-}
-
 impl Serialize for TimeOfDay {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        let mut ascii = *b"00:00:00";
+        decimal::write_padded(&mut ascii[..2], u64::from(self.seconds / 3600));
+        decimal::write_padded(&mut ascii[3..5], u64::from(self.seconds / 60 % 60));
+        decimal::write_padded(&mut ascii[6..], u64::from(self.seconds % 60));
+        serializer.serialize_str(decimal::text(&ascii))
     }
 }
 
