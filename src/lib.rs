@@ -11,6 +11,7 @@ mod jobs;
 mod pg;
 #[cfg(any(test, feature = "pg_test"))]
 mod pgrx_tests;
+mod query;
 mod random;
 mod rollup;
 mod schema;

@@ -12,6 +12,7 @@ use pgrx::{Spi, pg_sys};
 use crate::error::Error;
 use crate::pg::catalog::{self, LockMode, RelationOid};
 use crate::pg::session::{self, ActingAs, Settings};
+use crate::query;
 use crate::schema::Schema;
 
 const FOLD: &str = include_str!("../sql/rollup/fold.sql");
@@ -42,7 +43,7 @@ pub fn repair(schema: &Schema) -> Result<(), Error> {
     let view = lock(schema)?;
     let _settings = Settings::set(&PLANNER);
     as_owner_of_the_rollups(schema, || {
-        Spi::connect_mut(|client| client.update(schema.sql(FORGET).as_str(), None, &[]).map(|_| ()))?;
+        query::run(&schema.sql(FORGET), &[])?;
         fold(schema)
     })?;
     refresh(schema, view)
@@ -70,7 +71,7 @@ fn fold(schema: &Schema) -> Result<bool, Error> {
         Ok::<_, Error>((row.get::<bool>(1)?.unwrap_or(true), row.get::<bool>(2)?.unwrap_or(true)))
     })?;
     if empty {
-        Spi::connect_mut(|client| client.update(schema.sql(REMOVE_EMPTY).as_str(), None, &[]).map(|_| ()))?;
+        query::run(&schema.sql(REMOVE_EMPTY), &[])?;
     }
     let untracked = untracked(schema)?;
     if !untracked.is_empty() {
@@ -118,7 +119,7 @@ fn track(schema: &Schema, untracked: &[Untracked]) -> Result<(), Error> {
         return Ok(());
     }
     let arguments = [DatumWithOid::from(partitions)];
-    Spi::connect_mut(|client| client.update(schema.sql(TRACK).as_str(), None, &arguments).map(|_| ()))?;
+    query::run(&schema.sql(TRACK), &arguments)?;
     Ok(())
 }
 
@@ -129,7 +130,7 @@ fn refresh(schema: &Schema, view: RelationOid) -> Result<(), Error> {
     let _owner = ActingAs::role(owner);
     // A view that holds nothing has no readers to spare, and CONCURRENTLY refuses it.
     let refresh = if view.is_populated() { REFRESH } else { POPULATE };
-    Spi::connect_mut(|client| client.update(schema.sql(refresh).as_str(), None, &[]).map(|_| ()))?;
+    query::run(&schema.sql(refresh), &[])?;
     Ok(())
 }
 
@@ -141,7 +142,7 @@ pub fn let_read(schema: &Schema, owner: pg_sys::Oid) -> Result<(), Error> {
     }
     let grant = schema.sql(GRANT) + &quote_identifier(catalog::role_name(owner));
     as_owner_of_the_rollups(schema, || {
-        Spi::connect_mut(|client| client.update(grant.as_str(), None, &[]).map(|_| ()))?;
+        query::run(&grant, &[])?;
         Ok(())
     })
 }

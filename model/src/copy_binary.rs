@@ -1,12 +1,14 @@
 //! Operations in the format of `COPY .. WITH (FORMAT binary)`, as its reference page describes it.
 
+use std::ffi::CStr;
+
 use crate::amount::Amount;
 use crate::message::Message;
 use crate::operation::{Operation, STATUS_NEW};
 
 /// The columns that a row has, in its order.
-pub const COLUMNS: [&str; 7] =
-    ["operation_date", "operation_guid", "client_id", "operation_type", "amount", "status", "message"];
+pub const COLUMNS: [&CStr; 7] =
+    [c"operation_date", c"operation_guid", c"client_id", c"operation_type", c"amount", c"status", c"message"];
 
 /// Appends what comes before the first row: signature, no flags, no header extension.
 pub fn header(buffer: &mut Vec<u8>) {

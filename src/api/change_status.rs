@@ -5,12 +5,13 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use pgrx::datum::DatumWithOid;
 use pgrx::pg_sys::panic::ErrorReport;
-use pgrx::{Spi, pg_extern, pg_sys};
+use pgrx::{pg_extern, pg_sys};
 
 use crate::api::arguments;
 use crate::error::Error;
 use crate::pg::call::Call;
 use crate::pg::session::{self, Settings};
+use crate::query;
 use crate::rollup;
 use crate::schema::Schema;
 
@@ -50,7 +51,7 @@ fn change_status(fcinfo: pg_sys::FunctionCallInfo, p_batch: Option<i32>) -> Resu
 fn flip(schema: &Schema, batch: i32) -> Result<(), Error> {
     let _settings = Settings::set(&PLANNER);
     let arguments = [DatumWithOid::from(parity_of_this_second()), DatumWithOid::from(i64::from(batch))];
-    Spi::connect_mut(|client| client.update(schema.sql(FLIP).as_str(), None, &arguments).map(|_| ()))?;
+    query::run(&schema.sql(FLIP), &arguments)?;
     Ok(())
 }
 

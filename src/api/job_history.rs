@@ -2,13 +2,14 @@
 
 use pgrx::datum::DatumWithOid;
 use pgrx::pg_sys::panic::ErrorReport;
-use pgrx::{Spi, pg_extern, pg_sys};
+use pgrx::{pg_extern, pg_sys};
 
 use crate::api::arguments;
 use crate::error::Error;
 use crate::jobs;
 use crate::pg::call::Call;
 use crate::pg::session::{self, Settings};
+use crate::query;
 use crate::schema::Schema;
 
 const PRUNE_WORKER: &str = include_str!("../../sql/jobs/prune_worker_history.sql");
@@ -36,11 +37,9 @@ fn operations_prune_job_history(fcinfo: pg_sys::FunctionCallInfo, p_keep_days: O
 fn prune(schema: &Schema, days: i32) -> Result<(), Error> {
     let _settings = Settings::safe_search_path();
     let arguments = [DatumWithOid::from(days)];
-    jobs::as_owner_of_the_list(schema, || {
-        Spi::connect_mut(|client| client.update(schema.sql(PRUNE_WORKER).as_str(), None, &arguments).map(|_| ()))
-    })?;
+    jobs::as_owner_of_the_list(schema, || query::run(&schema.sql(PRUNE_WORKER), &arguments))?;
     if jobs::pg_cron_version()?.is_some() {
-        Spi::connect_mut(|client| client.update(PRUNE_PG_CRON, None, &arguments).map(|_| ()))?;
+        query::run(PRUNE_PG_CRON, &arguments)?;
     }
     Ok(())
 }

@@ -3,7 +3,7 @@
 use operations_model::calendar::{Day, Month};
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::spi::{quote_identifier, quote_literal, quote_qualified_identifier};
-use pgrx::{Spi, notice, pg_extern, pg_sys};
+use pgrx::{notice, pg_extern, pg_sys};
 
 use crate::api::arguments;
 use crate::error::Error;
@@ -11,6 +11,7 @@ use crate::pg::call::Call;
 use crate::pg::catalog::{self, LockMode, RelationOid};
 use crate::pg::partitions::{Bound, Partition, Partitions};
 use crate::pg::session::{self, ActingAs, Settings};
+use crate::query;
 use crate::schema::Schema;
 
 const ATTACH: &str = include_str!("../../sql/partition/attach.sql");
@@ -151,7 +152,7 @@ fn attach(schema: &Schema, month: Month) -> Result<(), Error> {
         .replace("@from@", &quote_literal(month.first_day().to_string()))
         .replace("@to@", &quote_literal(month.plus(1).first_day().to_string()))
         .replace("@comment@", &quote_literal(format!("The operations of {month}.")));
-    Spi::connect_mut(|client| client.update(sql.as_str(), None, &[]).map(|_| ()))?;
+    query::run(&sql, &[])?;
     Ok(())
 }
 
@@ -161,7 +162,7 @@ fn detach(schema: &Schema, operations: RelationOid, partition: &Partition) -> Re
     let sql = schema.sql(DETACH).replace("@partition@", &quote_qualified_identifier(partition_schema, name.clone()));
     let _settings = Settings::safe_search_path();
     let _owner = operations.owner().map(ActingAs::role);
-    Spi::connect_mut(|client| client.update(sql.as_str(), None, &[]).map(|_| ()))?;
+    query::run(&sql, &[])?;
     notice!("detached partition \"{name}\"; its rows are kept in the table of that name");
     Ok(())
 }

@@ -9,6 +9,7 @@ use crate::jobs::{self, Job};
 use crate::pg::call::Call;
 use crate::pg::catalog::{self, RelationOid};
 use crate::pg::session::{self, Settings};
+use crate::query;
 use crate::schema::Schema;
 use crate::worker;
 
@@ -107,7 +108,7 @@ fn schedule_in_pg_cron(schema: &Schema, job: &Job, role: &str) -> Result<(), Err
         arguments.push(DatumWithOid::from(role));
         SCHEDULE_PG_CRON_AS
     };
-    Spi::connect_mut(|client| client.update(query, None, &arguments).map(|_| ()))?;
+    query::run(query, &arguments)?;
     Ok(())
 }
 
@@ -115,7 +116,7 @@ fn schedule_in_pg_cron(schema: &Schema, job: &Job, role: &str) -> Result<(), Err
 fn unschedule_in_pg_cron(except: Option<&str>) -> Result<(), Error> {
     let names: Vec<&str> = jobs::ALL.iter().map(|job| job.name).collect();
     let arguments = [DatumWithOid::from(names), DatumWithOid::from(except)];
-    Spi::connect_mut(|client| client.update(UNSCHEDULE_PG_CRON, None, &arguments).map(|_| ()))?;
+    query::run(UNSCHEDULE_PG_CRON, &arguments)?;
     Ok(())
 }
 
@@ -149,7 +150,5 @@ fn unschedule(schema: &Schema) -> Result<(), Error> {
 }
 
 fn unregister(schema: &Schema) -> Result<(), Error> {
-    jobs::as_owner_of_the_list(schema, || {
-        Spi::connect_mut(|client| client.update(schema.sql(UNREGISTER).as_str(), None, &[]).map(|_| ()))
-    })
+    jobs::as_owner_of_the_list(schema, || query::run(&schema.sql(UNREGISTER), &[]))
 }

@@ -10,6 +10,7 @@ use crate::error::Error;
 use crate::pg::call::Call;
 use crate::pg::catalog::{self, RelationOid};
 use crate::pg::session::{self, Settings};
+use crate::query;
 use crate::rollup;
 use crate::schema::Schema;
 
@@ -81,6 +82,6 @@ fn count_triggers_are_missing(schema: &Schema) -> Result<bool, Error> {
 }
 
 fn run(schema: &Schema, file: &str) -> Result<(), Error> {
-    Spi::connect_mut(|client| client.update(schema.sql(file).as_str(), None, &[]).map(|_| ()))?;
+    query::run(&schema.sql(file), &[])?;
     Ok(())
 }

@@ -1,7 +1,5 @@
 //! `operations_test_data()`
 
-use std::ffi::CStr;
-
 use operations_model::calendar::Month;
 use operations_model::copy_binary;
 use operations_model::test_data::TestData;
@@ -71,12 +69,10 @@ fn operations_test_data(
 }
 
 fn load(operations: crate::pg::catalog::RelationOid, data: &TestData) -> Result<(), Error> {
-    const COLUMNS: [&CStr; 7] =
-        [c"operation_date", c"operation_guid", c"client_id", c"operation_type", c"amount", c"status", c"message"];
     let mut rows = data.range(0, data.rows());
     let mut begun = false;
     let mut ended = false;
-    copy::copy_binary(PROCEDURE, operations, &COLUMNS, &mut |buffer| {
+    copy::copy_binary(PROCEDURE, operations, &copy_binary::COLUMNS, &mut |buffer| {
         if !begun {
             copy_binary::header(buffer);
             begun = true;

@@ -12,6 +12,7 @@ use crate::jobs::{self, Job};
 use crate::pg::background::{self, Failure};
 use crate::pg::catalog;
 use crate::pg::session::{ActingAs, Settings};
+use crate::query;
 use crate::schema::Schema;
 
 const FIND: &str = include_str!("../../sql/jobs/find.sql");
@@ -89,7 +90,7 @@ fn is_run_by_pg_cron(job: &Job) -> Result<bool, Error> {
 /// Runs the job with the rights of the role, and its triggers under the search_path that sessions of this database have.
 fn call(schema: &Schema, job: &Job, role: pg_sys::Oid) -> Result<(), Error> {
     let _role = ActingAs::role(role);
-    Spi::connect_mut(|client| client.update(job.command(schema).as_str(), None, &[]).map(|_| ()))?;
+    query::run(&job.command(schema), &[])?;
     Ok(())
 }
 
@@ -108,7 +109,7 @@ fn record(
         DatumWithOid::from(status),
         DatumWithOid::from(message),
     ];
-    Spi::connect_mut(|client| client.update(schema.sql(RECORD).as_str(), None, &arguments).map(|_| ()))?;
+    query::run(&schema.sql(RECORD), &arguments)?;
     Ok(())
 }
 
