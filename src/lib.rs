@@ -1,13 +1,15 @@
 //! `operations_ext`: a live PostgreSQL operations lab in one extension.
 //!
-//! `api` is the SQL surface, a module a topic; `worker` runs the jobs where pg_cron does not; `pg` holds all unsafe code
-//! behind safe types; `operations_model`, a crate of its own, knows what an operation is and needs no PostgreSQL.
+//! `api` is the SQL surface, a module a topic; `load` puts test data in; `worker` runs the jobs where pg_cron does not; `pg`
+//! holds all unsafe code behind safe types; `operations_model`, a crate of its own, knows what an operation is and needs no PostgreSQL.
 
 mod api;
 mod error;
 mod guc;
 mod install;
 mod jobs;
+mod load;
+mod partitions;
 mod pg;
 #[cfg(any(test, feature = "pg_test"))]
 mod pgrx_tests;

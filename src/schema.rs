@@ -63,9 +63,16 @@ impl Schema {
         self.relation("table", c"operations_job", "operations_job")
     }
 
-    /// Whether the schema has a relation of that name, of whatever kind.
-    pub fn has_relation(&self, name: &str) -> bool {
-        CString::new(name).is_ok_and(|name| catalog::relation(self.oid, &name).is_some())
+    /// The relation of that name, of whatever kind, if there is one.
+    pub fn relation_named(&self, name: &str) -> Option<RelationOid> {
+        CString::new(name).ok().and_then(|name| catalog::relation(self.oid, &name))
+    }
+
+    /// The name, or, if a relation has it, the name with a number.
+    pub fn free_name(&self, name: &str) -> String {
+        let numbered = (2..).map(|number| format!("{name}_{number}"));
+        let mut names = std::iter::once(name.to_owned()).chain(numbered);
+        names.find(|name| self.relation_named(name).is_none()).unwrap_or_default()
     }
 
     fn relation(&self, kind: &'static str, c_name: &CStr, name: &'static str) -> Result<RelationOid, Error> {

@@ -38,7 +38,7 @@ impl AccountNumber {
 }
 
 impl AccountNumber {
-    fn to_ascii(self) -> [u8; 20] {
+    pub(crate) fn to_ascii(self) -> [u8; 20] {
         let mut ascii = *b"ZZ000000000000000000";
         decimal::write_padded(&mut ascii[2..4], self.check_digits());
         decimal::write_padded(&mut ascii[4..8], u64::from(self.bank));

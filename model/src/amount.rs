@@ -28,7 +28,7 @@ impl Amount {
 
 impl Amount {
     /// The digits, right-aligned, and where the first that counts is.
-    fn to_ascii(self) -> ([u8; 11], usize) {
+    pub(crate) fn to_ascii(self) -> ([u8; 11], usize) {
         let mut ascii = *b"00000000.00";
         decimal::write_padded(&mut ascii[..8], u64::from(self.cents / 100));
         decimal::write_padded(&mut ascii[9..], u64::from(self.cents % 100));

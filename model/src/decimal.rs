@@ -2,9 +2,16 @@
 
 /// Writes `value` into all of `target`, with zeros in front. Digits that have no room are left out.
 pub fn write_padded(target: &mut [u8], mut value: u64) {
-    for digit in target.iter_mut().rev() {
-        *digit = b'0' + u8::try_from(value % 10).unwrap_or(0);
-        value /= 10;
+    // Two at a time: each waits for the division before.
+    let mut pairs = target.rchunks_exact_mut(2);
+    for pair in &mut pairs {
+        let two = (value % 100) as u8;
+        value /= 100;
+        pair[0] = b'0' + two / 10;
+        pair[1] = b'0' + two % 10;
+    }
+    if let [digit] = pairs.into_remainder() {
+        *digit = b'0' + (value % 10) as u8;
     }
 }
 

@@ -1,10 +1,13 @@
 //! The message that comes with an operation: what a bank would put on the wire.
 
+use std::sync::LazyLock;
+
 use serde::Serialize;
 
 use crate::accounts::AccountNumber;
 use crate::amount::Amount;
 use crate::decimal;
+use crate::jsonb;
 use crate::operation_type::OperationType;
 
 /// The message of an operation, stored as jsonb. Everything in it that also is a column says the same as the column.
@@ -37,12 +40,54 @@ pub struct Message {
     pub operation_type: OperationType,
 }
 
+/// The names of the fields, for jsonb.
+struct MessageKeys {
+    with_terminal: jsonb::Keys,
+    without_terminal: jsonb::Keys,
+    counterparty: jsonb::Keys,
+}
+
+static KEYS: LazyLock<MessageKeys> = LazyLock::new(|| {
+    let before = ["mcc", "time", "amount", "channel", "purpose", "currency", "client_id"];
+    let after = ["counterparty", "account_number", "operation_type"];
+    MessageKeys {
+        with_terminal: jsonb::Keys::new(&[&before[..], &["terminal_id"], &after[..]].concat()),
+        without_terminal: jsonb::Keys::new(&[&before[..], &after[..]].concat()),
+        counterparty: jsonb::Keys::new(&["name", "account_number"]),
+    }
+});
+
 impl Message {
     /// Appends the message as JSON.
     pub fn write_json(&self, buffer: &mut Vec<u8>) {
         let written = serde_json::to_writer(buffer, self);
         // Writing to a Vec cannot fail, and the keys are strings.
         debug_assert!(written.is_ok(), "the message could not be serialised");
+    }
+
+    /// Appends the message as a server keeps a jsonb in memory. The buffer must end at a multiple of four.
+    pub fn write_jsonb(&self, buffer: &mut Vec<u8>) {
+        let MessageKeys { with_terminal, without_terminal, counterparty } = &*KEYS;
+        let keys = if self.terminal_id.is_some() { with_terminal } else { without_terminal };
+        jsonb::write(buffer, keys, |object| {
+            object.integer(self.mcc.into());
+            object.string(self.time.to_ascii());
+            let (ascii, first) = self.amount.to_ascii();
+            object.string(&ascii[first..]);
+            object.string(self.channel);
+            object.string(self.purpose);
+            object.string(self.currency);
+            object.integer(self.client_id.unsigned_abs());
+            if let Some(terminal_id) = self.terminal_id {
+                object.integer(terminal_id);
+            }
+            object.object(counterparty, |counterparty| {
+                counterparty.string(self.counterparty.name);
+                counterparty.string(self.counterparty.account_number.to_ascii());
+            });
+            object.string(self.account_number.to_ascii());
+            object.string(self.operation_type.label());
+        });
     }
 
     /// The message as JSON.
@@ -70,13 +115,19 @@ pub struct TimeOfDay {
     pub seconds: u32,
 }
 
-impl Serialize for TimeOfDay {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+impl TimeOfDay {
+    fn to_ascii(self) -> [u8; 8] {
         let mut ascii = *b"00:00:00";
         decimal::write_padded(&mut ascii[..2], u64::from(self.seconds / 3600));
         decimal::write_padded(&mut ascii[3..5], u64::from(self.seconds / 60 % 60));
         decimal::write_padded(&mut ascii[6..], u64::from(self.seconds % 60));
-        serializer.serialize_str(decimal::text(&ascii))
+        ascii
+    }
+}
+
+impl Serialize for TimeOfDay {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(decimal::text(&self.to_ascii()))
     }
 }
 

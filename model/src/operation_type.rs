@@ -1,5 +1,7 @@
 //! The type of an operation.
 
+use std::ffi::CStr;
+
 use serde::Serialize;
 
 /// How an operation came in: the labels of `operation_type_enum`.
@@ -19,6 +21,15 @@ impl OperationType {
         match self {
             Self::Offline => "offline",
             Self::Online => "online",
+        }
+    }
+
+    /// The label in SQL, for C.
+    #[must_use]
+    pub fn c_label(self) -> &'static CStr {
+        match self {
+            Self::Offline => c"offline",
+            Self::Online => c"online",
         }
     }
 }

@@ -1,9 +1,11 @@
 //! A reproducible set of operations: seed, interval and count determine every row.
 
+use std::ops::Range;
+
 use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
 
-use crate::calendar::Day;
+use crate::calendar::{Day, Month};
 use crate::generator;
 use crate::operation::Operation;
 
@@ -31,6 +33,19 @@ impl TestData {
     #[must_use]
     pub fn rows(&self) -> u64 {
         self.rows
+    }
+
+    /// Where in the set the rows of that month are. They follow each other, as dates ascend.
+    #[must_use]
+    pub fn rows_of(&self, month: Month) -> Range<u64> {
+        self.rows_before(month.first_day())..self.rows_before(month.plus(1).first_day())
+    }
+
+    /// How many rows are dated before that day.
+    fn rows_before(&self, day: Day) -> u64 {
+        let offset = u64::from(self.first.days_to(day).saturating_sub(1)).min(self.days.into());
+        let rows = (u128::from(offset) * u128::from(self.rows)).div_ceil(self.days.into());
+        u64::try_from(rows).unwrap_or(u64::MAX)
     }
 
     /// The rows of the set from `start` up to, not including, `end`.
@@ -132,6 +147,24 @@ mod tests {
         for day in 0..31 {
             let date = data.first.plus(day);
             assert_eq!(dates.iter().filter(|d| **d == date).count(), 100, "{date}");
+        }
+    }
+
+    #[test]
+    fn the_rows_of_the_months_make_up_the_set_and_are_dated_so() {
+        let first = Day::from_postgres(9344 - 100).unwrap();
+        for (days, rows) in [(400, 5000), (400, 7), (1, 3), (31, 31), (32, 1), (365, 99_991)] {
+            let data = TestData::new(1, first, first.plus(days - 1), rows);
+            let mut next = 0;
+            for month in Month::range_inclusive(first.month(), first.plus(days - 1).month()) {
+                let part = data.rows_of(month);
+                assert_eq!(part.start, next, "{days} days, {rows} rows, {month}");
+                for row in [part.start, part.end.saturating_sub(1)].into_iter().filter(|row| part.contains(row)) {
+                    assert_eq!(data.date_of(row).month(), month, "row {row} of {rows}");
+                }
+                next = part.end;
+            }
+            assert_eq!(next, rows);
         }
     }
 

@@ -11,8 +11,8 @@ use pgrx::spi::OwnedPreparedStatement;
 use pgrx::{PgBuiltInOids, PgOid, Spi, pg_extern, pg_sys};
 use rand::rngs::ChaCha8Rng;
 
-use crate::api::partitions;
 use crate::error::Error;
+use crate::partitions;
 use crate::pg::call::Call;
 use crate::pg::catalog::LockMode;
 use crate::pg::session;

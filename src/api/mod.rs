@@ -5,6 +5,7 @@ mod arguments;
 mod change_status;
 mod insert_one;
 mod job_history;
+mod load_progress;
 mod partitions;
 mod rollup;
 mod schedule;

@@ -1,20 +1,20 @@
-//! `operations_maintain_partitions()`, and the monthly partitions that the other procedures need.
+//! `operations_maintain_partitions()`
 
 use operations_model::calendar::{Day, Month};
 use pgrx::pg_sys::panic::ErrorReport;
-use pgrx::spi::{quote_identifier, quote_literal, quote_qualified_identifier};
+use pgrx::spi::quote_qualified_identifier;
 use pgrx::{notice, pg_extern, pg_sys};
 
 use crate::api::arguments;
 use crate::error::Error;
+use crate::partitions::{create_missing, partitions_of, today};
 use crate::pg::call::Call;
 use crate::pg::catalog::{self, LockMode, RelationOid};
-use crate::pg::partitions::{Bound, Partition, Partitions};
+use crate::pg::partitions::{Bound, Partition};
 use crate::pg::session::{self, ActingAs, Settings};
 use crate::query;
 use crate::schema::Schema;
 
-const ATTACH: &str = include_str!("../../sql/partition/attach.sql");
 const DETACH: &str = include_str!("../../sql/partition/detach.sql");
 
 /// How many months after the current one have a partition, if nobody says otherwise.
@@ -71,89 +71,6 @@ fn maintain(schema: &Schema, ahead: i32, retain: Option<i32>) -> Result<(), Erro
         })
         .map_or(today, |oldest| oldest.min(today));
     create_missing(schema, operations, Month::range_inclusive(oldest, today.plus(ahead)))
-}
-
-/// The current month in the session's time zone.
-pub fn today() -> Result<Month, Error> {
-    let today = session::current_date();
-    let argument = "the current date";
-    Day::from_postgres(today)
-        .map(Day::month)
-        .ok_or_else(|| Error::DateOutOfRange { argument, value: format!("{today} days after 2000-01-01") })
-}
-
-/// The partitions of `operations`.
-pub fn partitions_of(schema: &Schema, operations: RelationOid) -> Result<Partitions, Error> {
-    Partitions::of(operations).ok_or_else(|| Error::NotPartitionedByDate { schema: schema.name().into() })
-}
-
-/// Creates a partition for each of the months that no partition holds.
-///
-/// It is done with the rights of the table's owner: whoever was granted one of our procedures may have the months it
-/// needs. What is executed is fixed, so that the caller gains nothing else.
-pub fn create_missing(
-    schema: &Schema,
-    operations: RelationOid,
-    months: impl Iterator<Item = Month>,
-) -> Result<(), Error> {
-    let months = missing(&partitions_of(schema, operations)?, months)?;
-    if months.is_empty() {
-        return Ok(());
-    }
-    // Another session may be creating the same months: wait for it, then look again.
-    operations.lock(LockMode::ShareUpdateExclusive);
-    let months = missing(&partitions_of(schema, operations)?, months.into_iter())?;
-    let _settings = Settings::safe_search_path();
-    let _owner = operations.owner().map(ActingAs::role);
-    months.into_iter().try_for_each(|month| attach(schema, month))
-}
-
-/// Those of the months that no partition holds.
-fn missing(partitions: &Partitions, months: impl Iterator<Item = Month>) -> Result<Vec<Month>, Error> {
-    let mut missing = Vec::new();
-    for month in months {
-        let from = month.first_day().to_postgres();
-        let to = month.plus(1).first_day().to_postgres();
-        match partitions.overlapping(from, to) {
-            None => missing.push(month),
-            Some(partition) if partition.from <= Bound::Day(from) && Bound::Day(to) <= partition.to => {}
-            Some(partition) => {
-                let partition = catalog::relation_name(partition.oid);
-                return Err(Error::PartitionOverlap { month, partition });
-            }
-        }
-    }
-    Ok(missing)
-}
-
-/// The name of the month's partition, or, where a relation that is no partition has it (a month that was detached), that
-/// name with a number: no operation is refused because of a name.
-fn free_name(schema: &Schema, month: Month) -> String {
-    let usual = month.partition_name();
-    if !schema.has_relation(&usual) {
-        return usual;
-    }
-    let mut number = 2;
-    loop {
-        let name = format!("{usual}_{number}");
-        if !schema.has_relation(&name) {
-            notice!("relation \"{usual}\" is not a partition of operations: {month} goes to \"{name}\"");
-            return name;
-        }
-        number += 1;
-    }
-}
-
-fn attach(schema: &Schema, month: Month) -> Result<(), Error> {
-    let name = free_name(schema, month);
-    let sql = schema
-        .sql(ATTACH)
-        .replace("@partition@", &quote_identifier(&name))
-        .replace("@from@", &quote_literal(month.first_day().to_string()))
-        .replace("@to@", &quote_literal(month.plus(1).first_day().to_string()))
-        .replace("@comment@", &quote_literal(format!("The operations of {month}.")));
-    query::run(&sql, &[])?;
-    Ok(())
 }
 
 fn detach(schema: &Schema, operations: RelationOid, partition: &Partition) -> Result<(), Error> {

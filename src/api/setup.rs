@@ -5,8 +5,9 @@ use pgrx::datum::DatumWithOid;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{Spi, pg_extern, pg_sys};
 
-use crate::api::partitions;
+use crate::api::partitions::MONTHS_AHEAD;
 use crate::error::Error;
+use crate::partitions;
 use crate::pg::call::Call;
 use crate::pg::catalog::{self, RelationOid};
 use crate::pg::session::{self, Settings};
@@ -53,7 +54,7 @@ fn set_up(schema: &Schema) -> Result<(), Error> {
     let first = Day::from_postgres(FIRST_DAY).map_or(today, Day::month);
     // Not again for a table that was there: what was detached from it is not missing.
     let first_months = Month::range_inclusive(first, first.plus(FIRST_MONTHS - 1)).filter(|_| is_new);
-    let months_ahead = Month::range_inclusive(today, today.plus(partitions::MONTHS_AHEAD));
+    let months_ahead = Month::range_inclusive(today, today.plus(MONTHS_AHEAD));
     partitions::create_missing(schema, schema.operations()?, first_months.chain(months_ahead))
 }
 

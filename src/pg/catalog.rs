@@ -17,6 +17,8 @@ pub enum LockMode {
     ShareUpdateExclusive,
     /// Taken by REFRESH .. CONCURRENTLY; conflicts with all but plain readers.
     Exclusive,
+    /// Taken by TRUNCATE; conflicts with everybody.
+    AccessExclusive,
 }
 
 impl LockMode {
@@ -25,12 +27,18 @@ impl LockMode {
             Self::RowExclusive => pg_sys::RowExclusiveLock,
             Self::ShareUpdateExclusive => pg_sys::ShareUpdateExclusiveLock,
             Self::Exclusive => pg_sys::ExclusiveLock,
+            Self::AccessExclusive => pg_sys::AccessExclusiveLock,
         };
         level as pg_sys::LOCKMODE
     }
 }
 
 impl RelationOid {
+    /// The relation that a catalog names; `None` for 0, which stands for none.
+    pub fn from_oid(oid: pg_sys::Oid) -> Option<Self> {
+        (oid != pg_sys::InvalidOid).then_some(Self(oid))
+    }
+
     /// The OID in `pg_class`.
     pub fn oid(self) -> pg_sys::Oid {
         self.0
@@ -40,6 +48,18 @@ impl RelationOid {
     pub fn lock(self, mode: LockMode) {
         // SAFETY: LockRelationOid takes any OID; it raises an error through pgrx's guard when it cannot have the lock.
         unsafe { pg_sys::LockRelationOid(self.0, mode.level()) }
+    }
+
+    /// Takes a lock, kept until the transaction ends, if nobody is in the way; so nobody waits behind us either.
+    pub fn try_lock(self, mode: LockMode) -> bool {
+        // SAFETY: takes any OID.
+        unsafe { pg_sys::ConditionalLockRelationOid(self.0, mode.level()) }
+    }
+
+    /// Gives back a lock that was taken last and under which nothing was done.
+    pub fn unlock(self, mode: LockMode) {
+        // SAFETY: takes any OID, and warns if the lock is not held.
+        unsafe { pg_sys::UnlockRelationOid(self.0, mode.level()) }
     }
 
     /// Who owns the relation.
@@ -180,6 +200,22 @@ pub fn column(relation: pg_sys::Oid, name: &CStr) -> Option<Column> {
     unsafe {
         let number = pg_sys::get_attnum(relation, name.as_ptr());
         (number > 0).then(|| Column { number, of_type: pg_sys::get_atttype(relation, number) })
+    }
+}
+
+/// The value of that label in an enum.
+pub fn enum_label(of_type: pg_sys::Oid, label: &CStr) -> Option<pg_sys::Oid> {
+    // SAFETY: the cache is asked by an OID and a C string, as it is keyed, and returns NULL or a tuple of pg_enum that
+    // stays valid until it is released, after its OID was copied.
+    unsafe {
+        let cache = pg_sys::SysCacheIdentifier::ENUMTYPOIDNAME as i32;
+        let tuple = pg_sys::SearchSysCache2(cache, of_type.into(), label.as_ptr().into());
+        if tuple.is_null() {
+            return None;
+        }
+        let oid = (*pg_sys::GETSTRUCT(tuple).cast::<pg_sys::FormData_pg_enum>()).oid;
+        pg_sys::ReleaseSysCache(tuple);
+        Some(oid)
     }
 }
 

@@ -47,13 +47,9 @@ impl Drop for StreamGuard {
 
 /// Copies the rows of `source`, in COPY's binary format, into the named columns of `table`. Returns how many it copied.
 ///
-/// Checks the current role's right to insert, as the command COPY does.
-pub fn copy_binary(
-    procedure: &'static str,
-    table: RelationOid,
-    columns: &[&CStr],
-    source: &mut Source<'_>,
-) -> Result<u64, Error> {
+/// Checks the current role's right to insert, as the command COPY does, but not whether row-level security applies to it:
+/// see [`require_insert_right`].
+pub fn copy_binary(table: RelationOid, columns: &[&CStr], source: &mut Source<'_>) -> u64 {
     // SAFETY: only the lifetime is changed. The pointer is used by `read_stream` alone, during CopyFrom below, and
     // the guard takes it away before `source` ends.
     let source = unsafe { std::mem::transmute::<*mut Source<'_>, *mut Source<'static>>(ptr::from_mut(source)) };
@@ -63,9 +59,6 @@ pub fn copy_binary(
     // snapshot that is pushed is popped; on an error PostgreSQL's abort releases all of it.
     unsafe {
         let relation = pg_sys::table_open(table.oid(), pg_sys::RowExclusiveLock as i32);
-        if row_security_applies(table) {
-            return Err(Error::RowSecurity { procedure });
-        }
         let parse_state = pg_sys::make_parsestate(ptr::null_mut());
         let item = pg_sys::addRangeTableEntryForRelation(
             parse_state,
@@ -75,7 +68,7 @@ pub fn copy_binary(
             false,
             false,
         );
-        require_insert_right(parse_state, (*item).p_perminfo, table, columns);
+        check_insert_right(parse_state, (*item).p_perminfo, table, columns);
         let mut column_names = PgList::<pg_sys::String>::new();
         for column in columns {
             column_names.push(pg_sys::makeString(pg_sys::pstrdup(column.as_ptr())));
@@ -101,8 +94,32 @@ pub fn copy_binary(
         pg_sys::free_parsestate(parse_state);
         pg_sys::table_close(relation, pg_sys::NoLock as i32);
         pg_sys::CommandCounterIncrement();
-        Ok(copied)
+        copied
     }
+}
+
+/// Fails if the current role may not insert into the columns of the table, or not into every row.
+pub fn require_insert_right(procedure: &'static str, table: RelationOid, columns: &[&CStr]) -> Result<(), Error> {
+    if row_security_applies(table) {
+        return Err(Error::RowSecurity { procedure });
+    }
+    // SAFETY: the relation is open while the parse state is used, which is freed before it is closed.
+    unsafe {
+        let relation = pg_sys::table_open(table.oid(), pg_sys::RowExclusiveLock as i32);
+        let parse_state = pg_sys::make_parsestate(ptr::null_mut());
+        let item = pg_sys::addRangeTableEntryForRelation(
+            parse_state,
+            relation,
+            pg_sys::RowExclusiveLock as i32,
+            ptr::null_mut(),
+            false,
+            false,
+        );
+        check_insert_right(parse_state, (*item).p_perminfo, table, columns);
+        pg_sys::free_parsestate(parse_state);
+        pg_sys::table_close(relation, pg_sys::NoLock as i32);
+    }
+    Ok(())
 }
 
 fn row_security_applies(table: RelationOid) -> bool {
@@ -116,7 +133,7 @@ fn row_security_applies(table: RelationOid) -> bool {
 /// # Safety
 ///
 /// `permissions` must be the entry for `table` in `parse_state`.
-unsafe fn require_insert_right(
+unsafe fn check_insert_right(
     parse_state: *mut pg_sys::ParseState,
     permissions: *mut pg_sys::RTEPermissionInfo,
     table: RelationOid,

@@ -1,10 +1,17 @@
 //! All that faces PostgreSQL's C interface. Unsafe code lives here, behind types that are safe to use.
 
 pub mod background;
+pub mod bulk_insert;
 pub mod call;
 pub mod catalog;
 pub mod copy;
+pub mod index;
+pub mod load_progress;
+pub mod parallel;
 pub mod partitions;
+pub mod relation_files;
 pub mod result_set;
 pub mod row_change;
+pub mod sequence;
 pub mod session;
+pub mod statistics;

@@ -1,8 +1,9 @@
 //! What a procedure changes in its session for as long as it runs, and what it asks of it.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, c_int};
+use std::time::Duration;
 
-use pgrx::pg_sys;
+use pgrx::{check_for_interrupts, pg_sys};
 
 use crate::error::Error;
 
@@ -16,6 +17,15 @@ pub struct Settings {
 impl Settings {
     /// Sets each of the settings, as a SET clause on the procedure would.
     pub fn set(settings: &[(&CStr, &CStr)]) -> Self {
+        Self::set_as(pg_sys::GucContext::PGC_USERSET, settings)
+    }
+
+    /// As [`Self::set`], for settings that only superusers may change.
+    pub fn set_as_superuser(settings: &[(&CStr, &CStr)]) -> Self {
+        Self::set_as(pg_sys::GucContext::PGC_SUSET, settings)
+    }
+
+    fn set_as(context: pg_sys::GucContext::Type, settings: &[(&CStr, &CStr)]) -> Self {
         // SAFETY: opens a nesting level that Drop, or the abort of the transaction, closes.
         let nest_level = unsafe { pg_sys::NewGUCNestLevel() };
         for (name, value) in settings {
@@ -24,7 +34,7 @@ impl Settings {
                 pg_sys::set_config_option(
                     name.as_ptr(),
                     value.as_ptr(),
-                    pg_sys::GucContext::PGC_USERSET,
+                    context,
                     pg_sys::GucSource::PGC_S_SESSION,
                     pg_sys::GucAction::GUC_ACTION_SAVE,
                     true,
@@ -126,6 +136,42 @@ pub fn is_current_transaction(number: i64) -> bool {
     let Ok(number) = u32::try_from(number) else { return false };
     // SAFETY: takes any number; has no preconditions inside a transaction.
     unsafe { pg_sys::TransactionIdIsCurrentTransactionId(number.into()) }
+}
+
+/// The number of this process.
+pub fn process() -> i32 {
+    // SAFETY: a plain read of a variable that only this thread writes.
+    unsafe { pg_sys::MyProcPid }
+}
+
+/// Whether the transaction is SERIALIZABLE.
+pub fn is_serializable() -> bool {
+    // SAFETY: a plain read of a variable that only this thread writes.
+    unsafe { pg_sys::XactIsoLevel == pg_sys::XACT_SERIALIZABLE as c_int }
+}
+
+/// Whether the server logs what logical decoding needs.
+pub fn wal_is_logical() -> bool {
+    // SAFETY: a plain read of a variable that is set before the process starts.
+    unsafe { pg_sys::wal_level >= pg_sys::WalLevel::WAL_LEVEL_LOGICAL as c_int }
+}
+
+/// Has what follows see what was done so far.
+pub fn next_command() {
+    // SAFETY: has no preconditions inside a transaction.
+    unsafe { pg_sys::CommandCounterIncrement() }
+}
+
+/// Waits, unless the process is told to end or its statement is cancelled.
+pub fn pause(duration: Duration) {
+    let events = pg_sys::WL_LATCH_SET | pg_sys::WL_EXIT_ON_PM_DEATH | pg_sys::WL_TIMEOUT;
+    let milliseconds = i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
+    // SAFETY: MyLatch is this process's own latch, valid from its start.
+    unsafe {
+        pg_sys::WaitLatch(pg_sys::MyLatch, events as c_int, milliseconds, pg_sys::PG_WAIT_EXTENSION);
+        pg_sys::ResetLatch(pg_sys::MyLatch);
+    }
+    check_for_interrupts!();
 }
 
 /// The current role.

@@ -4,3 +4,4 @@ mod catalog;
 mod partitions;
 mod rows;
 mod session;
+mod stored;

@@ -29,6 +29,12 @@ call operations_test_data('2025-08-01', '2025-09-30', -1);
 \echo :LAST_ERROR_SQLSTATE
 call operations_test_data('2025-08-01', '2025-09-30', 1000000000000000000);
 \echo :LAST_ERROR_SQLSTATE
+call operations_test_data('2025-08-01', '2025-09-30', 10, p_workers => 0);
+\echo :LAST_ERROR_SQLSTATE
+call operations_test_data('2025-08-01', '2025-09-30', 10, p_workers => 1025);
+\echo :LAST_ERROR_SQLSTATE
+call operations_test_data('2025-08-01', '2025-09-30', 10, 9223372036854775808);
+\echo :LAST_ERROR_SQLSTATE
 
 call change_status(null);
 \echo :LAST_ERROR_SQLSTATE
@@ -123,7 +129,7 @@ call operations_setup();
 \echo :LAST_ERROR_SQLSTATE
 reset role;
 -- A role that may call the procedure, but may not write the table.
-grant execute on procedure operations_test_data(date, date, bigint, bigint) to operations_regress_stranger;
+grant execute on procedure operations_test_data(date, date, bigint, bigint, integer) to operations_regress_stranger;
 set role operations_regress_stranger;
 call operations_test_data('2025-08-01', '2025-09-30', 10);
 \echo :LAST_ERROR_SQLSTATE

@@ -39,8 +39,6 @@ select min(name) as oldest from pg_temp.partition;
 select count(*) as kept from operations_2025_08;
 select count(*) as in_the_table from operations;
 -- A month whose name a detached table has is made under another one.
-set client_min_messages = notice;
 call operations_test_data('2025-08-01', '2025-08-31', 10, 1);
-reset client_min_messages;
 select tableoid::regclass as partition, count(*) from operations group by 1;
 drop table operations_2025_07, operations_2025_08, operations_2025_09, operations_2025_08_2;

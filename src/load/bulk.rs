@@ -1,0 +1,180 @@
+//! The fast ways: rows as PostgreSQL keeps them, with ids that were reserved in one block.
+
+use std::time::Duration;
+
+use operations_model::calendar::Month;
+use operations_model::operation_type::OperationType;
+use operations_model::test_data::TestData;
+use pgrx::pg_sys;
+
+use super::fill::{self, Task, Work};
+use super::stage::{self, Stage};
+use super::{processes, report, standard};
+use crate::error::Error;
+use crate::partitions;
+use crate::pg::bulk_insert::{self, Target};
+use crate::pg::catalog::{self, LockMode, RelationOid};
+use crate::pg::load_progress::{Phase, Progress};
+use crate::pg::session::{self, ActingAs, Settings};
+use crate::pg::{index, relation_files, sequence, statistics};
+use crate::schema::Schema;
+
+/// Fewer rows than this are not worth making the indexes of a partition anew.
+const FEW: u64 = 10_000;
+
+/// A partition with less than this part of the rows that come is small beside them.
+const SMALL_PART: u64 = 8;
+
+/// How long to wait until nobody else uses a partition that is to be locked for its indexes' sake.
+const LOCK_WITHIN: Duration = Duration::from_millis(100);
+
+/// How a month gets its rows.
+#[derive(Clone, Copy)]
+enum Way {
+    /// Into a table of its own that becomes the month's partition, or its content.
+    Stage,
+    /// In place, indexes afterwards.
+    Rebuild(RelationOid),
+    /// In place, indexes row by row.
+    RowByRow(RelationOid),
+}
+
+/// A load.
+pub struct Bulk<'a> {
+    schema: &'a Schema,
+    operations: RelationOid,
+    data: &'a TestData,
+    processes: usize,
+    progress: &'a Progress,
+    first_id: i64,
+    labels: [pg_sys::Oid; 2],
+}
+
+impl<'a> Bulk<'a> {
+    /// Reserves the ids; `None` if there are not as many left.
+    pub fn begin(
+        schema: &'a Schema,
+        operations: RelationOid,
+        data: &'a TestData,
+        processes: usize,
+        progress: &'a Progress,
+    ) -> Option<Self> {
+        let of_type = catalog::column(operations.oid(), c"operation_type")?.of_type;
+        let labels = [
+            catalog::enum_label(of_type, OperationType::Offline.c_label())?,
+            catalog::enum_label(of_type, OperationType::Online.c_label())?,
+        ];
+        let id = catalog::column(operations.oid(), c"id")?;
+        let first_id = sequence::reserve(sequence::of_identity_column(operations, id.number)?, data.rows(), i64::MAX)?;
+        Some(Self { schema, operations, data, processes, progress, first_id, labels })
+    }
+
+    /// Loads all months.
+    pub fn load(&self, months: &[Month]) -> Result<(), Error> {
+        // A logical decoder would see the rows of a table that is no partition yet; and what a serializable transaction
+        // writes past an index its rivals do not notice.
+        let serializable = session::is_serializable();
+        let in_place = serializable || session::wal_is_logical();
+        if in_place {
+            partitions::create_missing(self.schema, self.operations, months.iter().copied())?;
+        }
+        let present = partitions::partitions_of(self.schema, self.operations)?;
+        let today = partitions::today()?;
+        let mut ways = Vec::new();
+        for month in months {
+            let partition = standard::partition_of(&present, *month).unwrap_or(None).and_then(RelationOid::from_oid);
+            let rows = self.rows(*month);
+            let way = match partition {
+                None => Way::Stage,
+                // The live workload writes to it: it is not to be locked.
+                Some(partition) if *month == today || serializable || rows < FEW => Way::RowByRow(partition),
+                Some(partition) => match relation_files::pages(partition) {
+                    0 if !in_place => Way::Stage,
+                    pages if pages * SMALL_PART <= bulk_insert::pages_of(rows) => Way::Rebuild(partition),
+                    _ => Way::RowByRow(partition),
+                },
+            };
+            ways.push((*month, way));
+        }
+        // What is locked is locked until the end: the later, the shorter.
+        let (rebuilds, others): (Vec<_>, Vec<_>) =
+            ways.into_iter().partition(|(_, way)| matches!(way, Way::Rebuild(_)));
+        let stages = self.run(others)?;
+        self.run(rebuilds)?;
+        self.progress.enter(Phase::Attaching, None, 1);
+        stage::publish(self.schema, self.operations, stages)?;
+        self.progress.enter(Phase::Analyzing, None, 1);
+        let _owner = self.as_owner();
+        statistics::analyze(self.operations, self.data.rows());
+        Ok(())
+    }
+
+    /// Fills months, each in one process, and returns those that were not filled in place.
+    fn run(&self, ways: Vec<(Month, Way)>) -> Result<Vec<Stage>, Error> {
+        let mut stages = Vec::new();
+        let mut work = Vec::new();
+        let mut notes = Vec::new();
+        for (month, way) in ways {
+            let (table, frozen, rebuilt, note) = match way {
+                Way::Stage => {
+                    let _owner = self.as_owner();
+                    let stage = Stage::create(self.schema, month, self.rows(month))?;
+                    let table = stage.table();
+                    stages.push(stage);
+                    (table, true, true, "into a new table")
+                }
+                Way::Rebuild(partition) if stage::lock_all(&[partition], LOCK_WITHIN) => {
+                    (partition, false, true, "in place, indexes rebuilt")
+                }
+                Way::Rebuild(partition) | Way::RowByRow(partition) => {
+                    partition.lock(LockMode::RowExclusive);
+                    (partition, false, false, "in place")
+                }
+            };
+            let mut indexes = [pg_sys::InvalidOid; fill::MOST_INDEXES];
+            if rebuilt {
+                for (slot, index) in indexes.iter_mut().zip(stage::indexes(table)?) {
+                    index::empty(index);
+                    *slot = index.oid();
+                }
+            }
+            let ring = !bulk_insert::fits_in_memory(bulk_insert::pages_of(self.rows(month)));
+            let target =
+                Target { table: table.oid(), labels: self.labels, frozen, indexes: !rebuilt, ring, command: 0 };
+            work.push(Work { month, target, indexes });
+            notes.push((month, note));
+        }
+        let command = bulk_insert::current_command();
+        work.iter_mut().for_each(|work| work.target.command = command);
+        let most = work.iter().map(|work| self.rows(work.month)).max().unwrap_or(0);
+        let processes = processes::useful(self.processes.min(work.len()), most);
+        // Page by page, compressing what is built at once takes longer than building it, and saves a tenth of the load's WAL.
+        let settings = Settings::set_as_superuser(&[(c"wal_compression", c"off")]);
+        let task = Task::new(self.data, self.first_id, self.progress.counter(), &work);
+        task.run(processes, self.progress, |index, took| {
+            if let Some((month, note)) = notes.get(index) {
+                report(*month, self.rows(*month), note, took);
+            }
+        });
+        drop(settings);
+        session::next_command();
+        let _owner = self.as_owner();
+        for Work { month, target, .. } in work {
+            self.progress.enter(Phase::Analyzing, Some(month), 1);
+            if let Some(table) = RelationOid::from_oid(target.table) {
+                statistics::analyze(table, self.rows(month));
+            }
+        }
+        Ok(stages)
+    }
+
+    fn rows(&self, month: Month) -> u64 {
+        let rows = self.data.rows_of(month);
+        rows.end - rows.start
+    }
+
+    /// What is done to the table itself is done with its owner's rights, as everywhere.
+    fn as_owner(&self) -> Option<ActingAs> {
+        self.operations.owner().map(ActingAs::role)
+    }
+}

@@ -1,0 +1,80 @@
+//! By COPY inside the server: for tables that only PostgreSQL itself knows how to fill.
+
+use std::time::Instant;
+
+use operations_model::calendar::Month;
+use operations_model::copy_binary;
+use operations_model::operation::Operation;
+use operations_model::test_data::TestData;
+
+use super::report;
+use crate::error::Error;
+use crate::pg::catalog::RelationOid;
+use crate::pg::copy;
+use crate::pg::load_progress::{Phase, Progress};
+
+/// Rows encoded at a time, so that COPY does not ask for each alone.
+const ROWS_PER_READ: usize = 256;
+
+/// Loads all rows, in their order.
+pub fn load(operations: RelationOid, data: &TestData, progress: &Progress) -> Result<(), Error> {
+    let mut rows = data.range(0, data.rows());
+    let mut stage = Stage::Header;
+    let mut months = Months { progress, current: None };
+    copy::copy_binary(operations, &copy_binary::COLUMNS, &mut |buffer| {
+        if stage == Stage::Header {
+            copy_binary::header(buffer);
+            stage = Stage::Rows;
+        }
+        let mut count = 0;
+        for operation in rows.by_ref().take(ROWS_PER_READ) {
+            months.row(&operation);
+            copy_binary::row(&operation, buffer);
+            count += 1;
+        }
+        progress.counter().add(count);
+        if count == 0 && stage == Stage::Rows {
+            copy_binary::trailer(buffer);
+            stage = Stage::Trailer;
+        }
+    });
+    months.end();
+    Ok(())
+}
+
+#[derive(PartialEq, Eq)]
+enum Stage {
+    Header,
+    Rows,
+    Trailer,
+}
+
+/// Follows the rows from month to month.
+struct Months<'a> {
+    progress: &'a Progress,
+    current: Option<(Month, u64, Instant)>,
+}
+
+impl Months<'_> {
+    fn row(&mut self, operation: &Operation) {
+        match &mut self.current {
+            Some((month, rows, _))
+                if month.first_day() <= operation.date && operation.date < month.plus(1).first_day() =>
+            {
+                *rows += 1;
+            }
+            _ => {
+                self.end();
+                let month = operation.date.month();
+                self.progress.enter(Phase::Copying, Some(month), 1);
+                self.current = Some((month, 1, Instant::now()));
+            }
+        }
+    }
+
+    fn end(&mut self) {
+        if let Some((month, rows, began)) = self.current.take() {
+            report(month, rows, "by COPY", began.elapsed());
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! Writing the rows of months and building their indexes, in one process or in several that share the months out.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use operations_model::calendar::Month;
+use operations_model::test_data::TestData;
+use pgrx::{check_for_interrupts, pg_guard, pg_sys};
+
+use crate::pg::bulk_insert::{BulkInsert, Target};
+use crate::pg::load_progress::{Counter, Phase, Progress};
+use crate::pg::{index, parallel};
+
+/// As many as a load may have.
+pub const MOST_MONTHS: usize = 240;
+
+/// Indexes that a month may have built.
+pub const MOST_INDEXES: usize = 2;
+
+/// Rows between two looks at whether the load was cancelled.
+const ROWS_PER_CHECK: u64 = 1024;
+
+/// What is to be done for a month.
+#[derive(Clone, Copy, Debug)]
+pub struct Work {
+    /// The month.
+    pub month: Month,
+    /// Where its rows go.
+    pub target: Target,
+    /// The indexes to be built of them.
+    pub indexes: [pg_sys::Oid; MOST_INDEXES],
+}
+
+/// All that several processes have to know to share the work.
+pub struct Task {
+    data: TestData,
+    /// The id of the first row of the set.
+    first_id: i64,
+    counter: Counter,
+    work: [Option<Work>; MOST_MONTHS],
+    /// How much of the work is taken by one of them.
+    taken: AtomicUsize,
+    done: [Done; MOST_MONTHS],
+}
+
+/// What a process goes through.
+enum Step {
+    Phase(Phase, Month),
+    /// Some more rows are written.
+    Rows,
+}
+
+/// Whether something is done and not reported yet, and how fast it was.
+struct Done {
+    is_done: AtomicBool,
+    microseconds: AtomicU64,
+}
+
+impl Task {
+    /// Work for a load whose first row gets that id. Months beyond [`MOST_MONTHS`] are left out.
+    pub fn new(data: &TestData, first_id: i64, counter: Counter, work: &[Work]) -> Self {
+        let mut slots = [None; MOST_MONTHS];
+        for (slot, work) in slots.iter_mut().zip(work) {
+            *slot = Some(*work);
+        }
+        let done = std::array::from_fn(|_| Done { is_done: AtomicBool::new(false), microseconds: AtomicU64::new(0) });
+        Self { data: *data, first_id, counter, work: slots, taken: AtomicUsize::new(0), done }
+    }
+
+    /// Does the work in so many processes. Tells of each month, by its place in the work, when it is done and how long it
+    /// took.
+    pub fn run(self, processes: usize, progress: &Progress, mut report: impl FnMut(usize, Duration)) {
+        let mut report_done = |task: &Self| {
+            for (index, done) in task.done.iter().enumerate() {
+                if done.is_done.swap(false, Ordering::Acquire) {
+                    report(index, Duration::from_micros(done.microseconds.load(Ordering::Relaxed)));
+                }
+            }
+        };
+        let mut lead = |task: &Self| {
+            task.share(&mut |step| match step {
+                Step::Phase(phase, month) => {
+                    report_done(task);
+                    progress.enter(phase, Some(month), processes);
+                }
+                Step::Rows => task.counter.report(),
+            });
+            report_done(task);
+            progress.enter(Phase::Waiting, None, processes);
+        };
+        // Called again when all have ended, it finds no work, and what the others have done.
+        parallel::run(c"operations_ext_load_worker", processes - 1, self, &mut lead);
+    }
+
+    /// Takes work until there is none left.
+    fn share(&self, watch: &mut dyn FnMut(Step)) {
+        loop {
+            let index = self.taken.fetch_add(1, Ordering::Relaxed);
+            let (Some(Some(work)), Some(done)) = (self.work.get(index), self.done.get(index)) else { return };
+            let began = Instant::now();
+            watch(Step::Phase(Phase::Inserting, work.month));
+            self.fill(work, watch);
+            watch(Step::Phase(Phase::Indexing, work.month));
+            for index in work.indexes.iter().filter(|index| **index != pg_sys::InvalidOid) {
+                index::build(work.target.table, *index);
+            }
+            done.microseconds.store(u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
+            done.is_done.store(true, Ordering::Release);
+        }
+    }
+
+    fn fill(&self, work: &Work, watch: &mut dyn FnMut(Step)) {
+        let mut table = BulkInsert::open(work.target);
+        let rows = self.data.rows_of(work.month);
+        let mut uncounted = 0;
+        for (row, operation) in rows.clone().zip(self.data.range(rows.start, rows.end)) {
+            // The ids were reserved: there are as many as rows.
+            table.insert(self.first_id.wrapping_add_unsigned(row), &operation);
+            uncounted += 1;
+            if uncounted == ROWS_PER_CHECK {
+                check_for_interrupts!();
+                self.counter.add(uncounted);
+                uncounted = 0;
+                watch(Step::Rows);
+            }
+        }
+        self.counter.add(uncounted);
+        table.close();
+    }
+}
+
+/// Where a parallel worker starts.
+#[pg_guard]
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn operations_ext_load_worker(
+    _segment: *mut pg_sys::dsm_segment,
+    toc: *mut pg_sys::shm_toc,
+) {
+    // SAFETY: PostgreSQL calls this with the worker's table of contents, in which `Task::run` put what is shared.
+    let task = unsafe { parallel::task::<Task>(toc) };
+    task.share(&mut |_| ());
+}

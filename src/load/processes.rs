@@ -1,0 +1,25 @@
+//! How many processes a load runs in, and each of its months.
+
+use std::thread;
+
+use crate::pg::parallel;
+
+/// Fewer rows than this are not worth the start of a process.
+const ROWS_PER_PROCESS: u64 = 50_000;
+
+/// As many as were asked for; else one for each core that is idle and each month, within what the server allows for
+/// maintenance.
+pub fn count(asked_for: Option<usize>, months: usize) -> usize {
+    asked_for.unwrap_or_else(|| {
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        // This process is one of those that run.
+        let idle = cores.saturating_sub(parallel::busy_processes().max(1)) + 1;
+        idle.min(months).min(parallel::most_for_maintenance() + 1).max(1)
+    })
+}
+
+/// Those of the processes that have something to do in a month with so many rows.
+pub fn useful(processes: usize, rows: u64) -> usize {
+    let useful = usize::try_from(rows / ROWS_PER_PROCESS).unwrap_or(usize::MAX);
+    processes.min(useful).max(1)
+}

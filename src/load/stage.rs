@@ -1,0 +1,180 @@
+//! Tables that are filled beside `operations` and become its partitions when they are done.
+
+use std::time::{Duration, Instant};
+
+use operations_model::calendar::Month;
+use pgrx::datum::DatumWithOid;
+use pgrx::spi::quote_identifier;
+use pgrx::{Spi, pg_sys};
+
+use super::standard;
+use crate::error::Error;
+use crate::partitions::{self, with_month};
+use crate::pg::catalog::{LockMode, RelationOid};
+use crate::pg::relation_files;
+use crate::pg::session::{self, ActingAs, Settings};
+use crate::query;
+use crate::schema::Schema;
+
+const STAGE: &str = include_str!("../../sql/load/stage.sql");
+const ATTACH: &str = include_str!("../../sql/load/attach.sql");
+const MOVE: &str = include_str!("../../sql/load/move.sql");
+const DROP: &str = include_str!("../../sql/load/drop.sql");
+const INDEXES: &str = include_str!("../../sql/load/indexes.sql");
+const INDEX_PAIRS: &str = include_str!("../../sql/load/index_pairs.sql");
+
+/// How long to wait until nobody reads the empty partitions that are to get their rows. Nobody waits behind us meanwhile.
+const EMPTY_WITHIN: Duration = Duration::from_secs(10);
+
+/// How long to wait between two looks.
+const POLL: Duration = Duration::from_millis(10);
+
+/// A table with the rows of a month.
+pub struct Stage {
+    month: Month,
+    rows: u64,
+    name: String,
+    table: RelationOid,
+}
+
+impl Stage {
+    /// Makes an empty one.
+    pub fn create(schema: &Schema, month: Month, rows: u64) -> Result<Self, Error> {
+        let _settings = Settings::safe_search_path();
+        let name = schema.free_name(&format!("operations_load_{}_{}", session::process(), month.partition_name()));
+        query::run(&with_month(&Self::named(schema, STAGE, &name), month), &[])?;
+        let table = schema.relation_named(&name).ok_or_else(|| Error::MissingRelation {
+            kind: "table",
+            schema: schema.name().into(),
+            name: "operations",
+        })?;
+        Ok(Self { month, rows, name, table })
+    }
+
+    /// The table.
+    pub fn table(&self) -> RelationOid {
+        self.table
+    }
+
+    fn named(schema: &Schema, sql: &str, name: &str) -> String {
+        schema.sql(sql).replace("@stage@", &quote_identifier(name))
+    }
+
+    fn run(&self, schema: &Schema, sql: &str) -> Result<(), Error> {
+        query::run(&with_month(&Self::named(schema, sql, &self.name), self.month), &[])?;
+        Ok(())
+    }
+
+    /// Makes it the partition of its month.
+    fn attach(self, schema: &Schema) -> Result<(), Error> {
+        let partition = partitions::free_name(schema, self.month);
+        self.run(schema, &ATTACH.replace("@partition@", &quote_identifier(&partition)))
+    }
+
+    /// Puts its rows into the table the usual way.
+    fn move_rows(self, schema: &Schema) -> Result<(), Error> {
+        self.run(schema, MOVE)?;
+        self.run(schema, DROP)
+    }
+
+    /// Gives the partition, which is locked and has no page, its rows and their indexes.
+    fn replace(self, schema: &Schema, partition: RelationOid) -> Result<(), Error> {
+        let pairs = index_pairs(self.table, partition)?;
+        relation_files::swap(self.table, partition);
+        for (ours, theirs) in pairs {
+            theirs.lock(LockMode::AccessExclusive);
+            relation_files::swap(ours, theirs);
+        }
+        relation_files::take_statistics(partition, self.table, self.rows);
+        self.run(schema, DROP)
+    }
+}
+
+/// Makes partitions of the tables, or gives their rows to the partitions that there are.
+pub fn publish(schema: &Schema, operations: RelationOid, stages: Vec<Stage>) -> Result<(), Error> {
+    if stages.is_empty() {
+        return Ok(());
+    }
+    let _settings = Settings::safe_search_path();
+    let _owner = operations.owner().map(ActingAs::role);
+    let is_new = |stage: &Stage| -> Result<bool, Error> { Ok(partition_of(schema, operations, stage)?.is_none()) };
+    let mut existing = Vec::new();
+    for stage in stages {
+        if is_new(&stage)? {
+            // Another session may be creating the same month: wait for it, then look again.
+            operations.lock(LockMode::ShareUpdateExclusive);
+            if is_new(&stage)? {
+                stage.attach(schema)?;
+                continue;
+            }
+        }
+        existing.push(stage);
+    }
+    let partitions: Vec<RelationOid> = existing
+        .iter()
+        .map(|stage| partition_of(schema, operations, stage))
+        .collect::<Result<Vec<_>, _>>()?
+        .into_iter()
+        .flatten()
+        .collect();
+    let locked = lock_all(&partitions, EMPTY_WITHIN);
+    for stage in existing {
+        match partition_of(schema, operations, &stage)? {
+            Some(partition) if locked && is_replaceable(schema, partition)? => stage.replace(schema, partition)?,
+            _ => stage.move_rows(schema)?,
+        }
+    }
+    Ok(())
+}
+
+fn partition_of(schema: &Schema, operations: RelationOid, stage: &Stage) -> Result<Option<RelationOid>, Error> {
+    let partitions = partitions::partitions_of(schema, operations)?;
+    Ok(standard::partition_of(&partitions, stage.month).unwrap_or(None).and_then(RelationOid::from_oid))
+}
+
+/// Whether nobody has ever written to the partition, and it is like those that the extension makes.
+fn is_replaceable(schema: &Schema, partition: RelationOid) -> Result<bool, Error> {
+    Ok(relation_files::pages(partition) == 0 && standard::relation_deviation(schema, &[partition.oid()])?.is_none())
+}
+
+/// Locks all of the partitions exclusively, or, if that cannot be had in time, none. It never waits in the queue for a lock,
+/// where others would have to wait behind it.
+pub fn lock_all(partitions: &[RelationOid], within: Duration) -> bool {
+    let began = Instant::now();
+    loop {
+        let locked = partitions.iter().take_while(|partition| partition.try_lock(LockMode::AccessExclusive)).count();
+        if locked == partitions.len() {
+            return true;
+        }
+        partitions[..locked].iter().for_each(|partition| partition.unlock(LockMode::AccessExclusive));
+        if began.elapsed() >= within {
+            return false;
+        }
+        session::pause(POLL);
+    }
+}
+
+/// The indexes of a table.
+pub fn indexes(table: RelationOid) -> Result<Vec<RelationOid>, Error> {
+    relations(INDEXES, &[DatumWithOid::from(table.oid())], 1).map(|rows| rows.into_iter().flatten().collect())
+}
+
+fn index_pairs(one: RelationOid, other: RelationOid) -> Result<Vec<(RelationOid, RelationOid)>, Error> {
+    let rows = relations(INDEX_PAIRS, &[DatumWithOid::from(one.oid()), DatumWithOid::from(other.oid())], 2)?;
+    Ok(rows.into_iter().filter_map(|row| Some((*row.first()?, *row.get(1)?))).collect())
+}
+
+/// What a query answers whose columns are relations.
+fn relations(query: &str, arguments: &[DatumWithOid<'_>], columns: usize) -> Result<Vec<Vec<RelationOid>>, Error> {
+    Ok(Spi::connect(|client| {
+        client
+            .select(query, None, arguments)?
+            .map(|row| {
+                (1..=columns)
+                    .map(|column| Ok(row.get::<pg_sys::Oid>(column)?.and_then(RelationOid::from_oid)))
+                    .collect::<Result<Option<Vec<_>>, pgrx::spi::Error>>()
+            })
+            .filter_map(Result::transpose)
+            .collect::<Result<Vec<_>, pgrx::spi::Error>>()
+    })?)
+}

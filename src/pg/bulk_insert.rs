@@ -1,0 +1,263 @@
+//! Operations put into a table as PostgreSQL keeps them in memory: without COPY's parsing, its triggers and its checks.
+//!
+//! The rows of the model satisfy the constraints of the table that operations_setup() makes; whoever uses this makes sure
+//! that the table is that one (`load::standard`).
+
+use std::ffi::c_int;
+use std::ptr;
+
+use operations_model::numeric::Numeric;
+use operations_model::operation::{Operation, STATUS_NEW};
+use pgrx::pg_sys;
+
+/// Rows that are written at a time.
+const BATCH: usize = 256;
+
+/// The columns of operations, from the first to the last, which have the numbers 1 to 8.
+const COLUMNS: usize = 8;
+
+/// What all processes of a load have to know of the table that the rows go into.
+#[derive(Clone, Copy, Debug)]
+pub struct Target {
+    /// A partition, or a table like one.
+    pub table: pg_sys::Oid,
+    /// The enum's values for offline and online operations.
+    pub labels: [pg_sys::Oid; 2],
+    /// Write the rows as visible to everybody, which is right only in a table that this transaction made.
+    pub frozen: bool,
+    /// Make entries in the indexes, row by row.
+    pub indexes: bool,
+    /// Use few of the shared buffers again and again, as COPY does, and leave the others to others.
+    pub ring: bool,
+    /// The command that the rows are inserted by.
+    pub command: pg_sys::CommandId,
+}
+
+/// A table that rows are being put into.
+pub struct BulkInsert {
+    relation: pg_sys::Relation,
+    slots: Vec<*mut pg_sys::TupleTableSlot>,
+    filled: usize,
+    values: Arena,
+    scratch: Vec<u8>,
+    state: *mut pg_sys::BulkInsertStateData,
+    indexes: Option<Indexes>,
+    target: Target,
+}
+
+struct Indexes {
+    relation: *mut pg_sys::ResultRelInfo,
+    executor: *mut pg_sys::EState,
+}
+
+/// About how many pages so many operations take.
+pub fn pages_of(rows: u64) -> u64 {
+    const ROWS_PER_PAGE: u64 = 19;
+    rows.div_ceil(ROWS_PER_PAGE)
+}
+
+/// Whether a table of so many pages fits into half of the shared buffers, so that its indexes are better built from
+/// there than from pages that were written out and are read again.
+pub fn fits_in_memory(pages: u64) -> bool {
+    // SAFETY: a plain read of a variable that is set before the process starts.
+    u64::try_from(unsafe { pg_sys::NBuffers }).is_ok_and(|buffers| pages <= buffers / 2)
+}
+
+/// The command that what this transaction writes next belongs to. To be taken before other processes join in, which must
+/// not begin one.
+pub fn current_command() -> pg_sys::CommandId {
+    // SAFETY: gives the transaction a number, if it has none, and marks the command as one that writes.
+    unsafe {
+        pg_sys::GetCurrentTransactionId();
+        pg_sys::GetCurrentCommandId(true)
+    }
+}
+
+impl BulkInsert {
+    /// Opens and locks the table.
+    pub fn open(target: Target) -> Self {
+        // SAFETY: the relation and all that is made for it are used until `close`, or released by the abort of the
+        // transaction. ExecOpenIndices fills the ResultRelInfo that InitResultRelInfo initialised.
+        unsafe {
+            let relation = pg_sys::table_open(target.table, pg_sys::RowExclusiveLock as c_int);
+            let slots = (0..BATCH).map(|_| pg_sys::table_slot_create(relation, ptr::null_mut())).collect();
+            let indexes = target.indexes.then(|| {
+                let info = pg_sys::palloc0(size_of::<pg_sys::ResultRelInfo>()).cast::<pg_sys::ResultRelInfo>();
+                (*info).type_ = pg_sys::NodeTag::T_ResultRelInfo;
+                pg_sys::InitResultRelInfo(info, relation, 0, ptr::null_mut(), 0);
+                pg_sys::ExecOpenIndices(info, false);
+                Indexes { relation: info, executor: pg_sys::CreateExecutorState() }
+            });
+            let state = pg_sys::GetBulkInsertState();
+            if !target.ring {
+                // What BulkInsertStateData of hio.h begins with. NULL stands for the whole of shared_buffers.
+                let strategy = state.cast::<pg_sys::BufferAccessStrategy>();
+                pg_sys::FreeAccessStrategy(*strategy);
+                strategy.write(ptr::null_mut());
+            }
+            Self { relation, slots, filled: 0, values: Arena::default(), scratch: Vec::new(), state, indexes, target }
+        }
+    }
+
+    /// Puts a row in, at the latest when the table is closed.
+    pub fn insert(&mut self, id: i64, operation: &Operation) {
+        if self.filled == BATCH {
+            self.flush();
+        }
+        self.scratch.clear();
+        operation.message.write_jsonb(&mut self.scratch);
+        let message = self.values.keep(&self.scratch);
+        self.scratch.clear();
+        Numeric::from_cents(operation.amount.cents()).write_stored(&mut self.scratch);
+        let amount = self.values.keep(&self.scratch);
+        let guid = self.values.keep(&operation.guid);
+        let values: [pg_sys::Datum; COLUMNS] = [
+            id.into(),
+            operation.date.to_postgres().into(),
+            guid.into(),
+            operation.client_id.into(),
+            self.target.labels[operation.operation_type as usize].into(),
+            amount.into(),
+            STATUS_NEW.into(),
+            message.into(),
+        ];
+        let slot = self.slots[self.filled];
+        // SAFETY: the slot is of the relation, which has as many columns, of these types; it is empty, as `flush` left it.
+        // What the values point to lives until `flush`.
+        unsafe {
+            ptr::copy_nonoverlapping(values.as_ptr(), (*slot).tts_values, COLUMNS);
+            ptr::write_bytes((*slot).tts_isnull, 0, COLUMNS);
+            pg_sys::ExecStoreVirtualTuple(slot);
+        }
+        self.filled += 1;
+    }
+
+    /// Writes what was put in and is not written yet.
+    pub fn flush(&mut self) {
+        let mut options = 0;
+        if self.target.frozen {
+            options |= pg_sys::TABLE_INSERT_FROZEN | pg_sys::TABLE_INSERT_SKIP_FSM;
+        }
+        let slots = &mut self.slots[..self.filled];
+        // SAFETY: the slots hold rows of the relation. The command is that of this transaction.
+        unsafe {
+            let _leader = AsLeader::new();
+            pg_sys::table_multi_insert(
+                self.relation,
+                slots.as_mut_ptr(),
+                slots.len() as c_int,
+                self.target.command,
+                options as c_int,
+                self.state,
+            );
+        }
+        for slot in slots {
+            // SAFETY: the slot holds a row that is in the table now, and says where. The executor's memory is freed
+            // after each row, as COPY does.
+            unsafe {
+                if let Some(Indexes { relation, executor }) = &self.indexes {
+                    pg_sys::ExecInsertIndexTuples(
+                        *relation,
+                        *slot,
+                        *executor,
+                        false,
+                        false,
+                        ptr::null_mut(),
+                        ptr::null_mut(),
+                        false,
+                    );
+                    let context = (*(*executor)).es_per_tuple_exprcontext;
+                    if !context.is_null() {
+                        pg_sys::MemoryContextReset((*context).ecxt_per_tuple_memory);
+                    }
+                }
+                pg_sys::ExecClearTuple(*slot);
+            }
+        }
+        self.filled = 0;
+        self.values.clear();
+    }
+
+    /// Writes the rest and closes the table. The lock is kept.
+    pub fn close(mut self) {
+        self.flush();
+        // SAFETY: releases what `open` made, once.
+        unsafe {
+            for slot in &self.slots {
+                pg_sys::ExecDropSingleTupleTableSlot(*slot);
+            }
+            if let Some(Indexes { relation, executor }) = self.indexes {
+                pg_sys::ExecCloseIndices(relation);
+                pg_sys::FreeExecutorState(executor);
+            }
+            pg_sys::FreeBulkInsertState(self.state);
+            pg_sys::table_finish_bulk_insert(self.relation, 0);
+            pg_sys::table_close(self.relation, pg_sys::NoLock as c_int);
+        }
+    }
+}
+
+/// Lets a parallel worker insert, for as long as it lives.
+///
+/// heapam.c refuses that, because nothing in PostgreSQL is built to do it, and says that what it takes is there: the number
+/// and the command of the transaction are the leader's and fixed before, nothing that is inserted needs another command
+/// (no foreign key, no trigger), and processes of a group exclude each other from extending a relation.
+struct AsLeader {
+    number: c_int,
+}
+
+impl AsLeader {
+    fn new() -> Self {
+        // SAFETY: a variable of this process, which has one thread.
+        unsafe {
+            let number = pg_sys::ParallelWorkerNumber;
+            pg_sys::ParallelWorkerNumber = -1;
+            Self { number }
+        }
+    }
+}
+
+impl Drop for AsLeader {
+    fn drop(&mut self) {
+        // SAFETY: as in `new`; runs also when an error unwinds.
+        unsafe { pg_sys::ParallelWorkerNumber = self.number }
+    }
+}
+
+/// Memory for the values of a batch, which stay where they are until all are given up.
+#[derive(Default)]
+struct Arena {
+    chunks: Vec<Vec<u64>>,
+    current: usize,
+}
+
+impl Arena {
+    const CHUNK_WORDS: usize = 8 * 1024;
+
+    /// Copies the bytes to an address that PostgreSQL's types of every alignment may have.
+    fn keep(&mut self, bytes: &[u8]) -> *const u8 {
+        let words = bytes.len().div_ceil(size_of::<u64>());
+        loop {
+            let Some(chunk) = self.chunks.get_mut(self.current) else {
+                self.chunks.push(Vec::with_capacity(Self::CHUNK_WORDS.max(words)));
+                continue;
+            };
+            let used = chunk.len();
+            if chunk.capacity() - used < words {
+                self.current += 1;
+                continue;
+            }
+            // Within the capacity, so that what was kept before is not moved.
+            chunk.resize(used + words, 0);
+            let place = chunk[used..].as_mut_ptr().cast::<u8>();
+            // SAFETY: the place has room for that many bytes, and is new, so that it does not overlap.
+            unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), place, bytes.len()) };
+            return place;
+        }
+    }
+
+    fn clear(&mut self) {
+        self.chunks.iter_mut().for_each(Vec::clear);
+        self.current = 0;
+    }
+}

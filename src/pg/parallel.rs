@@ -1,0 +1,74 @@
+//! Work shared with PostgreSQL's parallel workers: processes that join the transaction of this one.
+
+use std::ffi::{CStr, c_int};
+
+use pgrx::pg_sys;
+
+/// Where the task is in the shared memory.
+const TASK: u64 = 1;
+
+/// Runs `leader` here while the function `worker` of this library, which gets the task through [`task`], runs in as
+/// many other processes as the server has to spare, up to `workers`; and `leader` once more when all have ended. An error in
+/// one of them is raised here.
+///
+/// The transaction must have a number before, as nobody may ask for one meanwhile.
+///
+/// The task is moved to memory that all share, and must hold no pointers: it stands at other addresses elsewhere.
+pub fn run<T: Sync>(worker: &'static CStr, workers: usize, task: T, leader: &mut dyn FnMut(&T)) {
+    if workers == 0 {
+        return leader(&task);
+    }
+    let workers = c_int::try_from(workers).unwrap_or(c_int::MAX);
+    // SAFETY: the steps that README.parallel of PostgreSQL prescribes, in its order. An error ends the workers and releases
+    // the memory through the abort of the transaction. The place of the task is aligned, as shm_toc_allocate aligns for
+    // every type, and lives until the context is destroyed.
+    unsafe {
+        pg_sys::EnterParallelMode();
+        let context = pg_sys::CreateParallelContext(c"operations_ext".as_ptr(), worker.as_ptr(), workers);
+        // What the macros shm_toc_estimate_chunk and shm_toc_estimate_keys do.
+        let estimator = &raw mut (*context).estimator;
+        (*estimator).space_for_chunks += size_of::<T>().next_multiple_of(CACHE_LINE);
+        (*estimator).number_of_keys += 1;
+        pg_sys::InitializeParallelDSM(context);
+        let shared = pg_sys::shm_toc_allocate((*context).toc, size_of::<T>()).cast::<T>();
+        shared.write(task);
+        pg_sys::shm_toc_insert((*context).toc, TASK, shared.cast());
+        pg_sys::LaunchParallelWorkers(context);
+        leader(&*shared);
+        pg_sys::WaitForParallelWorkersToFinish(context);
+        leader(&*shared);
+        pg_sys::DestroyParallelContext(context);
+        pg_sys::ExitParallelMode();
+    }
+}
+
+/// At least what `BUFFERALIGN` rounds up to.
+const CACHE_LINE: usize = 128;
+
+/// The task that [`run`] was given, in a worker.
+///
+/// # Safety
+///
+/// `toc` must be what PostgreSQL passed to the worker, and `T` the type of the task.
+pub unsafe fn task<'a, T: Sync>(toc: *mut pg_sys::shm_toc) -> &'a T {
+    // SAFETY: by the contract; the memory is mapped for as long as the worker lives.
+    unsafe { &*pg_sys::shm_toc_lookup(toc, TASK, false).cast::<T>() }
+}
+
+/// How many client backends and workers of the server are running something, this one included.
+pub fn busy_processes() -> usize {
+    // SAFETY: the entries are copied for this transaction when they are first asked for; an index in their range gives one.
+    unsafe {
+        let count = pg_sys::pgstat_fetch_stat_numbackends();
+        (1..=count)
+            .filter_map(|index| pg_sys::pgstat_get_local_beentry_by_index(index).as_ref())
+            .filter(|entry| entry.backendStatus.st_state == pg_sys::BackendState::STATE_RUNNING)
+            .count()
+    }
+}
+
+/// How many parallel workers a command of maintenance may have in this session.
+pub fn most_for_maintenance() -> usize {
+    // SAFETY: a plain read of a variable that only this thread writes.
+    usize::try_from(unsafe { pg_sys::max_parallel_maintenance_workers }).unwrap_or(0)
+}

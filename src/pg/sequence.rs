@@ -1,0 +1,79 @@
+//! Blocks of numbers from a sequence.
+
+use pgrx::pg_sys;
+
+use crate::pg::catalog::RelationOid;
+
+/// The row of a sequence, `FormData_pg_sequence_data` of sequence.h.
+#[repr(C)]
+struct State {
+    last_value: i64,
+    log_cnt: i64,
+    is_called: bool,
+}
+
+/// What a change of a sequence is logged with, before its new row: `xl_seq_rec` of sequence.h.
+#[repr(C)]
+struct LogRecord {
+    locator: pg_sys::RelFileLocator,
+}
+
+const XLOG_SEQ_LOG: u8 = 0;
+
+/// The sequence of an identity column, if the column has one.
+pub fn of_identity_column(table: RelationOid, column: i16) -> Option<RelationOid> {
+    // SAFETY: takes any OID and number; `true` asks for InvalidOid instead of an error.
+    RelationOid::from_oid(unsafe { pg_sys::getIdentitySequence(table.oid(), column, true) })
+}
+
+/// Takes `count` consecutive numbers, and returns the first; `None` if they would pass `maximum`.
+///
+/// It is `nextval` called `count` times, of a sequence that counts up by one, in one step that other sessions cannot come
+/// between: the page of the sequence is locked meanwhile, as `nextval` locks it. Like `nextval` it asks nobody to wait,
+/// is not taken back by a rollback, and asks no right of its own where a column's identity is concerned.
+pub fn reserve(sequence: RelationOid, count: u64, maximum: i64) -> Option<i64> {
+    let count = i64::try_from(count).ok()?;
+    // SAFETY: what nextval_internal of sequence.c does. A sequence has one page with one row, which is of the layout of
+    // State and never moves, so that it may be changed in place while the buffer is locked exclusively. From the change to
+    // the log record is a critical section: nothing in it allocates or fails. The page is marked dirty before it is
+    // logged, and its LSN set after; the transaction has a number, so that its commit waits for the record. The lock on the
+    // relation is kept until the transaction ends.
+    unsafe {
+        let relation = pg_sys::relation_open(sequence.oid(), pg_sys::RowExclusiveLock as i32);
+        pg_sys::GetTopTransactionId();
+        let buffer = pg_sys::ReadBuffer(relation, 0);
+        pg_sys::LockBuffer(buffer, pg_sys::BUFFER_LOCK_EXCLUSIVE as i32);
+        let page = pg_sys::BufferGetPage(buffer);
+        let item = pg_sys::PageGetItemId(page, 1);
+        let tuple = pg_sys::PageGetItem(page, item).cast::<pg_sys::HeapTupleHeaderData>();
+        let length = (*item).lp_len();
+        let state = tuple.cast::<u8>().add(usize::from((*tuple).t_hoff)).cast::<State>();
+        let first = (*state).last_value.checked_add((*state).is_called.into());
+        let range = first.and_then(|first| Some((first, first.checked_add(count - 1)?)));
+        let range = range.filter(|(_, last)| *last <= maximum);
+        if let Some((_, last)) = range {
+            let logged = (*(*relation).rd_rel).relpersistence as u8 == pg_sys::RELPERSISTENCE_PERMANENT;
+            let mut record = LogRecord { locator: (*relation).rd_locator };
+            if logged {
+                pg_sys::XLogEnsureRecordSpace(1, 2);
+            }
+            pg_sys::CritSectionCount += 1;
+            pg_sys::MarkBufferDirty(buffer);
+            (*state).last_value = last;
+            (*state).is_called = true;
+            (*state).log_cnt = 0;
+            if logged {
+                pg_sys::XLogBeginInsert();
+                pg_sys::XLogRegisterBuffer(0, buffer, pg_sys::REGBUF_WILL_INIT as u8);
+                pg_sys::XLogRegisterData((&raw mut record).cast(), size_of::<LogRecord>() as u32);
+                pg_sys::XLogRegisterData(tuple.cast(), length);
+                let position = pg_sys::XLogInsert(pg_sys::RmgrIds::RM_SEQ_ID as u8, XLOG_SEQ_LOG);
+                pg_sys::PageSetLSN(page, position);
+            }
+            pg_sys::CritSectionCount -= 1;
+        }
+        pg_sys::UnlockReleaseBuffer(buffer);
+        pg_sys::relation_close(relation, pg_sys::NoLock as i32);
+        range.map(|(first, _)| first)
+    }
+}
