@@ -37,7 +37,7 @@ comment on column @extschema@.operations_load_progress.processes is 'How many pr
 comment on column @extschema@.operations_load_progress.rows_done is 'Rows written so far; nobody else sees them before the load commits.';
 comment on column @extschema@.operations_load_progress.rows_total is 'Rows asked for.';
 
-grant select on @extschema@.operations_load_progress to public;
+revoke all on function @extschema@.operations_loads() from public;
 "#)]
 #[allow(clippy::type_complexity, reason = "pgrx declares columns so")]
 fn operations_loads() -> TableIterator<

@@ -166,6 +166,7 @@ fn index_pairs(one: RelationOid, other: RelationOid) -> Result<Vec<(RelationOid,
 
 /// What a query answers whose columns are relations.
 fn relations(query: &str, arguments: &[DatumWithOid<'_>], columns: usize) -> Result<Vec<Vec<RelationOid>>, Error> {
+    let _settings = Settings::safe_search_path();
     Ok(Spi::connect(|client| {
         client
             .select(query, None, arguments)?

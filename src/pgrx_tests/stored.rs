@@ -29,7 +29,7 @@ mod tests {
         const ROWS: u64 = 50_000;
         /// numeric(12, 2), as numerictypmodin encodes it.
         const AMOUNT: i32 = (12 << 16 | 2) + pg_sys::VARHDRSZ as i32;
-        let first = Day::from_postgres(9344).map_or_else(|| unreachable!("2025-08-01"), |first| first);
+        let first = Day::from_postgres(9344).unwrap_or_else(|| unreachable!("2025-08-01"));
         let data = TestData::new(20_261_122, first, first.plus(365), ROWS);
         for operation in data.range(0, ROWS) {
             let (mut message, mut amount) = (Vec::new(), Vec::new());

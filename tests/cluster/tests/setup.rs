@@ -131,7 +131,7 @@ fn procedures_have_the_names_parameters_and_defaults_of_the_contract() {
         "operations_schedule|",
         "operations_setup|",
         "operations_test_data|IN p_start_date date, IN p_end_date date, IN p_rows_total bigint, \
-         IN p_seed bigint DEFAULT NULL::bigint",
+         IN p_seed bigint DEFAULT NULL::bigint, IN p_workers integer DEFAULT NULL::integer",
         "operations_unschedule|",
     ] {
         assert!(procedures.lines().any(|line| line == expected), "{expected:?} is not in:\n{procedures}");
