@@ -27,6 +27,12 @@ pub fn partitions_of(schema: &Schema, operations: RelationOid) -> Result<Partiti
     Partitions::of(operations).ok_or_else(|| Error::NotPartitionedByDate { schema: schema.name().into() })
 }
 
+/// Whether a row dated that day would find a partition.
+pub fn has_place_for(schema: &Schema, operations: RelationOid, day: i32) -> Result<bool, Error> {
+    Partitions::has_place_for(operations, day)
+        .ok_or_else(|| Error::NotPartitionedByDate { schema: schema.name().into() })
+}
+
 /// Creates a partition for each of the months that no partition holds.
 ///
 /// It is done with the rights of the table's owner: whoever was granted one of our procedures may have the months it

@@ -15,7 +15,7 @@ use crate::error::Error;
 use crate::partitions;
 use crate::pg::call::Call;
 use crate::pg::catalog::LockMode;
-use crate::pg::session;
+use crate::pg::{session, stored};
 use crate::random;
 use crate::schema::Schema;
 
@@ -27,9 +27,9 @@ const PARAMETERS: [PgOid; 7] = [
     PgOid::BuiltIn(PgBuiltInOids::UUIDOID),
     PgOid::BuiltIn(PgBuiltInOids::INT4OID),
     PgOid::BuiltIn(PgBuiltInOids::TEXTOID),
-    PgOid::BuiltIn(PgBuiltInOids::TEXTOID),
+    PgOid::BuiltIn(PgBuiltInOids::NUMERICOID),
     PgOid::BuiltIn(PgBuiltInOids::INT2OID),
-    PgOid::BuiltIn(PgBuiltInOids::TEXTOID),
+    PgOid::BuiltIn(PgBuiltInOids::JSONBOID),
 ];
 
 thread_local! {
@@ -57,8 +57,7 @@ fn insert_one(schema: Schema) -> Result<(), Error> {
     // The lock that INSERT takes. Once it is held nobody can detach the partition that is found now.
     operations.lock(LockMode::RowExclusive);
     let today = session::current_date();
-    let partitions = partitions::partitions_of(&schema, operations)?;
-    if partitions.holding(today).is_none() && !partitions.has_default {
+    if !partitions::has_place_for(&schema, operations, today)? {
         let month = partitions::today()?;
         partitions::create_missing(&schema, operations, std::iter::once(month))?;
     }
@@ -83,9 +82,9 @@ fn insert(schema: Schema, operation: &Operation) -> Result<(), Error> {
         DatumWithOid::from(Uuid::from_bytes(operation.guid)),
         DatumWithOid::from(operation.client_id),
         DatumWithOid::from(operation.operation_type.label()),
-        DatumWithOid::from(operation.amount.to_string()),
+        stored::amount(operation.amount),
         DatumWithOid::from(STATUS_NEW),
-        DatumWithOid::from(operation.message.to_json()),
+        stored::message(&operation.message),
     ];
     // Taken out while it is used: a trigger on the table may call the procedure again.
     let plan = PLAN.take().filter(|(of, _)| *of == schema);

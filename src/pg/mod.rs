@@ -15,3 +15,4 @@ pub mod row_change;
 pub mod sequence;
 pub mod session;
 pub mod statistics;
+pub mod stored;

@@ -26,13 +26,11 @@ pub struct Partition {
     pub to: Bound,
 }
 
-/// The partitions of a table, in ascending order, and whether it has a DEFAULT partition.
+/// The partitions of a table.
 #[derive(Clone, Debug)]
 pub struct Partitions {
-    /// All but the DEFAULT partition.
+    /// All but the DEFAULT partition, in ascending order.
     pub ranges: Vec<Partition>,
-    /// Whether a DEFAULT partition takes what no other does.
-    pub has_default: bool,
 }
 
 impl Partitions {
@@ -41,55 +39,92 @@ impl Partitions {
     /// Holds until another session attaches or detaches one, so lock the table before, in a mode that forbids that,
     /// if it matters.
     pub fn of(table: RelationOid) -> Option<Self> {
-        if !is_partitioned_by_range_of_date(table.oid()) {
-            return None;
-        }
-        // SAFETY: AccessShareLock is the weakest lock under which a relation may be opened; the descriptor lives as
-        // long as the relation is open, and all that is used of it is copied out before it is closed.
-        unsafe {
-            let relation = pg_sys::table_open(table.oid(), pg_sys::AccessShareLock as i32);
-            let partitions = Self::copied(pg_sys::RelationGetPartitionDesc(relation, true));
-            pg_sys::table_close(relation, pg_sys::NoLock as i32);
-            Some(partitions)
-        }
+        with_bounds(table, |bounds| Self {
+            ranges: bounds
+                .map_or_else(Vec::new, |bounds| (1..bounds.count()).filter_map(|i| bounds.partition(i)).collect()),
+        })
     }
 
-    /// # Safety
-    ///
-    /// `descriptor` must be that of a relation that is open and partitioned by range of one column of type date.
-    unsafe fn copied(descriptor: pg_sys::PartitionDesc) -> Self {
-        // SAFETY: by the contract. For range partitioning `boundinfo` has ndatums bounds, each with a kind and, if
-        // that says VALUE, a datum, and ndatums + 1 indexes; index i is that of the partition that ends at bound i,
-        // or -1 where there is none. With no partition at all boundinfo is NULL.
-        unsafe {
-            let bounds = (*descriptor).boundinfo;
-            if bounds.is_null() {
-                return Self { ranges: Vec::new(), has_default: false };
-            }
-            let bound = |i: usize| match *(*(*bounds).kind.add(i)) {
-                pg_sys::PartitionRangeDatumKind::PARTITION_RANGE_DATUM_MINVALUE => Bound::Min,
-                pg_sys::PartitionRangeDatumKind::PARTITION_RANGE_DATUM_MAXVALUE => Bound::Max,
-                _ => Bound::Day((*(*(*bounds).datums.add(i))).value() as i32),
-            };
-            let ranges = (1..usize::try_from((*bounds).ndatums).unwrap_or(0))
-                .filter_map(|i| {
-                    let index = usize::try_from(*(*bounds).indexes.add(i)).ok()?;
-                    Some(Partition { oid: *(*descriptor).oids.add(index), from: bound(i - 1), to: bound(i) })
-                })
-                .collect();
-            Self { ranges, has_default: (*bounds).default_index >= 0 }
-        }
-    }
-
-    /// The partition, other than the DEFAULT one, that holds this day.
-    pub fn holding(&self, day: i32) -> Option<&Partition> {
-        let after = self.ranges.partition_point(|partition| partition.from <= Bound::Day(day));
-        self.ranges[..after].last().filter(|partition| Bound::Day(day) < partition.to)
+    /// Whether a row dated that day would find a partition, and be it the DEFAULT one; `None` if the table is not
+    /// partitioned by range of one date column. Looks at few of the partitions, however many there are.
+    pub fn has_place_for(table: RelationOid, day: i32) -> Option<bool> {
+        with_bounds(table, |bounds| {
+            bounds.is_some_and(|bounds| {
+                let (mut low, mut high) = (0, bounds.count());
+                while low < high {
+                    let middle = usize::midpoint(low, high);
+                    if bounds.bound(middle) <= Bound::Day(day) { low = middle + 1 } else { high = middle }
+                }
+                // The partition of the first bound above the day, if there is one, begins at the bound before.
+                bounds.has_default() || (low < bounds.count() && bounds.partition(low).is_some())
+            })
+        })
     }
 
     /// Any partition, other than the DEFAULT one, that holds a day from `from` up to, not including, `to`.
     pub fn overlapping(&self, from: i32, to: i32) -> Option<&Partition> {
         self.ranges.iter().find(|partition| partition.from < Bound::Day(to) && Bound::Day(from) < partition.to)
+    }
+}
+
+/// The bounds of a table's partitions, in the relation cache.
+#[derive(Clone, Copy)]
+struct Bounds<'a> {
+    info: &'a pg_sys::PartitionBoundInfoData,
+    partitions: *const pg_sys::Oid,
+}
+
+impl Bounds<'_> {
+    /// How many there are. Each ends a partition, or a gap.
+    fn count(self) -> usize {
+        usize::try_from(self.info.ndatums).unwrap_or(0)
+    }
+
+    fn has_default(self) -> bool {
+        self.info.default_index >= 0
+    }
+
+    /// The bound with that index, which must be less than `count`.
+    fn bound(self, index: usize) -> Bound {
+        debug_assert!(index < self.count());
+        // SAFETY: each of the ndatums bounds has a kind and, if that says VALUE, a datum, which is a date.
+        unsafe {
+            match *(*self.info.kind.add(index)) {
+                pg_sys::PartitionRangeDatumKind::PARTITION_RANGE_DATUM_MINVALUE => Bound::Min,
+                pg_sys::PartitionRangeDatumKind::PARTITION_RANGE_DATUM_MAXVALUE => Bound::Max,
+                _ => Bound::Day((*(*self.info.datums.add(index))).value() as i32),
+            }
+        }
+    }
+
+    /// The partition that the bound with that index ends, which must be less than `count`.
+    fn partition(self, index: usize) -> Option<Partition> {
+        debug_assert!(index < self.count());
+        // SAFETY: there are ndatums + 1 indexes; that at i is of the partition that ends at bound i, or -1 where there is
+        // none, as for the first bound.
+        unsafe {
+            let place = usize::try_from(*self.info.indexes.add(index)).ok()?;
+            let from = self.bound(index.checked_sub(1)?);
+            Some(Partition { oid: *self.partitions.add(place), from, to: self.bound(index) })
+        }
+    }
+}
+
+/// Lends the bounds of the partitions of a table, `None` if it has no partition. Answers `None` if it is not partitioned by
+/// range of one date column.
+fn with_bounds<R>(table: RelationOid, read: impl FnOnce(Option<Bounds<'_>>) -> R) -> Option<R> {
+    if !is_partitioned_by_range_of_date(table.oid()) {
+        return None;
+    }
+    // SAFETY: AccessShareLock is the weakest lock under which a relation may be opened; the descriptor lives as long as the
+    // relation is open, and `read` cannot keep what it is lent. With no partition at all boundinfo is NULL.
+    unsafe {
+        let relation = pg_sys::table_open(table.oid(), pg_sys::AccessShareLock as i32);
+        let descriptor = pg_sys::RelationGetPartitionDesc(relation, true);
+        let info = (*descriptor).boundinfo.as_ref();
+        let answer = read(info.map(|info| Bounds { info, partitions: (*descriptor).oids }));
+        pg_sys::table_close(relation, pg_sys::NoLock as i32);
+        Some(answer)
     }
 }
 

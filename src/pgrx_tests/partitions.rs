@@ -26,21 +26,28 @@ mod tests {
             bounds,
             [(Bound::Min, Bound::Day(10)), (Bound::Day(20), Bound::Day(30)), (Bound::Day(40), Bound::Max)]
         );
-        assert!(!partitions.has_default);
-        let name = |day| partitions.holding(day).map(|partition| catalog::relation_name(partition.oid));
-        assert_eq!(name(i32::MIN).as_deref(), Some("t_old"));
-        assert_eq!(name(9).as_deref(), Some("t_old"));
-        assert_eq!(name(10), None);
-        assert_eq!(name(20).as_deref(), Some("t_mid"));
-        assert_eq!(name(30), None);
-        assert_eq!(name(40).as_deref(), Some("t_new"));
+        let name = |day| partitions.overlapping(day, day + 1).map(|partition| catalog::relation_name(partition.oid));
+        let days = [
+            (i32::MIN, "t_old"),
+            (9, "t_old"),
+            (10, ""),
+            (19, ""),
+            (20, "t_mid"),
+            (29, "t_mid"),
+            (30, ""),
+            (40, "t_new"),
+        ];
+        for (day, expected) in days {
+            assert_eq!(name(day).unwrap_or_default(), expected, "day {day}");
+            assert_eq!(Partitions::has_place_for(table(c"t")?, day), Some(!expected.is_empty()), "day {day}");
+        }
         assert!(partitions.overlapping(10, 20).is_none());
         assert!(partitions.overlapping(29, 32).is_some());
 
         Spi::run("create table public.t_rest partition of t default")?;
         let partitions = Partitions::of(table(c"t")?).ok_or("not partitioned by date")?;
-        assert!(partitions.has_default);
         assert_eq!(partitions.ranges.len(), 3);
+        assert_eq!(Partitions::has_place_for(table(c"t")?, 30), Some(true));
         Ok(())
     }
 
@@ -59,7 +66,7 @@ mod tests {
         }
         let partitions = Partitions::of(table(c"empty")?).ok_or("not partitioned by date")?;
         assert!(partitions.ranges.is_empty() && !partitions.has_default);
-        assert!(partitions.holding(0).is_none());
+        assert_eq!(Partitions::has_place_for(table(c"empty")?, 0), Some(false));
         Ok(())
     }
 }

@@ -10,7 +10,12 @@ fn the_quick_benchmark_prints_its_table() {
     let progress = String::from_utf8(output.stderr).unwrap();
     assert!(output.status.success(), "{text}{progress}");
     for (what, lines) in [
-        ("operations_test_data", 1),
+        ("plpgsql loop", 1),
+        ("INSERT .. SELECT", 1),
+        ("COPY ", 2),
+        ("operations_test_data on a table of another kind", 1),
+        ("operations_test_data, 1 worker,", 2),
+        ("operations_test_data, 2 workers,", 2),
         ("operation_insert_one, 1 client,", 2),
         ("operation_insert_one, 4 clients,", 2),
         ("single-row updates", 2),
