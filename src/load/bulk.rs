@@ -146,8 +146,8 @@ impl<'a> Bulk<'a> {
         }
         let command = bulk_insert::current_command();
         work.iter_mut().for_each(|work| work.target.command = command);
-        let most = work.iter().map(|work| self.rows(work.month)).max().unwrap_or(0);
-        let processes = processes::useful(self.processes.min(work.len()), most);
+        let rows = work.iter().map(|work| self.rows(work.month)).sum();
+        let processes = processes::useful(self.processes.min(work.len()), rows);
         // Page by page, compressing what is built at once takes longer than building it, and saves a tenth of the load's WAL.
         let settings = Settings::set_as_superuser(&[(c"wal_compression", c"off")]);
         let task = Task::new(self.data, self.first_id, self.progress.counter(), &work);

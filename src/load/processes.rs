@@ -18,7 +18,7 @@ pub fn count(asked_for: Option<usize>, months: usize) -> usize {
     })
 }
 
-/// Those of the processes that have something to do in a month with so many rows.
+/// Those of the processes that are worth their start for so many rows.
 pub fn useful(processes: usize, rows: u64) -> usize {
     let useful = usize::try_from(rows / ROWS_PER_PROCESS).unwrap_or(usize::MAX);
     processes.min(useful).max(1)

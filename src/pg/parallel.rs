@@ -55,14 +55,19 @@ pub unsafe fn task<'a, T: Sync>(toc: *mut pg_sys::shm_toc) -> &'a T {
     unsafe { &*pg_sys::shm_toc_lookup(toc, TASK, false).cast::<T>() }
 }
 
-/// How many client backends and workers of the server are running something, this one included.
+/// How many client backends and background workers are running something, this one included.
 pub fn busy_processes() -> usize {
     // SAFETY: the entries are copied for this transaction when they are first asked for; an index in their range gives one.
     unsafe {
         let count = pg_sys::pgstat_fetch_stat_numbackends();
         (1..=count)
             .filter_map(|index| pg_sys::pgstat_get_local_beentry_by_index(index).as_ref())
-            .filter(|entry| entry.backendStatus.st_state == pg_sys::BackendState::STATE_RUNNING)
+            .map(|entry| &entry.backendStatus)
+            // A walsender is always running, and hardly ever busy.
+            .filter(|status| {
+                [pg_sys::BackendType::B_BACKEND, pg_sys::BackendType::B_BG_WORKER].contains(&status.st_backendType)
+            })
+            .filter(|status| status.st_state == pg_sys::BackendState::STATE_RUNNING)
             .count()
     }
 }
