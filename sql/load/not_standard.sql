@@ -51,7 +51,8 @@ where r.relkind = 'p'
       join pg_depend d on d.refclassid = 'pg_class'::regclass and d.refobjid = a.attrelid and d.refobjsubid = a.attnum
                       and d.classid = 'pg_class'::regclass and d.deptype = 'i'
       join pg_sequence s on s.seqrelid = d.objid
-      where a.attrelid = r.oid and a.attname = 'id' and a.attidentity <> '' and s.seqincrement = 1 and not s.seqcycle
+      where a.attrelid = r.oid and a.attname = 'id' and a.attidentity <> '' and s.seqincrement = 1
+                          and s.seqmax = 9223372036854775807 and not s.seqcycle
   )
 union all
 select format('%s has the trigger %s', r.name, t.tgname)
@@ -82,7 +83,7 @@ where (
     join pg_class c on c.oid = i.indexrelid
     join pg_am a on a.oid = c.relam
     where i.indrelid = r.oid
-      and i.indisvalid and i.indisready and i.indpred is null and i.indexprs is null
+      and i.indisvalid and i.indisready and i.indimmediate and not i.indisexclusion and i.indpred is null and i.indexprs is null
       and c.reltablespace = r.reltablespace and c.reloptions is null
       and not exists (select from unnest(i.indoption) as option where option <> 0)
       and not exists (

@@ -90,7 +90,12 @@ impl<'a> Bulk<'a> {
                 Some(partition) if *month == today || serializable || rows < FEW => Way::RowByRow(partition),
                 Some(partition) => match relation_files::pages(partition) {
                     0 if !in_place => Way::Stage,
-                    pages if pages * SMALL_PART <= bulk_insert::pages_of(rows) => Way::Rebuild(partition),
+                    pages
+                        if pages * SMALL_PART <= bulk_insert::pages_of(rows)
+                            && !relation_files::is_in_use_here(partition) =>
+                    {
+                        Way::Rebuild(partition)
+                    }
                     _ => Way::RowByRow(partition),
                 },
             };

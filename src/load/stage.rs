@@ -132,9 +132,11 @@ fn partition_of(schema: &Schema, operations: RelationOid, stage: &Stage) -> Resu
     Ok(standard::partition_of(&partitions, stage.month).unwrap_or(None).and_then(RelationOid::from_oid))
 }
 
-/// Whether nobody has ever written to the partition, and it is like those that the extension makes.
+/// Whether nobody has ever written to the partition or is using it, and it is like those that the extension makes.
 fn is_replaceable(schema: &Schema, partition: RelationOid) -> Result<bool, Error> {
-    Ok(relation_files::pages(partition) == 0 && standard::relation_deviation(schema, &[partition.oid()])?.is_none())
+    Ok(relation_files::pages(partition) == 0
+        && !relation_files::is_in_use_here(partition)
+        && standard::relation_deviation(schema, &[partition.oid()])?.is_none())
 }
 
 /// Locks all of the partitions exclusively, or, if that cannot be had in time, none. It never waits in the queue for a lock,

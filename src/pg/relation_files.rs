@@ -17,6 +17,19 @@ pub fn pages(relation: RelationOid) -> u64 {
     }
 }
 
+/// Whether this session itself is using the table, in a cursor or by triggers that have not fired yet: then its files must
+/// stay as they are, whatever lock is held.
+pub fn is_in_use_here(table: RelationOid) -> bool {
+    // SAFETY: AccessShareLock is the weakest lock under which a relation may be opened. What is asked is what
+    // CheckTableNotInUse of PostgreSQL asks, one reference being ours.
+    unsafe {
+        let relation = pg_sys::relation_open(table.oid(), pg_sys::AccessShareLock as c_int);
+        let references = (*relation).rd_refcnt;
+        pg_sys::relation_close(relation, pg_sys::NoLock as c_int);
+        references > 1 || pg_sys::AfterTriggerPendingOnRel(table.oid())
+    }
+}
+
 /// Gives each of two tables, or indexes, the file of the other, with what is known of its size.
 ///
 /// Both must be locked exclusively, have the same columns, and keep nothing out of line. It is `swap_relation_files` of
