@@ -3,11 +3,17 @@
 use std::time::Duration;
 
 use pgrx::Spi;
+use pgrx::datum::DatumWithOid;
 
 use crate::error::Error;
 use crate::guc;
 use crate::pg::session::ActingAs;
 use crate::schema::Schema;
+
+/// Who registered a job for the worker.
+pub const FIND: &str = include_str!("../sql/jobs/find.sql");
+/// Whether pg_cron runs a job.
+pub const RUNS_IN_PG_CRON: &str = include_str!("../sql/jobs/runs_in_pg_cron.sql");
 
 const ONE_DAY: Duration = Duration::from_secs(86_400);
 
@@ -54,6 +60,25 @@ pub fn pg_cron_version() -> Result<Option<String>, Error> {
     Spi::connect(|client| {
         let table = client.select(QUERY, Some(1), &[])?;
         Ok(if table.is_empty() { None } else { table.first().get_one::<String>()? })
+    })
+}
+
+/// Whether the two jobs that write to operations are registered, under whichever scheduler. To be called with a safe
+/// search_path.
+pub fn workload_is_scheduled(schema: &Schema) -> Result<bool, Error> {
+    let found = |query: &str, job: &Job| {
+        let arguments = [DatumWithOid::from(job.name)];
+        Spi::connect(|client| client.select(query, Some(1), &arguments).map(|found| !found.is_empty()))
+    };
+    let pg_cron = pg_cron_version()?.is_some();
+    let in_list = schema.sql(FIND);
+    as_owner_of_the_list(schema, || {
+        for job in [&INSERT_ONE, &CHANGE_STATUS] {
+            if found(&in_list, job)? || (pg_cron && found(RUNS_IN_PG_CRON, job)?) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     })
 }
 

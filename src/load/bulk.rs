@@ -11,6 +11,7 @@ use super::fill::{self, Task, Work};
 use super::stage::{self, Stage};
 use super::{processes, report, standard};
 use crate::error::Error;
+use crate::jobs;
 use crate::partitions;
 use crate::pg::bulk_insert::{self, Target};
 use crate::pg::catalog::{self, LockMode, RelationOid};
@@ -80,6 +81,11 @@ impl<'a> Bulk<'a> {
         }
         let present = partitions::partitions_of(self.schema, self.operations)?;
         let today = partitions::today()?;
+        // To rebuild indexes locks a month against change_status() until the load ends.
+        let may_rebuild = {
+            let _settings = Settings::safe_search_path();
+            !jobs::workload_is_scheduled(self.schema)?
+        };
         let mut ways = Vec::new();
         for month in months {
             let partition = standard::partition_of(&present, *month).unwrap_or(None).and_then(RelationOid::from_oid);
@@ -91,7 +97,8 @@ impl<'a> Bulk<'a> {
                 Some(partition) => match relation_files::pages(partition) {
                     0 if !in_place => Way::Stage,
                     pages
-                        if pages * SMALL_PART <= bulk_insert::pages_of(rows)
+                        if may_rebuild
+                            && pages * SMALL_PART <= bulk_insert::pages_of(rows)
                             && !relation_files::is_in_use_here(partition) =>
                     {
                         Way::Rebuild(partition)

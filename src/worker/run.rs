@@ -15,8 +15,6 @@ use crate::pg::session::{ActingAs, Settings};
 use crate::query;
 use crate::schema::Schema;
 
-const FIND: &str = include_str!("../../sql/jobs/find.sql");
-const RUNS_IN_PG_CRON: &str = include_str!("../../sql/jobs/runs_in_pg_cron.sql");
 const RECORD: &str = include_str!("../../sql/jobs/record.sql");
 
 /// Runs the job, if it is registered and pg_cron does not run it, and tells whether it is. An error in it is logged and
@@ -66,7 +64,7 @@ fn role_to_run_as(schema: &Schema, job: &Job) -> Result<Option<pg_sys::Oid>, Err
     let _settings = Settings::safe_search_path();
     let arguments = [DatumWithOid::from(job.name)];
     let name = Spi::connect(|client| {
-        let found = client.select(schema.sql(FIND).as_str(), Some(1), &arguments)?;
+        let found = client.select(schema.sql(jobs::FIND).as_str(), Some(1), &arguments)?;
         if found.is_empty() { Ok(None) } else { found.first().get_one::<String>() }
     })?;
     let Some(name) = name else { return Ok(None) };
@@ -84,7 +82,7 @@ fn is_run_by_pg_cron(job: &Job) -> Result<bool, Error> {
         return Ok(false);
     }
     let arguments = [DatumWithOid::from(job.name)];
-    Ok(Spi::connect(|client| client.select(RUNS_IN_PG_CRON, Some(1), &arguments).map(|found| !found.is_empty()))?)
+    Ok(Spi::connect(|client| client.select(jobs::RUNS_IN_PG_CRON, Some(1), &arguments).map(|found| !found.is_empty()))?)
 }
 
 /// Runs the job with the rights of the role, and its triggers under the search_path that sessions of this database have.
