@@ -17,8 +17,8 @@ use crate::schema::Schema;
 /// More rows than this are a typing error: they would fill some terabytes.
 const MOST_ROWS: i64 = 10_000_000_000;
 
-/// More months than this, each of them a partition and some locks, are refused.
-const MOST_MONTHS: i32 = 240;
+/// More months than this are refused.
+const MOST_MONTHS: i32 = load::MOST_MONTHS as i32;
 
 /// PostgreSQL's own limit of parallel workers for a command.
 const MOST_WORKERS: i32 = 1024;

@@ -70,43 +70,42 @@ impl<'a> Bulk<'a> {
         Some(Self { schema, operations, data, processes, progress, first_id, labels })
     }
 
-    /// Loads all months.
-    pub fn load(&self, months: &[Month]) -> Result<(), Error> {
+    /// Loads all months; or does nothing and returns what about the table is not as it should be, if somebody has altered
+    /// a partition since that was asked first.
+    pub fn load(&self, months: &[Month]) -> Result<Option<String>, Error> {
         // A logical decoder would see the rows of a table that is no partition yet; and what a serializable transaction
         // writes past an index its rivals do not notice.
         let serializable = session::is_serializable();
-        let in_place = serializable || session::wal_is_logical();
-        if in_place {
+        let may_stage = !serializable && !session::wal_is_logical();
+        if !may_stage {
             partitions::create_missing(self.schema, self.operations, months.iter().copied())?;
         }
-        let present = partitions::partitions_of(self.schema, self.operations)?;
-        let today = partitions::today()?;
         // To rebuild indexes locks a month against change_status() until the load ends.
-        let may_rebuild = {
+        let may_rebuild = !serializable && {
             let _settings = Settings::safe_search_path();
             !jobs::workload_is_scheduled(self.schema)?
         };
+        let today = partitions::today()?;
+        let present = partitions::partitions_of(self.schema, self.operations)?;
         let mut ways = Vec::new();
+        let mut in_place = Vec::new();
         for month in months {
             let partition = standard::partition_of(&present, *month).unwrap_or(None).and_then(RelationOid::from_oid);
-            let rows = self.rows(*month);
             let way = match partition {
                 None => Way::Stage,
                 // The live workload writes to it: it is not to be locked.
-                Some(partition) if *month == today || serializable || rows < FEW => Way::RowByRow(partition),
-                Some(partition) => match relation_files::pages(partition) {
-                    0 if !in_place => Way::Stage,
-                    pages
-                        if may_rebuild
-                            && pages * SMALL_PART <= bulk_insert::pages_of(rows)
-                            && !relation_files::is_in_use_here(partition) =>
-                    {
-                        Way::Rebuild(partition)
-                    }
-                    _ => Way::RowByRow(partition),
-                },
+                Some(partition) if *month == today => Way::RowByRow(partition),
+                Some(partition) => self.way_with(partition, self.rows(*month), may_stage, may_rebuild),
             };
+            if let Way::Rebuild(partition) | Way::RowByRow(partition) = way {
+                partition.lock(LockMode::RowExclusive);
+                in_place.push(partition.oid());
+            }
             ways.push((*month, way));
+        }
+        let deviation = standard::relation_deviation(self.schema, &in_place)?;
+        if deviation.is_some() {
+            return Ok(deviation);
         }
         // What is locked is locked until the end: the later, the shorter.
         let (rebuilds, others): (Vec<_>, Vec<_>) =
@@ -118,7 +117,23 @@ impl<'a> Bulk<'a> {
         self.progress.enter(Phase::Analyzing, None, 1);
         let _owner = self.as_owner();
         statistics::analyze(self.operations, self.data.rows());
-        Ok(())
+        Ok(None)
+    }
+
+    /// How a month that has a partition gets so many rows.
+    fn way_with(&self, partition: RelationOid, rows: u64, may_stage: bool, may_rebuild: bool) -> Way {
+        if rows < FEW {
+            return Way::RowByRow(partition);
+        }
+        let pages = relation_files::pages(partition);
+        let is_small = pages * SMALL_PART <= bulk_insert::pages_of(rows);
+        if pages == 0 && may_stage {
+            Way::Stage
+        } else if is_small && may_rebuild && !relation_files::is_in_use_here(partition) {
+            Way::Rebuild(partition)
+        } else {
+            Way::RowByRow(partition)
+        }
     }
 
     /// Fills months, each in one process, and returns those that were not filled in place.
@@ -138,10 +153,7 @@ impl<'a> Bulk<'a> {
                 Way::Rebuild(partition) if stage::lock_all(&[partition], LOCK_WITHIN) => {
                     (partition, false, true, "in place, indexes rebuilt")
                 }
-                Way::Rebuild(partition) | Way::RowByRow(partition) => {
-                    partition.lock(LockMode::RowExclusive);
-                    (partition, false, false, "in place")
-                }
+                Way::Rebuild(partition) | Way::RowByRow(partition) => (partition, false, false, "in place"),
             };
             let mut indexes = [pg_sys::InvalidOid; fill::MOST_INDEXES];
             if rebuilt {

@@ -8,7 +8,6 @@ use operations_model::operation::Operation;
 use operations_model::test_data::TestData;
 
 use super::report;
-use crate::error::Error;
 use crate::pg::catalog::RelationOid;
 use crate::pg::copy;
 use crate::pg::load_progress::{Phase, Progress};
@@ -17,7 +16,7 @@ use crate::pg::load_progress::{Phase, Progress};
 const ROWS_PER_READ: usize = 256;
 
 /// Loads all rows, in their order.
-pub fn load(operations: RelationOid, data: &TestData, progress: &Progress) -> Result<(), Error> {
+pub fn load(operations: RelationOid, data: &TestData, progress: &Progress) {
     let mut rows = data.range(0, data.rows());
     let mut stage = Stage::Header;
     let mut months = Months { progress, current: None };
@@ -39,7 +38,6 @@ pub fn load(operations: RelationOid, data: &TestData, progress: &Progress) -> Re
         }
     });
     months.end();
-    Ok(())
 }
 
 #[derive(PartialEq, Eq)]

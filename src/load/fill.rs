@@ -7,12 +7,10 @@ use operations_model::calendar::Month;
 use operations_model::test_data::TestData;
 use pgrx::{check_for_interrupts, pg_guard, pg_sys};
 
+use super::MOST_MONTHS;
 use crate::pg::bulk_insert::{BulkInsert, Target};
 use crate::pg::load_progress::{Counter, Phase, Progress};
 use crate::pg::{index, parallel};
-
-/// As many as a load may have.
-pub const MOST_MONTHS: usize = 240;
 
 /// Indexes that a month may have built.
 pub const MOST_INDEXES: usize = 2;

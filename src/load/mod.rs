@@ -32,6 +32,9 @@ use crate::pg::copy as pg_copy;
 use crate::pg::load_progress::Progress;
 use crate::schema::Schema;
 
+/// More months than this, each of them a partition and some locks, are too many for one load.
+pub const MOST_MONTHS: usize = 240;
+
 /// As errors name it.
 pub const PROCEDURE: &str = "operations_test_data";
 
@@ -42,24 +45,22 @@ pub fn load(schema: &Schema, data: &TestData, months: &[Month], processes: Optio
     operations.lock(LockMode::RowExclusive);
     pg_copy::require_insert_right(PROCEDURE, operations, &copy_binary::COLUMNS)?;
     let progress = Progress::begin(operations.oid(), data.rows());
-    let deviation = match standard::deviation(schema, operations, months)? {
-        None => {
-            let with_rows: Vec<Month> =
-                months.iter().copied().filter(|month| !data.rows_of(*month).is_empty()).collect();
-            let processes = processes::count(processes, with_rows.len());
-            match Bulk::begin(schema, operations, data, processes, &progress) {
-                Some(bulk) => {
-                    bulk.load(&with_rows)?;
-                    return partitions::create_missing(schema, operations, months.iter().copied());
-                }
-                None => "there are not as many ids left".into(),
-            }
-        }
-        Some(deviation) => deviation,
-    };
-    debug1!("operations_test_data uses COPY: {deviation}");
+    let mut deviation = standard::deviation(schema, operations, months)?;
+    if deviation.is_none() {
+        let with_rows: Vec<Month> = months.iter().copied().filter(|month| !data.rows_of(*month).is_empty()).collect();
+        let processes = processes::count(processes, with_rows.len());
+        deviation = match Bulk::begin(schema, operations, data, processes, &progress) {
+            Some(bulk) => bulk.load(&with_rows)?,
+            None => Some("there are not as many ids left".into()),
+        };
+    }
+    // After the rows, if it can be: it locks others out of making partitions.
     partitions::create_missing(schema, operations, months.iter().copied())?;
-    copy::load(operations, data, &progress)
+    if let Some(deviation) = deviation {
+        debug1!("operations_test_data uses COPY: {deviation}");
+        copy::load(operations, data, &progress);
+    }
+    Ok(())
 }
 
 /// Tells the caller that a month is done.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use operations_model::calendar::Month;
 use pgrx::datum::DatumWithOid;
 use pgrx::spi::quote_identifier;
-use pgrx::{Spi, pg_sys};
+use pgrx::{Spi, notice, pg_sys};
 
 use super::standard;
 use crate::error::Error;
@@ -73,6 +73,7 @@ impl Stage {
 
     /// Puts its rows into the table the usual way.
     fn move_rows(self, schema: &Schema) -> Result<(), Error> {
+        notice!("{}: others use its partition: its rows go there one by one", self.month);
         self.run(schema, MOVE)?;
         self.run(schema, DROP)
     }
