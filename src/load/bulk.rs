@@ -31,8 +31,8 @@ const LOCK_WITHIN: Duration = Duration::from_millis(100);
 /// How a month gets its rows.
 #[derive(Clone, Copy)]
 enum Way {
-    /// Into a table of its own that becomes the month's partition, or its content.
-    Stage,
+    /// Into a table of its own that becomes the month's partition, or, where that exists, its content.
+    Stage { exists: bool },
     /// In place, indexes afterwards.
     Rebuild(RelationOid),
     /// In place, indexes row by row.
@@ -65,7 +65,7 @@ impl<'a> Bulk<'a> {
             catalog::enum_label(of_type, OperationType::Online.c_label())?,
         ];
         let id = catalog::column(operations.oid(), c"id")?;
-        let first_id = sequence::reserve(sequence::of_identity_column(operations, id.number)?, data.rows(), i64::MAX)?;
+        let first_id = sequence::reserve(sequence::of_identity_column(operations, id.number)?, data.rows())?;
         Some(Self { schema, operations, data, processes, progress, first_id, labels })
     }
 
@@ -85,11 +85,11 @@ impl<'a> Bulk<'a> {
             let partition = standard::partition_of(&present, *month).unwrap_or(None).and_then(RelationOid::from_oid);
             let rows = self.rows(*month);
             let way = match partition {
-                None => Way::Stage,
+                None => Way::Stage { exists: false },
                 // The live workload writes to it: it is not to be locked.
                 Some(partition) if *month == today || serializable || rows < FEW => Way::RowByRow(partition),
                 Some(partition) => match relation_files::pages(partition) {
-                    0 if !in_place => Way::Stage,
+                    0 if !in_place => Way::Stage { exists: true },
                     pages if pages * SMALL_PART <= bulk_insert::pages_of(rows) => Way::Rebuild(partition),
                     _ => Way::RowByRow(partition),
                 },
@@ -116,14 +116,16 @@ impl<'a> Bulk<'a> {
         let mut notes = Vec::new();
         for (month, way) in ways {
             let (table, frozen, rebuilt, note) = match way {
-                Way::Stage => {
+                Way::Stage { exists } => {
                     let _owner = self.as_owner();
-                    let stage = Stage::create(self.schema, month, self.rows(month))?;
+                    let stage = Stage::create(self.schema, month, self.rows(month), exists)?;
                     let table = stage.table();
                     stages.push(stage);
                     (table, true, true, "into a new table")
                 }
-                Way::Rebuild(partition) if stage::lock_all(&[partition], LOCK_WITHIN) => {
+                Way::Rebuild(partition)
+                    if !partition.is_in_use_here() && stage::lock_all(&[partition], LOCK_WITHIN) =>
+                {
                     (partition, false, true, "in place, indexes rebuilt")
                 }
                 Way::Rebuild(partition) | Way::RowByRow(partition) => {

@@ -67,6 +67,23 @@ impl RelationOid {
         self.class(|class| class.relowner)
     }
 
+    /// The tablespace of the relation, 0 for the database's own.
+    pub fn tablespace(self) -> Option<pg_sys::Oid> {
+        self.class(|class| class.reltablespace)
+    }
+
+    /// Whether this session is itself in the middle of something with the relation, as an open cursor is: its files are not
+    /// to be taken away then, whatever locks are held.
+    pub fn is_in_use_here(self) -> bool {
+        // SAFETY: AccessShareLock is the weakest lock under which a relation may be opened; it is open while it is looked at.
+        unsafe {
+            let relation = pg_sys::relation_open(self.0, pg_sys::AccessShareLock as pg_sys::LOCKMODE);
+            let in_use = (*relation).rd_refcnt > 1;
+            pg_sys::relation_close(relation, pg_sys::AccessShareLock as pg_sys::LOCKMODE);
+            in_use
+        }
+    }
+
     /// Whether the role may read the relation.
     pub fn may_be_read_by(self, role: pg_sys::Oid) -> bool {
         let select = pg_sys::AclMode::from(pg_sys::ACL_SELECT);
@@ -95,6 +112,30 @@ impl RelationOid {
             pg_sys::ReleaseSysCache(tuple);
             Some(value)
         }
+    }
+}
+
+/// What a row of pg_sequence begins with: `FormData_pg_sequence` of pg_sequence.h.
+#[repr(C)]
+struct PgSequence {
+    sequence: pg_sys::Oid,
+    of_type: pg_sys::Oid,
+    start: i64,
+    increment: i64,
+    maximum: i64,
+}
+
+/// The last number that a sequence may give.
+pub fn sequence_maximum(sequence: RelationOid) -> Option<i64> {
+    // SAFETY: the tuple is pinned from the search to the release, and holds what the catalog's C struct describes.
+    unsafe {
+        let tuple = pg_sys::SearchSysCache1(pg_sys::SysCacheIdentifier::SEQRELID as i32, sequence.0.into());
+        if tuple.is_null() {
+            return None;
+        }
+        let maximum = (*pg_sys::GETSTRUCT(tuple).cast::<PgSequence>()).maximum;
+        pg_sys::ReleaseSysCache(tuple);
+        Some(maximum)
     }
 }
 

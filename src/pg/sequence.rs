@@ -2,7 +2,7 @@
 
 use pgrx::pg_sys;
 
-use crate::pg::catalog::RelationOid;
+use crate::pg::catalog::{self, RelationOid};
 
 /// The row of a sequence, `FormData_pg_sequence_data` of sequence.h.
 #[repr(C)]
@@ -26,12 +26,12 @@ pub fn of_identity_column(table: RelationOid, column: i16) -> Option<RelationOid
     RelationOid::from_oid(unsafe { pg_sys::getIdentitySequence(table.oid(), column, true) })
 }
 
-/// Takes `count` consecutive numbers, and returns the first; `None` if they would pass `maximum`.
+/// Takes `count` consecutive numbers, and returns the first; `None` if the sequence has not as many left.
 ///
 /// It is `nextval` called `count` times, of a sequence that counts up by one, in one step that other sessions cannot come
 /// between: the page of the sequence is locked meanwhile, as `nextval` locks it. Like `nextval` it asks nobody to wait,
 /// is not taken back by a rollback, and asks no right of its own where a column's identity is concerned.
-pub fn reserve(sequence: RelationOid, count: u64, maximum: i64) -> Option<i64> {
+pub fn reserve(sequence: RelationOid, count: u64) -> Option<i64> {
     let count = i64::try_from(count).ok()?;
     // SAFETY: what nextval_internal of sequence.c does. A sequence has one page with one row, which is of the layout of
     // State and never moves, so that it may be changed in place while the buffer is locked exclusively. From the change to
@@ -40,6 +40,7 @@ pub fn reserve(sequence: RelationOid, count: u64, maximum: i64) -> Option<i64> {
     // relation is kept until the transaction ends.
     unsafe {
         let relation = pg_sys::relation_open(sequence.oid(), pg_sys::RowExclusiveLock as i32);
+        let maximum = catalog::sequence_maximum(sequence)?;
         pg_sys::GetTopTransactionId();
         let buffer = pg_sys::ReadBuffer(relation, 0);
         pg_sys::LockBuffer(buffer, pg_sys::BUFFER_LOCK_EXCLUSIVE as i32);
