@@ -1,9 +1,9 @@
 //! What the tests of loads share: months relative to today, the ways a month is loaded, and what must hold afterwards.
 
-use std::time::Duration;
+use std::thread::JoinHandle;
 
-use operations_cluster::expect::{expect_indexes_match, run};
-use operations_cluster::{DATABASE, Error, Notices, SUPERUSER, Server, text, try_wait, value};
+use operations_cluster::expect::{SOON, expect_indexes_match, run};
+use operations_cluster::{DATABASE, Error, Notices, SUPERUSER, Server, text, value, wait_until};
 use postgres::Client;
 
 /// Rows a month that keep two processes busy: fewer than 50,000 for each are not worth its start.
@@ -180,16 +180,46 @@ pub fn seen(watcher: &mut Client, pid: i32) -> Option<Seen> {
     })
 }
 
-/// Waits until a load is where the condition says, and says where it was if it does not get there.
-pub fn wait_for_load(
-    watcher: &mut Client,
-    pid: i32,
-    what: &str,
-    condition: impl Fn(&Seen) -> bool,
-) -> Result<Seen, Error> {
-    const LIMIT: Duration = Duration::from_secs(60);
-    try_wait(what, LIMIT, || match seen(watcher, pid) {
-        Some(seen) if condition(&seen) => Ok(seen),
+/// Waits until a load is where the condition says; `None` if it ended without being seen there.
+pub fn wait_for_load(load: &Load, watcher: &mut Client, condition: impl Fn(&Seen) -> bool) -> Option<Seen> {
+    let pid = load.pid;
+    wait_until("the load to get there", SOON, || match seen(watcher, pid) {
+        Some(seen) if condition(&seen) => Ok(Some(seen)),
+        _ if load.is_over() => Ok(None),
         seen => Err(format!("{seen:?}")),
     })
+}
+
+/// A load in another thread.
+pub struct Load {
+    pub pid: i32,
+    thread: JoinHandle<Result<(), postgres::Error>>,
+}
+
+impl Load {
+    pub fn start(server: &Server, settings: &str, statement: String) -> Self {
+        let mut session = server.session().unwrap();
+        run(&mut session, settings);
+        let pid = value(&mut session, "SELECT pg_backend_pid()").unwrap();
+        Self { pid, thread: std::thread::spawn(move || session.batch_execute(&statement)) }
+    }
+
+    pub fn is_over(&self) -> bool {
+        self.thread.is_finished()
+    }
+
+    /// Waits until it has a worker and is in that phase, with some rows done. `None`: that was too short to be seen.
+    pub fn reach(&self, watcher: &mut Client, phase: &str) -> Option<Seen> {
+        wait_for_load(self, watcher, |seen| seen.phase == phase && seen.rows_done > 50_000 && !seen.workers.is_empty())
+    }
+
+    /// What it ended with.
+    pub fn end(self) -> Result<(), postgres::Error> {
+        self.thread.join().unwrap()
+    }
+
+    #[track_caller]
+    pub fn succeed(self) {
+        self.end().map_err(Error::from).unwrap();
+    }
 }

@@ -5,3 +5,4 @@ mod common;
 mod ids;
 mod rows;
 mod transactions;
+mod interrupted;
