@@ -42,7 +42,7 @@ where (
     '6 amount numeric(12,2) t  f', '7 status smallint t  f', '8 message jsonb t  f'
 ]
 union all
-select format('the identity of %s is not one that counts up by one', r.name)
+select format('the identity of %s does not count up by one to the end of bigint', r.name)
 from relation r
 where r.relkind = 'p'
   and not exists (

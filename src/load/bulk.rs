@@ -32,8 +32,8 @@ const LOCK_WITHIN: Duration = Duration::from_millis(100);
 /// How a month gets its rows.
 #[derive(Clone, Copy)]
 enum Way {
-    /// Into a table of its own that becomes the month's partition, or its content.
-    Stage,
+    /// Into a table of its own that becomes the month's partition, or, where that exists, its content.
+    Stage { exists: bool },
     /// In place, indexes afterwards.
     Rebuild(RelationOid),
     /// In place, indexes row by row.
@@ -66,7 +66,7 @@ impl<'a> Bulk<'a> {
             catalog::enum_label(of_type, OperationType::Online.c_label())?,
         ];
         let id = catalog::column(operations.oid(), c"id")?;
-        let first_id = sequence::reserve(sequence::of_identity_column(operations, id.number)?, data.rows(), i64::MAX)?;
+        let first_id = sequence::reserve(sequence::of_identity_column(operations, id.number)?, data.rows())?;
         Some(Self { schema, operations, data, processes, progress, first_id, labels })
     }
 
@@ -92,7 +92,7 @@ impl<'a> Bulk<'a> {
         for month in months {
             let partition = standard::partition_of(&present, *month).unwrap_or(None).and_then(RelationOid::from_oid);
             let way = match partition {
-                None => Way::Stage,
+                None => Way::Stage { exists: false },
                 // The live workload writes to it: it is not to be locked.
                 Some(partition) if *month == today => Way::RowByRow(partition),
                 Some(partition) => self.way_with(partition, self.rows(*month), may_stage, may_rebuild),
@@ -128,7 +128,7 @@ impl<'a> Bulk<'a> {
         let pages = relation_files::pages(partition);
         let is_small = pages * SMALL_PART <= bulk_insert::pages_of(rows);
         if pages == 0 && may_stage {
-            Way::Stage
+            Way::Stage { exists: true }
         } else if is_small && may_rebuild && !relation_files::is_in_use_here(partition) {
             Way::Rebuild(partition)
         } else {
@@ -143,9 +143,9 @@ impl<'a> Bulk<'a> {
         let mut notes = Vec::new();
         for (month, way) in ways {
             let (table, frozen, rebuilt, note) = match way {
-                Way::Stage => {
+                Way::Stage { exists } => {
                     let _owner = self.as_owner();
-                    let stage = Stage::create(self.schema, month, self.rows(month))?;
+                    let stage = Stage::create(self.schema, month, self.rows(month), exists)?;
                     let table = stage.table();
                     stages.push(stage);
                     (table, true, true, "into a new table")

@@ -21,6 +21,8 @@ const ATTACH: &str = include_str!("../../sql/load/attach.sql");
 const MOVE: &str = include_str!("../../sql/load/move.sql");
 const DROP: &str = include_str!("../../sql/load/drop.sql");
 const INDEXES: &str = include_str!("../../sql/load/indexes.sql");
+const INDEX_NAMES: &str = include_str!("../../sql/load/index_names.sql");
+const RENAME_INDEX: &str = include_str!("../../sql/load/rename_index.sql");
 const INDEX_PAIRS: &str = include_str!("../../sql/load/index_pairs.sql");
 
 /// How long to wait until nobody reads the empty partitions that are to get their rows. Nobody waits behind us meanwhile.
@@ -38,9 +40,10 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// Makes an empty one.
-    pub fn create(schema: &Schema, month: Month, rows: u64) -> Result<Self, Error> {
+    /// Makes an empty one; where the partition exists, in its tablespace and not in the one that the session prefers.
+    pub fn create(schema: &Schema, month: Month, rows: u64, exists: bool) -> Result<Self, Error> {
         let _settings = Settings::safe_search_path();
+        let _tablespace = exists.then(|| Settings::set(&[(c"default_tablespace", c"")]));
         let name = schema.free_name(&format!("operations_load_{}_{}", session::process(), month.partition_name()));
         query::run(&with_month(&Self::named(schema, STAGE, &name), month), &[])?;
         let table = schema.relation_named(&name).ok_or_else(|| Error::MissingRelation {
@@ -68,7 +71,14 @@ impl Stage {
     /// Makes it the partition of its month.
     fn attach(self, schema: &Schema) -> Result<(), Error> {
         let partition = partitions::free_name(schema, self.month);
-        self.run(schema, &ATTACH.replace("@partition@", &quote_identifier(&partition)))
+        self.run(schema, &ATTACH.replace("@partition@", &quote_identifier(&partition)))?;
+        // Named after the partition, as those that ATTACH makes.
+        for (index, rest) in index_names(self.table, &self.name)? {
+            let name = schema.free_name(&format!("{partition}{rest}"));
+            let sql = schema.sql(RENAME_INDEX).replace("@index@", &quote_identifier(&index));
+            query::run(&sql.replace("@name@", &quote_identifier(&name)), &[])?;
+        }
+        Ok(())
     }
 
     /// Puts its rows into the table the usual way.
@@ -121,7 +131,9 @@ pub fn publish(schema: &Schema, operations: RelationOid, stages: Vec<Stage>) -> 
     let locked = lock_all(&partitions, EMPTY_WITHIN);
     for stage in existing {
         match partition_of(schema, operations, &stage)? {
-            Some(partition) if locked && is_replaceable(schema, partition)? => stage.replace(schema, partition)?,
+            Some(partition) if locked && is_replaceable(schema, &stage, partition)? => {
+                stage.replace(schema, partition)?
+            }
             _ => stage.move_rows(schema)?,
         }
     }
@@ -133,11 +145,15 @@ fn partition_of(schema: &Schema, operations: RelationOid, stage: &Stage) -> Resu
     Ok(standard::partition_of(&partitions, stage.month).unwrap_or(None).and_then(RelationOid::from_oid))
 }
 
-/// Whether nobody has ever written to the partition or is using it, and it is like those that the extension makes.
-fn is_replaceable(schema: &Schema, partition: RelationOid) -> Result<bool, Error> {
-    Ok(relation_files::pages(partition) == 0
+/// Whether nobody has ever written to the partition, nor is about to read it, and it is like those that the extension makes,
+/// with all of its files beside those of the stage.
+fn is_replaceable(schema: &Schema, stage: &Stage, partition: RelationOid) -> Result<bool, Error> {
+    let is_ready = relation_files::pages(partition) == 0
         && !relation_files::is_in_use_here(partition)
-        && standard::relation_deviation(schema, &[partition.oid()])?.is_none())
+        && stage.table.tablespace() == partition.tablespace()
+        && standard::relation_deviation(schema, &[partition.oid()])?.is_none();
+    Ok(is_ready
+        && index_pairs(stage.table, partition)?.iter().all(|(ours, theirs)| ours.tablespace() == theirs.tablespace()))
 }
 
 /// Locks all of the partitions exclusively, or, if that cannot be had in time, none. It never waits in the queue for a lock,
@@ -160,6 +176,19 @@ pub fn lock_all(partitions: &[RelationOid], within: Duration) -> bool {
 /// The indexes of a table.
 pub fn indexes(table: RelationOid) -> Result<Vec<RelationOid>, Error> {
     relations(INDEXES, &[DatumWithOid::from(table.oid())], 1).map(|rows| rows.into_iter().flatten().collect())
+}
+
+/// The names of a table's indexes, each with what follows the name that the table had.
+fn index_names(table: RelationOid, former: &str) -> Result<Vec<(String, String)>, Error> {
+    let _settings = Settings::safe_search_path();
+    let arguments = [DatumWithOid::from(table.oid()), DatumWithOid::from(former)];
+    Ok(Spi::connect(|client| {
+        client
+            .select(INDEX_NAMES, None, &arguments)?
+            .map(|row| Ok(row.get::<String>(1)?.zip(row.get::<String>(2)?)))
+            .filter_map(Result::transpose)
+            .collect::<Result<Vec<_>, pgrx::spi::Error>>()
+    })?)
 }
 
 fn index_pairs(one: RelationOid, other: RelationOid) -> Result<Vec<(RelationOid, RelationOid)>, Error> {

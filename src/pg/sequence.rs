@@ -26,12 +26,12 @@ pub fn of_identity_column(table: RelationOid, column: i16) -> Option<RelationOid
     RelationOid::from_oid(unsafe { pg_sys::getIdentitySequence(table.oid(), column, true) })
 }
 
-/// Takes `count` consecutive numbers, and returns the first; `None` if they would pass `maximum`.
+/// Takes `count` consecutive numbers, and returns the first; `None` if the sequence has not as many left.
 ///
-/// It is `nextval` called `count` times, of a sequence that counts up by one, in one step that other sessions cannot come
+/// It is `nextval` called `count` times, of a sequence that counts up by one to the end of bigint, in one step that other sessions cannot come
 /// between: the page of the sequence is locked meanwhile, as `nextval` locks it. Like `nextval` it asks nobody to wait,
 /// is not taken back by a rollback, and asks no right of its own where a column's identity is concerned.
-pub fn reserve(sequence: RelationOid, count: u64, maximum: i64) -> Option<i64> {
+pub fn reserve(sequence: RelationOid, count: u64) -> Option<i64> {
     let count = i64::try_from(count).ok()?;
     // SAFETY: what nextval_internal of sequence.c does. A sequence has one page with one row, which is of the layout of
     // State and never moves, so that it may be changed in place while the buffer is locked exclusively. From the change to
@@ -50,7 +50,6 @@ pub fn reserve(sequence: RelationOid, count: u64, maximum: i64) -> Option<i64> {
         let state = tuple.cast::<u8>().add(usize::from((*tuple).t_hoff)).cast::<State>();
         let first = (*state).last_value.checked_add((*state).is_called.into());
         let range = first.and_then(|first| Some((first, first.checked_add(count - 1)?)));
-        let range = range.filter(|(_, last)| *last <= maximum);
         if let Some((_, last)) = range {
             let logged = (*(*relation).rd_rel).relpersistence as u8 == pg_sys::RELPERSISTENCE_PERMANENT;
             let mut record = LogRecord { locator: (*relation).rd_locator };

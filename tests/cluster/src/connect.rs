@@ -1,5 +1,6 @@
 //! Sessions of a server.
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use postgres::{Client, Config, NoTls};
@@ -8,7 +9,29 @@ use crate::error::Error;
 use crate::server::Server;
 use crate::{DATABASE, SUPERUSER};
 
+/// What the server told a session in messages that are no errors.
+#[derive(Clone, Debug, Default)]
+pub struct Notices(Arc<Mutex<Vec<String>>>);
+
+impl Notices {
+    /// All that came since it was asked last.
+    pub fn take(&self) -> Vec<String> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
 impl Server {
+    /// A session of a role whose password is [`Server::password`], and what it is told.
+    pub fn connect_and_hear(&self, user: &str, database: &str) -> Result<(Client, Notices), Error> {
+        let notices = Notices::default();
+        let heard = notices.clone();
+        let mut config = self.config(user, database);
+        config.notice_callback(move |notice| {
+            heard.0.lock().unwrap_or_else(PoisonError::into_inner).push(notice.message().to_owned());
+        });
+        Ok((config.connect(NoTls)?, notices))
+    }
+
     /// A session of the superuser.
     pub fn connect(&self, database: &str) -> Result<Client, Error> {
         self.connect_as(SUPERUSER, database)

@@ -35,6 +35,7 @@ mod template;
 mod wait;
 
 pub use builder::ServerBuilder;
+pub use connect::Notices;
 pub use environment::repository;
 pub use error::Error;
 pub use programs::{Finished, finish};

@@ -1,0 +1,126 @@
+//! Loads that end in the middle: cancelled, timed out, killed. In each phase, with workers.
+
+use std::time::{Duration, Instant};
+
+use operations_cluster::expect::{CONTENTS, SOON, run, state, wait_for_text};
+use operations_cluster::{Server, db_error, text, value, wait_until};
+
+use crate::common::{Dates, Load, Way, expect_sound};
+
+/// Enough that each phase lasts long enough to be seen and met.
+const ROWS: i64 = 500_000;
+
+/// The phases that last long enough to be met in them.
+const PHASES: [&str; 3] = ["inserting rows", "building indexes", "waiting for workers"];
+
+const WORKERS: &str = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'parallel worker'";
+
+#[test]
+fn a_cancelled_load_ends_within_a_second_in_every_phase() {
+    let server = Server::primary().with_extension().start().unwrap();
+    let mut session = server.session().unwrap();
+    let dates = Dates::of(&mut session);
+    let mut met = Vec::new();
+    for way in [Way::New, Way::Empty, Way::Grown, Way::Full] {
+        for phase in PHASES {
+            way.prepare(&mut session, &dates);
+            let before = state(&mut session).unwrap();
+            let load = Load::start(&server, "", dates.statement(ROWS, "1, 2"));
+            if load.reach(&mut session, phase).is_none() {
+                load.succeed();
+                continue;
+            }
+            let cancelled = Instant::now();
+            session.execute("SELECT pg_cancel_backend($1)", &[&load.pid]).unwrap();
+            // It may have ended in the moment between.
+            let Some(error) = db_error(load.end()) else { continue };
+            let took = cancelled.elapsed();
+            assert_eq!(error.code().code(), "57014", "{way:?}: {error:?}");
+            assert!(took < Duration::from_secs(1), "{way:?}, {phase}: it took {took:?}");
+            met.push(phase);
+            wait_for_text(&mut session, "the workers to be gone", WORKERS, "0");
+            assert_eq!(state(&mut session).unwrap(), before, "{way:?}, {phase}");
+            expect_sound(&mut session);
+        }
+    }
+    // Who is last, and has nothing to wait for, is up to the scheduler.
+    assert!(PHASES[..2].iter().all(|phase| met.contains(phase)), "{met:?}");
+}
+
+#[test]
+fn a_timeout_and_a_terminated_process_end_a_load_and_its_workers() {
+    let server = Server::primary().with_extension().start().unwrap();
+    let mut session = server.session().unwrap();
+    let dates = Dates::of(&mut session);
+    for way in [Way::New, Way::Empty, Way::Grown, Way::Full, Way::Copy] {
+        way.prepare(&mut session, &dates);
+        let before = state(&mut session).unwrap();
+        let began = Instant::now();
+        let load = Load::start(&server, "SET statement_timeout = '300ms'", dates.statement(20 * ROWS, "1, 2"));
+        let error = db_error(load.end()).unwrap();
+        assert_eq!(error.code().code(), "57014", "{way:?}: {error:?}");
+        assert!(began.elapsed() < Duration::from_millis(1500), "{way:?}: {:?}", began.elapsed());
+        wait_for_text(&mut session, "the workers to be gone", WORKERS, "0");
+        assert_eq!(state(&mut session).unwrap(), before, "{way:?}");
+        if way == Way::Copy {
+            continue; // It has no workers.
+        }
+        for victim in ["the caller", "a worker"] {
+            way.prepare(&mut session, &dates);
+            let before = state(&mut session).unwrap();
+            let load = Load::start(&server, "", dates.statement(20 * ROWS, "1, 2"));
+            let seen = load.reach(&mut session, "inserting rows").unwrap();
+            let pid = if victim == "a worker" { seen.workers[0] } else { load.pid };
+            session.execute("SELECT pg_terminate_backend($1)", &[&pid]).unwrap();
+            let error = db_error(load.end()).unwrap();
+            assert_eq!(error.code().code(), "57P01", "{way:?}, {victim}: {error:?}");
+            wait_for_text(&mut session, "the workers to be gone", WORKERS, "0");
+            wait_for_text(&mut session, "its progress to be gone", "TABLE operations_load_progress", "");
+            assert_eq!(state(&mut session).unwrap(), before, "{way:?}, {victim}");
+        }
+        expect_sound(&mut session);
+    }
+}
+
+#[test]
+fn a_killed_process_leaves_no_row_and_the_next_load_works() {
+    let mut server = Server::primary().with_extension().start().unwrap();
+    for (way, victim, phase) in [
+        (Way::New, "a worker", "inserting rows"),
+        (Way::Empty, "the caller", "building indexes"),
+        (Way::Grown, "all", "building indexes"),
+        (Way::Full, "a worker", "inserting rows"),
+        (Way::Grown, "the caller", "inserting rows"),
+        (Way::Empty, "all", "inserting rows"),
+    ] {
+        let mut session = server.session().unwrap();
+        let dates = Dates::of(&mut session);
+        way.prepare(&mut session, &dates);
+        let before = text(&mut session, CONTENTS).unwrap();
+        let partitions = state(&mut session).unwrap();
+        let load = Load::start(&server, "", dates.statement(4 * ROWS, "1, 2"));
+        let seen = load.reach(&mut session, phase).unwrap();
+        match victim {
+            "a worker" => server.kill_process(seen.workers[0]).unwrap(),
+            "the caller" => server.kill_process(load.pid).unwrap(),
+            _ => server.kill_all().unwrap(),
+        }
+        assert!(load.end().is_err(), "{way:?}, {victim}");
+        if victim == "all" {
+            server.start().unwrap();
+        }
+        // Where one process was killed, the server recovers by itself.
+        let mut session = wait_until("the server to have recovered", SOON, || {
+            let mut session = server.session().map_err(|error| error.to_string())?;
+            text(&mut session, "SELECT 1").map(|_| session).map_err(|error| error.to_string())
+        });
+        assert_eq!(text(&mut session, CONTENTS).unwrap(), before, "{way:?}, {victim}");
+        assert_eq!(state(&mut session).unwrap(), partitions, "{way:?}, {victim}");
+        expect_sound(&mut session);
+        let rows: i64 = value(&mut session, "SELECT count(*) FROM operations").unwrap();
+        dates.call(&mut session, ROWS / 2, "2, 3");
+        assert_eq!(value::<i64>(&mut session, "SELECT count(*) FROM operations").unwrap(), rows + ROWS / 2);
+        expect_sound(&mut session);
+        run(&mut session, "CALL operation_insert_one()");
+    }
+}
