@@ -58,17 +58,7 @@ pub fn copy_binary(table: RelationOid, columns: &[&CStr], source: &mut Source<'_
     // from first to last; nodes and strings are allocated in the current memory context, which outlives the call; the
     // snapshot that is pushed is popped; on an error PostgreSQL's abort releases all of it.
     unsafe {
-        let relation = pg_sys::table_open(table.oid(), pg_sys::RowExclusiveLock as i32);
-        let parse_state = pg_sys::make_parsestate(ptr::null_mut());
-        let item = pg_sys::addRangeTableEntryForRelation(
-            parse_state,
-            relation,
-            pg_sys::RowExclusiveLock as i32,
-            ptr::null_mut(),
-            false,
-            false,
-        );
-        check_insert_right(parse_state, (*item).p_perminfo, table, columns);
+        let (relation, parse_state) = open_for_insert(table, columns);
         let mut column_names = PgList::<pg_sys::String>::new();
         for column in columns {
             column_names.push(pg_sys::makeString(pg_sys::pstrdup(column.as_ptr())));
@@ -103,7 +93,24 @@ pub fn require_insert_right(procedure: &'static str, table: RelationOid, columns
     if row_security_applies(table) {
         return Err(Error::RowSecurity { procedure });
     }
-    // SAFETY: the relation is open while the parse state is used, which is freed before it is closed.
+    // SAFETY: what is opened is closed.
+    unsafe {
+        let (relation, parse_state) = open_for_insert(table, columns);
+        pg_sys::free_parsestate(parse_state);
+        pg_sys::table_close(relation, pg_sys::NoLock as i32);
+    }
+    Ok(())
+}
+
+/// Opens and locks the table for rows with these columns, with the parse state that a command has for it. Raises PostgreSQL's
+/// own error if the current role may not insert into the columns.
+///
+/// # Safety
+///
+/// The caller frees the parse state and closes the relation.
+unsafe fn open_for_insert(table: RelationOid, columns: &[&CStr]) -> (pg_sys::Relation, *mut pg_sys::ParseState) {
+    // SAFETY: the nodes are allocated in the current memory context, which outlives the call. get_attnum answers
+    // InvalidAttrNumber (0) for a column that does not exist, which BeginCopyFrom reports later.
     unsafe {
         let relation = pg_sys::table_open(table.oid(), pg_sys::RowExclusiveLock as i32);
         let parse_state = pg_sys::make_parsestate(ptr::null_mut());
@@ -115,33 +122,7 @@ pub fn require_insert_right(procedure: &'static str, table: RelationOid, columns
             false,
             false,
         );
-        check_insert_right(parse_state, (*item).p_perminfo, table, columns);
-        pg_sys::free_parsestate(parse_state);
-        pg_sys::table_close(relation, pg_sys::NoLock as i32);
-    }
-    Ok(())
-}
-
-fn row_security_applies(table: RelationOid) -> bool {
-    // SAFETY: takes any OID of a relation; InvalidOid stands for the current role.
-    let answer = unsafe { pg_sys::check_enable_rls(table.oid(), pg_sys::InvalidOid, false) };
-    answer == pg_sys::CheckEnableRlsResult::RLS_ENABLED as i32
-}
-
-/// Raises PostgreSQL's own error if the current role may not insert into the columns.
-///
-/// # Safety
-///
-/// `permissions` must be the entry for `table` in `parse_state`.
-unsafe fn check_insert_right(
-    parse_state: *mut pg_sys::ParseState,
-    permissions: *mut pg_sys::RTEPermissionInfo,
-    table: RelationOid,
-    columns: &[&CStr],
-) {
-    // SAFETY: by the contract; get_attnum answers InvalidAttrNumber (0) for a column that does not exist, which
-    // BeginCopyFrom reports later.
-    unsafe {
+        let permissions = (*item).p_perminfo;
         (*permissions).requiredPerms = pg_sys::ACL_INSERT.into();
         for column in columns {
             let number = i32::from(pg_sys::get_attnum(table.oid(), column.as_ptr()));
@@ -151,7 +132,14 @@ unsafe fn check_insert_right(
         let mut list = PgList::<pg_sys::RTEPermissionInfo>::new();
         list.push(permissions);
         pg_sys::ExecCheckPermissions((*parse_state).p_rtable, list.into_pg(), true);
+        (relation, parse_state)
     }
+}
+
+fn row_security_applies(table: RelationOid) -> bool {
+    // SAFETY: takes any OID of a relation; InvalidOid stands for the current role.
+    let answer = unsafe { pg_sys::check_enable_rls(table.oid(), pg_sys::InvalidOid, false) };
+    answer == pg_sys::CheckEnableRlsResult::RLS_ENABLED as i32
 }
 
 /// COPY's callback: gives at least `minimum` bytes, unless the stream ends before, and at most `maximum`.
