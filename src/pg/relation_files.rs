@@ -6,13 +6,13 @@ use pgrx::pg_sys;
 
 use crate::pg::catalog::RelationOid;
 
-/// How many pages the relation has.
+/// How many pages the relation has. The lock is given back at once: it would keep others from replacing an empty file.
 pub fn pages(relation: RelationOid) -> u64 {
     // SAFETY: AccessShareLock is the weakest lock under which a relation may be opened.
     unsafe {
         let relation = pg_sys::relation_open(relation.oid(), pg_sys::AccessShareLock as c_int);
         let pages = pg_sys::RelationGetNumberOfBlocksInFork(relation, pg_sys::ForkNumber::MAIN_FORKNUM);
-        pg_sys::relation_close(relation, pg_sys::NoLock as c_int);
+        pg_sys::relation_close(relation, pg_sys::AccessShareLock as c_int);
         pages.into()
     }
 }

@@ -121,6 +121,13 @@ impl Loader {
         self.hows()
     }
 
+    /// Loads, and returns all that was said.
+    pub fn heard_of(&mut self, statement: &str) -> Vec<String> {
+        self.notices.take();
+        run(&mut self.session, statement);
+        self.heard()
+    }
+
     /// How months were loaded since it was asked last, in their order.
     pub fn hows(&self) -> Vec<String> {
         let mut notices = self.notices.take();

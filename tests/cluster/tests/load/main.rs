@@ -1,7 +1,10 @@
 //! `operations_test_data` past COPY: every way to load a month gives what COPY gives, all or nothing, beside others.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by a panic")]
 
+mod beside;
 mod common;
+mod elsewhere;
+mod fallbacks;
 mod ids;
 mod interrupted;
 mod rows;
