@@ -25,7 +25,7 @@ pub fn is_in_use_here(table: RelationOid) -> bool {
     unsafe {
         let relation = pg_sys::relation_open(table.oid(), pg_sys::AccessShareLock as c_int);
         let references = (*relation).rd_refcnt;
-        pg_sys::relation_close(relation, pg_sys::NoLock as c_int);
+        pg_sys::relation_close(relation, pg_sys::AccessShareLock as c_int);
         references > 1 || pg_sys::AfterTriggerPendingOnRel(table.oid())
     }
 }

@@ -61,7 +61,7 @@ const DEVIATIONS: [(&str, &str, &str); 14] = [
     ("ALTER TABLE @p@ SET UNLOGGED", "@p@ is not a plain logged table", "ALTER TABLE @p@ SET LOGGED"),
     (
         "ALTER TABLE operations ALTER COLUMN id SET INCREMENT BY 2",
-        "the identity of operations is not one that counts up by one",
+        "the identity of operations does not count up by one to the end of bigint",
         "ALTER TABLE operations ALTER COLUMN id SET INCREMENT BY 1",
     ),
     // The last one: what is dropped stays a column.
