@@ -102,26 +102,37 @@ impl Stage {
 }
 
 /// Makes partitions of the tables, or gives their rows to the partitions that there are.
+///
+/// Those that there are come first: another load may hold one of them and wait for the lock that new ones take.
 pub fn publish(schema: &Schema, operations: RelationOid, stages: Vec<Stage>) -> Result<(), Error> {
     if stages.is_empty() {
         return Ok(());
     }
     let _settings = Settings::safe_search_path();
     let _owner = operations.owner().map(ActingAs::role);
-    let is_new = |stage: &Stage| -> Result<bool, Error> { Ok(partition_of(schema, operations, stage)?.is_none()) };
-    let mut existing = Vec::new();
+    let (mut new, mut existing) = (Vec::new(), Vec::new());
     for stage in stages {
-        if is_new(&stage)? {
-            // Another session may be creating the same month: wait for it, then look again.
-            operations.lock(LockMode::ShareUpdateExclusive);
-            if is_new(&stage)? {
-                stage.attach(schema)?;
-                continue;
-            }
+        match partition_of(schema, operations, &stage)? {
+            None => new.push(stage),
+            Some(_) => existing.push(stage),
         }
-        existing.push(stage);
     }
-    let partitions: Vec<RelationOid> = existing
+    give_all(schema, operations, existing)?;
+    let mut created = Vec::new();
+    for stage in new {
+        // Another session may be creating the same month: wait for it, then look again.
+        operations.lock(LockMode::ShareUpdateExclusive);
+        match partition_of(schema, operations, &stage)? {
+            None => stage.attach(schema)?,
+            Some(_) => created.push(stage),
+        }
+    }
+    give_all(schema, operations, created)
+}
+
+/// Gives their rows to the partitions that there are.
+fn give_all(schema: &Schema, operations: RelationOid, stages: Vec<Stage>) -> Result<(), Error> {
+    let partitions: Vec<RelationOid> = stages
         .iter()
         .map(|stage| partition_of(schema, operations, stage))
         .collect::<Result<Vec<_>, _>>()?
@@ -129,7 +140,7 @@ pub fn publish(schema: &Schema, operations: RelationOid, stages: Vec<Stage>) -> 
         .flatten()
         .collect();
     let locked = lock_all(&partitions, EMPTY_WITHIN);
-    for stage in existing {
+    for stage in stages {
         match partition_of(schema, operations, &stage)? {
             Some(partition) if locked && is_replaceable(schema, &stage, partition)? => {
                 stage.replace(schema, partition)?

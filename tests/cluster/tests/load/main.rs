@@ -8,4 +8,5 @@ mod fallbacks;
 mod ids;
 mod interrupted;
 mod rows;
+mod snapshots;
 mod transactions;
