@@ -111,6 +111,10 @@ impl<'a> Bulk<'a> {
         let (rebuilds, others): (Vec<_>, Vec<_>) =
             ways.into_iter().partition(|(_, way)| matches!(way, Way::Rebuild(_)));
         let stages = self.run(others)?;
+        self.progress.enter(Phase::Attaching, None, 1);
+        if !(stages.is_empty() && rebuilds.is_empty()) {
+            self.operations.lock(LockMode::ShareUpdateExclusive);
+        }
         self.run(rebuilds)?;
         self.progress.enter(Phase::Attaching, None, 1);
         stage::publish(self.schema, self.operations, stages)?;

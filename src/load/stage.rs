@@ -101,51 +101,29 @@ impl Stage {
     }
 }
 
-/// Makes partitions of the tables, or gives their rows to the partitions that there are.
+/// Makes partitions of the tables, or gives their rows to the partitions that there are by now.
 ///
-/// Those that there are come first: another load may hold one of them and wait for the lock that new ones take.
+/// The lock that making partitions takes must be held. It comes before any lock on a partition, so that two loads never wait
+/// for each other.
 pub fn publish(schema: &Schema, operations: RelationOid, stages: Vec<Stage>) -> Result<(), Error> {
-    if stages.is_empty() {
-        return Ok(());
-    }
     let _settings = Settings::safe_search_path();
     let _owner = operations.owner().map(ActingAs::role);
-    let (mut new, mut existing) = (Vec::new(), Vec::new());
+    let (mut existing, mut partitions) = (Vec::new(), Vec::new());
     for stage in stages {
-        match partition_of(schema, operations, &stage)? {
-            None => new.push(stage),
-            Some(_) => existing.push(stage),
-        }
-    }
-    give_all(schema, operations, existing)?;
-    let mut created = Vec::new();
-    for stage in new {
-        // Another session may be creating the same month: wait for it, then look again.
-        operations.lock(LockMode::ShareUpdateExclusive);
         match partition_of(schema, operations, &stage)? {
             None => stage.attach(schema)?,
-            Some(_) => created.push(stage),
+            Some(partition) => {
+                existing.push(stage);
+                partitions.push(partition);
+            }
         }
     }
-    give_all(schema, operations, created)
-}
-
-/// Gives their rows to the partitions that there are.
-fn give_all(schema: &Schema, operations: RelationOid, stages: Vec<Stage>) -> Result<(), Error> {
-    let partitions: Vec<RelationOid> = stages
-        .iter()
-        .map(|stage| partition_of(schema, operations, stage))
-        .collect::<Result<Vec<_>, _>>()?
-        .into_iter()
-        .flatten()
-        .collect();
     let locked = lock_all(&partitions, EMPTY_WITHIN);
-    for stage in stages {
-        match partition_of(schema, operations, &stage)? {
-            Some(partition) if locked && is_replaceable(schema, &stage, partition)? => {
-                stage.replace(schema, partition)?
-            }
-            _ => stage.move_rows(schema)?,
+    for (stage, partition) in existing.into_iter().zip(partitions) {
+        if locked && is_replaceable(schema, &stage, partition)? {
+            stage.replace(schema, partition)?;
+        } else {
+            stage.move_rows(schema)?;
         }
     }
     Ok(())
