@@ -14,6 +14,9 @@ create table @extschema@.operations_delta (
     vacuum_truncate = off, toast.vacuum_truncate = off
 );
 
+-- A publication FOR ALL TABLES would else refuse the deletes of change_status().
+alter table @extschema@.operations_delta replica identity full;
+
 comment on table @extschema@.operations_delta is
     'Changes of done operations (status 1) that are not in the rollups yet. The triggers of operations append to it, in the transaction of the change; change_status() moves what is there into the rollups. Has no index, so that writers never wait for each other.';
 comment on column @extschema@.operations_delta.partition is 'The partition, an OID of pg_class.';

@@ -42,7 +42,8 @@ pub struct Stage {
 impl Stage {
     /// Makes an empty one; where the partition exists, in its tablespace and not in the one that the session prefers.
     pub fn create(schema: &Schema, month: Month, rows: u64, exists: bool) -> Result<Self, Error> {
-        let _settings = Settings::safe_search_path();
+        let _settings =
+            Settings::set(&[(c"search_path", c"pg_catalog, pg_temp"), (c"default_table_access_method", c"heap")]);
         let _tablespace = exists.then(|| Settings::set(&[(c"default_tablespace", c"")]));
         let name = schema.free_name(&format!("operations_load_{}_{}", session::process(), month.partition_name()));
         query::run(&with_month(&Self::named(schema, STAGE, &name), month), &[])?;

@@ -120,7 +120,7 @@ fn a_logical_decoder_gets_each_row_as_one_of_a_partition() {
     let server = Server::primary().with_extension().setting("wal_level", "logical").start().unwrap();
     let mut loader = Loader::new(&server);
     let dates = Dates::of(&mut loader.session);
-    run(&mut loader.session, "CREATE PUBLICATION everything FOR ALL TABLES WITH (publish = 'insert')");
+    run(&mut loader.session, "CREATE PUBLICATION everything FOR ALL TABLES");
     run(&mut loader.session, "SELECT pg_create_logical_replication_slot('decoder', 'pgoutput')");
     for (way, note) in [
         (Way::New, "in place, indexes rebuilt"),
