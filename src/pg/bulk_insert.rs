@@ -8,7 +8,7 @@ use std::ptr;
 
 use operations_model::numeric::Numeric;
 use operations_model::operation::{Operation, STATUS_NEW};
-use pgrx::pg_sys;
+use pgrx::{PgMemoryContexts, pg_sys};
 
 /// Rows that are written at a time.
 const BATCH: usize = 256;
@@ -43,6 +43,8 @@ pub struct BulkInsert {
     state: *mut pg_sys::BulkInsertStateData,
     indexes: Option<Indexes>,
     target: Target,
+    /// What PostgreSQL allocates for a batch, and leaves to whoever calls it.
+    memory: PgMemoryContexts,
 }
 
 struct Indexes {
@@ -95,7 +97,9 @@ impl BulkInsert {
                 pg_sys::FreeAccessStrategy(*strategy);
                 strategy.write(ptr::null_mut());
             }
-            Self { relation, slots, filled: 0, values: Arena::default(), scratch: Vec::new(), state, indexes, target }
+            let memory = PgMemoryContexts::new("operations_ext batch");
+            let (values, scratch) = (Arena::default(), Vec::new());
+            Self { relation, slots, filled: 0, values, scratch, state, indexes, target, memory }
         }
     }
 
@@ -139,17 +143,16 @@ impl BulkInsert {
             options |= pg_sys::TABLE_INSERT_FROZEN | pg_sys::TABLE_INSERT_SKIP_FSM;
         }
         let slots = &mut self.slots[..self.filled];
-        // SAFETY: the slots hold rows of the relation. The command is that of this transaction.
+        let (relation, command, state) = (self.relation, self.target.command, self.state);
+        // SAFETY: the slots hold rows of the relation. The command is that of this transaction. Nothing of what is allocated
+        // meanwhile is used after.
         unsafe {
-            let _leader = AsLeader::new();
-            pg_sys::table_multi_insert(
-                self.relation,
-                slots.as_mut_ptr(),
-                slots.len() as c_int,
-                self.target.command,
-                options as c_int,
-                self.state,
-            );
+            self.memory.switch_to(|_| {
+                let _leader = AsLeader::new();
+                let count = slots.len() as c_int;
+                pg_sys::table_multi_insert(relation, slots.as_mut_ptr(), count, command, options as c_int, state);
+            });
+            self.memory.reset();
         }
         for slot in slots {
             // SAFETY: the slot holds a row that is in the table now, and says where. The executor's memory is freed

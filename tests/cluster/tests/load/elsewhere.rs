@@ -7,7 +7,7 @@ use std::process::Command;
 use operations_cluster::expect::{CONTENTS, SOON, expect_equal, run};
 use operations_cluster::{DATABASE, SUPERUSER, Server, Stop, db_error, finish, text, value, wait_until};
 
-use crate::common::{Dates, LEFT_OVER, Load, Loader, ROWS_A_MONTH, Way, expect_sound, seen};
+use crate::common::{Dates, LEFT_OVER, Load, Loader, ROWS_A_MONTH, Way, expect_sound, seen, wait_for_load};
 
 #[test]
 fn progress_is_shown_from_first_to_last() {
@@ -211,4 +211,27 @@ fn a_full_disk_fails_the_load_and_nothing_else() {
     assert_eq!(value::<i64>(&mut other, "SELECT count(*) FROM operations").unwrap(), 1);
     drop((loader, other));
     server.stop(Stop::Fast).unwrap();
+}
+
+/// Memory of a process that is its own, in kilobytes: not what is shared.
+fn own_memory(pid: i32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
+}
+
+#[test]
+fn memory_does_not_grow_with_the_rows() {
+    let server = Server::primary().with_extension().start().unwrap();
+    let mut watcher = server.session().unwrap();
+    // In a new month, and row by row in the same month.
+    for way in ["new", "full"] {
+        let load =
+            Load::start(&server, "", "CALL operations_test_data('2024-05-01', '2024-05-31', 2000000, 1, 1)".to_owned());
+        let early = wait_for_load(&load, &mut watcher, |seen| seen.rows_done > 200_000).map(|_| own_memory(load.pid));
+        let late = wait_for_load(&load, &mut watcher, |seen| seen.rows_done > 1_700_000).map(|_| own_memory(load.pid));
+        let (early, late) = (early.unwrap(), late.unwrap());
+        assert!(late < early + 4_000, "{way}: {early} kB, and 1.5 million rows later {late} kB");
+        load.end().unwrap();
+    }
 }
