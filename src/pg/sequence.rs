@@ -23,7 +23,17 @@ const XLOG_SEQ_LOG: u8 = 0;
 /// The sequence of an identity column, if the column has one.
 pub fn of_identity_column(table: RelationOid, column: i16) -> Option<RelationOid> {
     // SAFETY: takes any OID and number; `true` asks for InvalidOid instead of an error.
-    RelationOid::from_oid(unsafe { pg_sys::getIdentitySequence(table.oid(), column, true) })
+    #[cfg(feature = "pg16")]
+    let sequence = unsafe { pg_sys::getIdentitySequence(table.oid(), column, true) };
+    // SAFETY: the relation is open while it is asked.
+    #[cfg(not(feature = "pg16"))]
+    let sequence = unsafe {
+        let relation = pg_sys::relation_open(table.oid(), pg_sys::AccessShareLock as i32);
+        let sequence = pg_sys::getIdentitySequence(relation, column, true);
+        pg_sys::relation_close(relation, pg_sys::NoLock as i32);
+        sequence
+    };
+    RelationOid::from_oid(sequence)
 }
 
 /// Takes `count` consecutive numbers, and returns the first; `None` if the sequence has not as many left.

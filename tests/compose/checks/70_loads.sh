@@ -11,7 +11,7 @@ check_loads_leave_sound_tables_and_indexes() {
     ask primary "CALL public.operations_test_data($months, 90000, 3, 3)" 2>>"$log"
     grep -q 'rows in place' "$log" || die "no month was filled in place"
     same "rows of the three loads" t "$(ask primary "SELECT pg_catalog.count(*) >= 330000 FROM public.operations
-        WHERE operation_date < '2024-01-01' OR operation_date > pg_catalog.date_trunc('month', current_date) + interval '1 month'")"
+        WHERE operation_date < '2024-01-01' OR operation_date >= pg_catalog.date_trunc('month', current_date) + interval '1 month'")"
 
     ask primary "CREATE EXTENSION IF NOT EXISTS amcheck"
     same "damaged places of the heap" 0 "$(ask primary "SELECT pg_catalog.count(*) FROM pg_catalog.pg_partition_tree('public.operations') AS t,
@@ -19,7 +19,7 @@ check_loads_leave_sound_tables_and_indexes() {
     ask primary "SELECT public.bt_index_parent_check(i.indexrelid, true, true) FROM pg_catalog.pg_partition_tree('public.operations') AS t
         JOIN pg_catalog.pg_index AS i ON i.indrelid = t.relid WHERE t.isleaf" >/dev/null
     docker exec --user postgres "$(container primary)" pg_amcheck --heapallindexed --username "$POSTGRES_USER" \
-        --dbname "$POSTGRES_DB" --table 'public.operations*' >>"$log" 2>&1 || die "pg_amcheck found something: see $log"
+        --database "$POSTGRES_DB" --table 'public.operations*' >>"$log" 2>&1 || die "pg_amcheck found something: see $log"
     ask primary "DROP EXTENSION amcheck"
     assert_equal_contents
 }
