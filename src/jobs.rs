@@ -10,11 +10,6 @@ use crate::guc;
 use crate::pg::session::ActingAs;
 use crate::schema::Schema;
 
-/// Who registered a job for the worker.
-pub const FIND: &str = include_str!("../sql/jobs/find.sql");
-/// Whether pg_cron runs a job.
-pub const RUNS_IN_PG_CRON: &str = include_str!("../sql/jobs/runs_in_pg_cron.sql");
-
 const ONE_DAY: Duration = Duration::from_secs(86_400);
 
 /// A procedure that is called again and again.
@@ -63,19 +58,33 @@ pub fn pg_cron_version() -> Result<Option<String>, Error> {
     })
 }
 
-/// Whether the two jobs that write to operations are registered, under whichever scheduler. To be called with a safe
+/// The role that registered a job for the worker. To be called with a safe search_path.
+pub fn registered_by(schema: &Schema, job: &Job) -> Result<Option<String>, Error> {
+    const FIND: &str = include_str!("../sql/jobs/find.sql");
+    let arguments = [DatumWithOid::from(job.name)];
+    Ok(Spi::connect(|client| {
+        let found = client.select(schema.sql(FIND).as_str(), Some(1), &arguments)?;
+        if found.is_empty() { Ok(None) } else { found.first().get_one::<String>() }
+    })?)
+}
+
+/// Whether pg_cron runs a job. To be called with a safe search_path.
+pub fn is_run_by_pg_cron(job: &Job) -> Result<bool, Error> {
+    const RUNS_IN_PG_CRON: &str = include_str!("../sql/jobs/runs_in_pg_cron.sql");
+    if pg_cron_version()?.is_none() {
+        return Ok(false);
+    }
+    let arguments = [DatumWithOid::from(job.name)];
+    Ok(Spi::connect(|client| client.select(RUNS_IN_PG_CRON, Some(1), &arguments).map(|found| !found.is_empty()))?)
+}
+
+/// Whether one of the two jobs that write to operations is registered, under whichever scheduler. To be called with a safe
 /// search_path.
 pub fn workload_is_scheduled(schema: &Schema) -> Result<bool, Error> {
-    let found = |query: &str, job: &Job| {
-        let arguments = [DatumWithOid::from(job.name)];
-        Spi::connect(|client| client.select(query, Some(1), &arguments).map(|found| !found.is_empty()))
-    };
-    let pg_cron = pg_cron_version()?.is_some();
-    let in_list = schema.sql(FIND);
     as_owner_of_the_list(schema, || {
         for job in [&INSERT_ONE, &CHANGE_STATUS] {
-            if found(&in_list, job)? || (pg_cron && found(RUNS_IN_PG_CRON, job)?) {
-                return Ok(true);
+            if registered_by(schema, job)?.is_some() || is_run_by_pg_cron(job)? {
+                return Ok::<_, Error>(true);
             }
         }
         Ok(false)
@@ -84,10 +93,10 @@ pub fn workload_is_scheduled(schema: &Schema) -> Result<bool, Error> {
 
 /// Does something with the rights of the owner of the job list, which is the owner of the extension: a role that was
 /// granted a procedure needs no right on the list, and gets none.
-pub fn as_owner_of_the_list<R>(
-    schema: &Schema,
-    body: impl FnOnce() -> Result<R, pgrx::spi::Error>,
-) -> Result<R, Error> {
+pub fn as_owner_of_the_list<R, E>(schema: &Schema, body: impl FnOnce() -> Result<R, E>) -> Result<R, Error>
+where
+    Error: From<E>,
+{
     let _owner = schema.job_list()?.owner().map(ActingAs::role);
     Ok(body()?)
 }

@@ -31,6 +31,9 @@ const EMPTY_WITHIN: Duration = Duration::from_secs(10);
 /// How long to wait between two looks.
 const POLL: Duration = Duration::from_millis(10);
 
+/// The indexes of two tables on the same columns.
+type IndexPair = (RelationOid, RelationOid);
+
 /// A table with the rows of a month.
 pub struct Stage {
     month: Month,
@@ -89,13 +92,12 @@ impl Stage {
         self.run(schema, DROP)
     }
 
-    /// Gives the partition, which is locked and has no page, its rows and their indexes.
-    fn replace(self, schema: &Schema, partition: RelationOid) -> Result<(), Error> {
-        let pairs = index_pairs(self.table, partition)?;
+    /// Gives the partition, which is locked and has no page, its rows and their indexes, each for that beside it.
+    fn replace(self, schema: &Schema, partition: RelationOid, pairs: &[IndexPair]) -> Result<(), Error> {
         relation_files::swap(self.table, partition);
         for (ours, theirs) in pairs {
             theirs.lock(LockMode::AccessExclusive);
-            relation_files::swap(ours, theirs);
+            relation_files::swap(*ours, *theirs);
         }
         relation_files::take_statistics(partition, self.table, self.rows);
         self.run(schema, DROP)
@@ -121,10 +123,10 @@ pub fn publish(schema: &Schema, operations: RelationOid, stages: Vec<Stage>) -> 
     }
     let locked = lock_all(&partitions, EMPTY_WITHIN);
     for (stage, partition) in existing.into_iter().zip(partitions) {
-        if locked && is_replaceable(schema, &stage, partition)? {
-            stage.replace(schema, partition)?;
-        } else {
-            stage.move_rows(schema)?;
+        let pairs = if locked { replaceable(schema, &stage, partition)? } else { None };
+        match pairs {
+            Some(pairs) => stage.replace(schema, partition, &pairs)?,
+            None => stage.move_rows(schema)?,
         }
     }
     Ok(())
@@ -135,15 +137,18 @@ fn partition_of(schema: &Schema, operations: RelationOid, stage: &Stage) -> Resu
     Ok(standard::partition_of(&partitions, stage.month).unwrap_or(None).and_then(RelationOid::from_oid))
 }
 
-/// Whether nobody has ever written to the partition, nor is about to read it, and it is like those that the extension makes,
-/// with all of its files beside those of the stage.
-fn is_replaceable(schema: &Schema, stage: &Stage, partition: RelationOid) -> Result<bool, Error> {
+/// The indexes to be exchanged, if nobody has ever written to the partition, nor is about to read it, and it is like those that
+/// the extension makes, with all of its files beside those of the stage.
+fn replaceable(schema: &Schema, stage: &Stage, partition: RelationOid) -> Result<Option<Vec<IndexPair>>, Error> {
     let is_ready = relation_files::pages(partition) == 0
         && !relation_files::is_in_use_here(partition)
         && stage.table.tablespace() == partition.tablespace()
         && standard::relation_deviation(schema, &[partition.oid()])?.is_none();
-    Ok(is_ready
-        && index_pairs(stage.table, partition)?.iter().all(|(ours, theirs)| ours.tablespace() == theirs.tablespace()))
+    if !is_ready {
+        return Ok(None);
+    }
+    let pairs = index_pairs(stage.table, partition)?;
+    Ok(pairs.iter().all(|(ours, theirs)| ours.tablespace() == theirs.tablespace()).then_some(pairs))
 }
 
 /// Locks all of the partitions exclusively, or, if that cannot be had in time, none. It never waits in the queue for a lock,
@@ -159,7 +164,7 @@ pub fn lock_all(partitions: &[RelationOid], within: Duration) -> bool {
         if began.elapsed() >= within {
             return false;
         }
-        session::pause(POLL);
+        session::pause(Some(POLL));
     }
 }
 
@@ -181,7 +186,7 @@ fn index_names(table: RelationOid, former: &str) -> Result<Vec<(String, String)>
     })?)
 }
 
-fn index_pairs(one: RelationOid, other: RelationOid) -> Result<Vec<(RelationOid, RelationOid)>, Error> {
+fn index_pairs(one: RelationOid, other: RelationOid) -> Result<Vec<IndexPair>, Error> {
     let rows = relations(INDEX_PAIRS, &[DatumWithOid::from(one.oid()), DatumWithOid::from(other.oid())], 2)?;
     Ok(rows.into_iter().filter_map(|row| Some((*row.first()?, *row.get(1)?))).collect())
 }

@@ -5,9 +5,10 @@ use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use pgrx::pg_sys::panic::{CaughtError, ErrorReport, ErrorReportable};
-use pgrx::{PgSqlErrorCode, PgTryBuilder, check_for_interrupts, pg_sys};
+use pgrx::{PgSqlErrorCode, PgTryBuilder, pg_sys};
 
 use crate::error::Error;
+use crate::pg::session;
 
 // pgrx binds these two, but not as functions that C can call.
 unsafe extern "C-unwind" {
@@ -62,17 +63,7 @@ pub fn restart() -> ! {
 /// Waits for that long, or for ever, but no longer than until a signal comes. Reloads the settings if SIGHUP asked for
 /// it. Does not return if the process is to end.
 pub fn wait(limit: Option<Duration>) {
-    let (timeout_event, milliseconds) = match limit {
-        Some(limit) => (pg_sys::WL_TIMEOUT, i64::try_from(limit.as_millis()).unwrap_or(i64::MAX)),
-        None => (0, -1),
-    };
-    let events = pg_sys::WL_LATCH_SET | pg_sys::WL_EXIT_ON_PM_DEATH | timeout_event;
-    // SAFETY: MyLatch is this process's own latch, valid from its start.
-    unsafe {
-        pg_sys::WaitLatch(pg_sys::MyLatch, events as c_int, milliseconds, pg_sys::PG_WAIT_EXTENSION);
-        pg_sys::ResetLatch(pg_sys::MyLatch);
-    }
-    check_for_interrupts!();
+    session::pause(limit);
     // SAFETY: plain accesses to a flag that the signal handler sets; reloading outside a transaction is what every
     // auxiliary process does.
     unsafe {

@@ -45,11 +45,11 @@ impl Drop for StreamGuard {
     }
 }
 
-/// Copies the rows of `source`, in COPY's binary format, into the named columns of `table`. Returns how many it copied.
+/// Copies the rows of `source`, in COPY's binary format, into the named columns of `table`.
 ///
 /// Checks the current role's right to insert, as the command COPY does, but not whether row-level security applies to it:
 /// see [`require_insert_right`].
-pub fn copy_binary(table: RelationOid, columns: &[&CStr], source: &mut Source<'_>) -> u64 {
+pub fn copy_binary(table: RelationOid, columns: &[&CStr], source: &mut Source<'_>) {
     // SAFETY: only the lifetime is changed. The pointer is used by `read_stream` alone, during CopyFrom below, and
     // the guard takes it away before `source` ends.
     let source = unsafe { std::mem::transmute::<*mut Source<'_>, *mut Source<'static>>(ptr::from_mut(source)) };
@@ -78,13 +78,12 @@ pub fn copy_binary(table: RelationOid, columns: &[&CStr], source: &mut Source<'_
             column_names.into_pg(),
             options.into_pg(),
         );
-        let copied = pg_sys::CopyFrom(state);
+        pg_sys::CopyFrom(state);
         pg_sys::EndCopyFrom(state);
         pg_sys::PopActiveSnapshot();
         pg_sys::free_parsestate(parse_state);
         pg_sys::table_close(relation, pg_sys::NoLock as i32);
         pg_sys::CommandCounterIncrement();
-        copied
     }
 }
 

@@ -162,10 +162,14 @@ pub fn next_command() {
     unsafe { pg_sys::CommandCounterIncrement() }
 }
 
-/// Waits, unless the process is told to end or its statement is cancelled.
-pub fn pause(duration: Duration) {
-    let events = pg_sys::WL_LATCH_SET | pg_sys::WL_EXIT_ON_PM_DEATH | pg_sys::WL_TIMEOUT;
-    let milliseconds = i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
+/// Waits for that long, or for ever, but no longer than until a signal comes. Does not return if the process is to end or its
+/// statement was cancelled.
+pub fn pause(limit: Option<Duration>) {
+    let (timeout_event, milliseconds) = match limit {
+        Some(limit) => (pg_sys::WL_TIMEOUT, i64::try_from(limit.as_millis()).unwrap_or(i64::MAX)),
+        None => (0, -1),
+    };
+    let events = pg_sys::WL_LATCH_SET | pg_sys::WL_EXIT_ON_PM_DEATH | timeout_event;
     // SAFETY: MyLatch is this process's own latch, valid from its start.
     unsafe {
         pg_sys::WaitLatch(pg_sys::MyLatch, events as c_int, milliseconds, pg_sys::PG_WAIT_EXTENSION);

@@ -5,7 +5,7 @@ use std::ffi::{CStr, CString};
 use pgrx::datum::datetime_support::clock_timestamp;
 use pgrx::datum::{DatumWithOid, TimestampWithTimeZone};
 use pgrx::pg_sys::panic::ErrorReport;
-use pgrx::{PgLogLevel, PgSqlErrorCode, Spi, function_name, pg_sys};
+use pgrx::{PgLogLevel, PgSqlErrorCode, function_name, pg_sys};
 
 use crate::error::Error;
 use crate::jobs::{self, Job};
@@ -62,27 +62,14 @@ fn record_failure(activity: &CStr, job: &Job, started_at: TimestampWithTimeZone,
 /// The role that scheduled the job, if it is the worker's to run.
 fn role_to_run_as(schema: &Schema, job: &Job) -> Result<Option<pg_sys::Oid>, Error> {
     let _settings = Settings::safe_search_path();
-    let arguments = [DatumWithOid::from(job.name)];
-    let name = Spi::connect(|client| {
-        let found = client.select(schema.sql(jobs::FIND).as_str(), Some(1), &arguments)?;
-        if found.is_empty() { Ok(None) } else { found.first().get_one::<String>() }
-    })?;
-    let Some(name) = name else { return Ok(None) };
-    if is_run_by_pg_cron(job)? {
+    let Some(name) = jobs::registered_by(schema, job)? else { return Ok(None) };
+    if jobs::is_run_by_pg_cron(job)? {
         return Ok(None);
     }
     match CString::new(name.as_str()).ok().and_then(|name| catalog::role(&name)) {
         Some(role) => Ok(Some(role)),
         None => Err(Error::MissingRole { job: job.name, name }),
     }
-}
-
-fn is_run_by_pg_cron(job: &Job) -> Result<bool, Error> {
-    if jobs::pg_cron_version()?.is_none() {
-        return Ok(false);
-    }
-    let arguments = [DatumWithOid::from(job.name)];
-    Ok(Spi::connect(|client| client.select(jobs::RUNS_IN_PG_CRON, Some(1), &arguments).map(|found| !found.is_empty()))?)
 }
 
 /// Runs the job with the rights of the role, and its triggers under the search_path that sessions of this database have.

@@ -103,13 +103,7 @@ fn a_dump_of_a_dump_is_the_same() {
 
 #[test]
 fn a_dump_beside_the_running_jobs_is_whole() {
-    let server = Server::primary()
-        .with_worker()
-        .with_extension()
-        .setting("operations_ext.insert_interval", "1s")
-        .setting("operations_ext.change_status_interval", "1s")
-        .start()
-        .unwrap();
+    let server = Server::primary().with_fast_worker().with_extension().start().unwrap();
     let mut session = server.session().unwrap();
     run(&mut session, "CALL operations_test_data('2025-08-01', '2025-11-30', 50000, 1); CALL operations_schedule()");
     let busy = server.session().map(|mut session| {

@@ -65,13 +65,7 @@ fn a_superuser_who_calls_every_procedure_springs_no_trap() {
 
 #[test]
 fn the_worker_springs_no_trap() {
-    let server = Server::primary()
-        .with_worker()
-        .with_extension()
-        .setting("operations_ext.insert_interval", "1s")
-        .setting("operations_ext.change_status_interval", "1s")
-        .start()
-        .unwrap();
+    let server = Server::primary().with_fast_worker().with_extension().start().unwrap();
     let mut session = server.session().unwrap();
     session.batch_execute(EVIL).unwrap();
     let sprung = traps(&server);
