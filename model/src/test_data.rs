@@ -52,12 +52,17 @@ impl TestData {
     #[must_use]
     pub fn range(&self, start: u64, end: u64) -> Rows {
         let end = end.min(self.rows);
-        let mut rows =
-            Rows { data: *self, rng: self.stream_of(start), next: start / ROWS_PER_STREAM * ROWS_PER_STREAM, end };
+        let next = start / ROWS_PER_STREAM * ROWS_PER_STREAM;
+        let mut rows = Rows { data: *self, rng: self.stream_of(start), dates: Dates::new(*self, next), next, end };
         while rows.next < start.min(end) {
             rows.next();
         }
         rows
+    }
+
+    /// The dates of those rows of the set.
+    pub fn dates(&self, rows: Range<u64>) -> impl Iterator<Item = Day> + use<> {
+        Dates::new(*self, rows.start).take(usize::try_from(rows.end - rows.start).unwrap_or(usize::MAX))
     }
 
     fn date_of(&self, row: u64) -> Day {
@@ -72,11 +77,41 @@ impl TestData {
     }
 }
 
+/// The dates of a row and all after it. A division is due once a day, not once a row.
+#[derive(Debug)]
+struct Dates {
+    data: TestData,
+    next: u64,
+    date: Day,
+    /// The first row that is not of that date.
+    end: u64,
+}
+
+impl Dates {
+    fn new(data: TestData, row: u64) -> Self {
+        let date = data.date_of(row);
+        Self { data, next: row, date, end: data.rows_before(date.plus(1)) }
+    }
+}
+
+impl Iterator for Dates {
+    type Item = Day;
+
+    fn next(&mut self) -> Option<Day> {
+        if self.next >= self.end {
+            *self = Self::new(self.data, self.next);
+        }
+        self.next += 1;
+        Some(self.date)
+    }
+}
+
 /// Iterates over operations of a [`TestData`].
 #[derive(Debug)]
 pub struct Rows {
     data: TestData,
     rng: ChaCha8Rng,
+    dates: Dates,
     next: u64,
     end: u64,
 }
@@ -91,9 +126,8 @@ impl Iterator for Rows {
         if self.next.is_multiple_of(ROWS_PER_STREAM) {
             self.rng = self.data.stream_of(self.next);
         }
-        let date = self.data.date_of(self.next);
         self.next += 1;
-        Some(generator::operation(&mut self.rng, date))
+        self.dates.next().map(|date| generator::operation(&mut self.rng, date))
     }
 }
 

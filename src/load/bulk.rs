@@ -7,16 +7,17 @@ use operations_model::operation_type::OperationType;
 use operations_model::test_data::TestData;
 use pgrx::pg_sys;
 
-use super::fill::{self, Task, Work};
+use super::fill::{self, How, Task, Work};
 use super::stage::{self, Stage};
 use super::{processes, report, standard};
 use crate::error::Error;
 use crate::jobs;
 use crate::partitions;
-use crate::pg::bulk_insert::{self, Target};
+use crate::pg::bulk_insert;
 use crate::pg::catalog::{self, LockMode, RelationOid};
 use crate::pg::load_progress::{Phase, Progress};
 use crate::pg::session::{self, ActingAs, Settings};
+use crate::pg::stored_row::Target;
 use crate::pg::{index, relation_files, sequence, statistics};
 use crate::schema::Schema;
 
@@ -146,7 +147,7 @@ impl<'a> Bulk<'a> {
         let mut work = Vec::new();
         let mut notes = Vec::new();
         for (month, way) in ways {
-            let (table, frozen, rebuilt, note) = match way {
+            let (table, is_new, rebuilt, note) = match way {
                 Way::Stage { exists } => {
                     let _owner = self.as_owner();
                     let stage = Stage::create(self.schema, month, self.rows(month), exists)?;
@@ -166,10 +167,14 @@ impl<'a> Bulk<'a> {
                     *slot = index.oid();
                 }
             }
-            let ring = !bulk_insert::fits_in_memory(bulk_insert::pages_of(self.rows(month)));
-            let target =
-                Target { table: table.oid(), labels: self.labels, frozen, indexes: !rebuilt, ring, command: 0 };
-            work.push(Work { month, target, indexes });
+            let how = if is_new {
+                How::NewFile
+            } else {
+                let pages = bulk_insert::pages_of(self.rows(month));
+                How::InPlace { indexes: !rebuilt, ring: !bulk_insert::fits_in_memory(pages) }
+            };
+            let target = Target { table: table.oid(), labels: self.labels, command: 0 };
+            work.push(Work { month, target, how, indexes });
             notes.push((month, note));
         }
         let command = bulk_insert::current_command();

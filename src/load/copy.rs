@@ -11,6 +11,7 @@ use super::report;
 use crate::pg::catalog::RelationOid;
 use crate::pg::copy;
 use crate::pg::load_progress::{Phase, Progress};
+use crate::pg::wal;
 
 /// Rows encoded at a time, so that COPY does not ask for each alone.
 const ROWS_PER_READ: usize = 256;
@@ -32,6 +33,7 @@ pub fn load(operations: RelationOid, data: &TestData, progress: &Progress) {
             count += 1;
         }
         progress.counter().add(count);
+        wal::hand_over();
         if count == 0 && stage == Stage::Rows {
             copy_binary::trailer(buffer);
             stage = Stage::Trailer;

@@ -1,15 +1,19 @@
 //! Writing the rows of months and building their indexes, in one process or in several that share the months out.
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use operations_model::calendar::Month;
+use operations_model::operation::Operation;
 use operations_model::test_data::TestData;
 use pgrx::{check_for_interrupts, pg_guard, pg_sys};
 
 use super::MOST_MONTHS;
-use crate::pg::bulk_insert::{BulkInsert, Target};
+use crate::pg::bulk_insert::BulkInsert;
+use crate::pg::heap_file::{HeapFile, Places};
 use crate::pg::load_progress::{Counter, Phase, Progress};
+use crate::pg::stored_row::Target;
 use crate::pg::{index, parallel};
 
 /// Indexes that a month may have built.
@@ -25,8 +29,19 @@ pub struct Work {
     pub month: Month,
     /// Where its rows go.
     pub target: Target,
+    /// How they get there.
+    pub how: How,
     /// The indexes to be built of them.
     pub indexes: [pg_sys::Oid; MOST_INDEXES],
+}
+
+/// How rows are put into a table.
+#[derive(Clone, Copy, Debug)]
+pub enum How {
+    /// It is new, and gets a file full of rows.
+    NewFile,
+    /// Through the shared buffers: with entries in the indexes, row by row, if so; in a ring of few buffers, if so.
+    InPlace { indexes: bool, ring: bool },
 }
 
 /// All that several processes have to know to share the work.
@@ -97,23 +112,43 @@ impl Task {
             let (Some(Some(work)), Some(done)) = (self.work.get(index), self.done.get(index)) else { return };
             let began = Instant::now();
             watch(Step::Phase(Phase::Inserting, work.month));
-            self.fill(work, watch);
+            let places = self.fill(work, watch);
             watch(Step::Phase(Phase::Indexing, work.month));
             for index in work.indexes.iter().filter(|index| **index != pg_sys::InvalidOid) {
-                index::build(work.target.table, *index);
+                match &places {
+                    Some(places) => {
+                        index::build_of(work.target.table, *index, &mut self.known_rows(work.month, places))
+                    }
+                    None => index::build(work.target.table, *index),
+                }
             }
             done.microseconds.store(u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
             done.is_done.store(true, Ordering::Release);
         }
     }
 
-    fn fill(&self, work: &Work, watch: &mut dyn FnMut(Step)) {
-        let mut table = BulkInsert::open(work.target);
-        let rows = self.data.rows_of(work.month);
+    /// Writes the rows; returns where they are, if they are all that the table has.
+    fn fill(&self, work: &Work, watch: &mut dyn FnMut(Step)) -> Option<Places> {
+        match work.how {
+            How::NewFile => {
+                let mut file = HeapFile::open(work.target);
+                self.each_row(work.month, watch, |id, operation| file.insert(id, operation));
+                Some(file.close())
+            }
+            How::InPlace { indexes, ring } => {
+                let mut table = BulkInsert::open(work.target, indexes, ring);
+                self.each_row(work.month, watch, |id, operation| table.insert(id, operation));
+                table.close();
+                None
+            }
+        }
+    }
+
+    fn each_row(&self, month: Month, watch: &mut dyn FnMut(Step), mut insert: impl FnMut(i64, &Operation)) {
+        let rows = self.data.rows_of(month);
         let mut uncounted = 0;
-        for (row, operation) in rows.clone().zip(self.data.range(rows.start, rows.end)) {
-            // The ids were reserved: there are as many as rows.
-            table.insert(self.first_id.wrapping_add_unsigned(row), &operation);
+        for (id, operation) in self.ids(rows.clone()).zip(self.data.range(rows.start, rows.end)) {
+            insert(id, &operation);
             uncounted += 1;
             if uncounted == ROWS_PER_CHECK {
                 check_for_interrupts!();
@@ -123,7 +158,23 @@ impl Task {
             }
         }
         self.counter.add(uncounted);
-        table.close();
+    }
+
+    /// What an index has to know of the rows of a month, which are in these places.
+    fn known_rows(&self, month: Month, places: &Places) -> impl Iterator<Item = index::Row> {
+        let rows = self.data.rows_of(month);
+        let dates = self.data.dates(rows.clone());
+        self.ids(rows).zip(dates).zip(places.iter()).map(|((id, date), place)| index::Row {
+            place,
+            id,
+            date: date.to_postgres(),
+        })
+    }
+
+    /// The ids of those rows of the set. They were reserved: there are as many as rows.
+    fn ids(&self, rows: Range<u64>) -> impl Iterator<Item = i64> + use<> {
+        let first_id = self.first_id;
+        rows.map(move |row| first_id.wrapping_add_unsigned(row))
     }
 }
 

@@ -6,40 +6,21 @@
 use std::ffi::c_int;
 use std::ptr;
 
-use operations_model::numeric::Numeric;
-use operations_model::operation::{Operation, STATUS_NEW};
+use operations_model::operation::Operation;
 use pgrx::{PgMemoryContexts, pg_sys};
+
+use crate::pg::stored_row::{COLUMNS, Target, Values};
+use crate::pg::wal;
 
 /// Rows that are written at a time.
 const BATCH: usize = 256;
-
-/// The columns of operations, from the first to the last, which have the numbers 1 to 8.
-const COLUMNS: usize = 8;
-
-/// What all processes of a load have to know of the table that the rows go into.
-#[derive(Clone, Copy, Debug)]
-pub struct Target {
-    /// A partition, or a table like one.
-    pub table: pg_sys::Oid,
-    /// The enum's values for offline and online operations.
-    pub labels: [pg_sys::Oid; 2],
-    /// Write the rows as visible to everybody, which is right only in a table that this transaction made.
-    pub frozen: bool,
-    /// Make entries in the indexes, row by row.
-    pub indexes: bool,
-    /// Use few of the shared buffers again and again, as COPY does, and leave the others to others.
-    pub ring: bool,
-    /// The command that the rows are inserted by.
-    pub command: pg_sys::CommandId,
-}
 
 /// A table that rows are being put into.
 pub struct BulkInsert {
     relation: pg_sys::Relation,
     slots: Vec<*mut pg_sys::TupleTableSlot>,
     filled: usize,
-    values: Arena,
-    scratch: Vec<u8>,
+    values: Values,
     state: *mut pg_sys::BulkInsertStateData,
     indexes: Option<Indexes>,
     target: Target,
@@ -77,13 +58,16 @@ pub fn current_command() -> pg_sys::CommandId {
 
 impl BulkInsert {
     /// Opens and locks the table.
-    pub fn open(target: Target) -> Self {
+    ///
+    /// `indexes`: make entries in the indexes, row by row. `ring`: use few of the shared buffers again and again, as COPY
+    /// does, and leave the others to others.
+    pub fn open(target: Target, indexes: bool, ring: bool) -> Self {
         // SAFETY: the relation and all that is made for it are used until `close`, or released by the abort of the
         // transaction. ExecOpenIndices fills the ResultRelInfo that InitResultRelInfo initialised.
         unsafe {
             let relation = pg_sys::table_open(target.table, pg_sys::RowExclusiveLock as c_int);
             let slots = (0..BATCH).map(|_| pg_sys::table_slot_create(relation, ptr::null_mut())).collect();
-            let indexes = target.indexes.then(|| {
+            let indexes = indexes.then(|| {
                 let info = pg_sys::palloc0(size_of::<pg_sys::ResultRelInfo>()).cast::<pg_sys::ResultRelInfo>();
                 (*info).type_ = pg_sys::NodeTag::T_ResultRelInfo;
                 pg_sys::InitResultRelInfo(info, relation, 0, ptr::null_mut(), 0);
@@ -91,15 +75,14 @@ impl BulkInsert {
                 Indexes { relation: info, executor: pg_sys::CreateExecutorState() }
             });
             let state = pg_sys::GetBulkInsertState();
-            if !target.ring {
+            if !ring {
                 // What BulkInsertStateData of hio.h begins with. NULL stands for the whole of shared_buffers.
                 let strategy = state.cast::<pg_sys::BufferAccessStrategy>();
                 pg_sys::FreeAccessStrategy(*strategy);
                 strategy.write(ptr::null_mut());
             }
             let memory = PgMemoryContexts::new("operations_ext batch");
-            let (values, scratch) = (Arena::default(), Vec::new());
-            Self { relation, slots, filled: 0, values, scratch, state, indexes, target, memory }
+            Self { relation, slots, filled: 0, values: Values::default(), state, indexes, target, memory }
         }
     }
 
@@ -108,23 +91,7 @@ impl BulkInsert {
         if self.filled == BATCH {
             self.flush();
         }
-        self.scratch.clear();
-        operation.message.write_jsonb(&mut self.scratch);
-        let message = self.values.keep(&self.scratch);
-        self.scratch.clear();
-        Numeric::from_cents(operation.amount.cents()).write_stored(&mut self.scratch);
-        let amount = self.values.keep(&self.scratch);
-        let guid = self.values.keep(&operation.guid);
-        let values: [pg_sys::Datum; COLUMNS] = [
-            id.into(),
-            operation.date.to_postgres().into(),
-            guid.into(),
-            operation.client_id.into(),
-            self.target.labels[operation.operation_type as usize].into(),
-            amount.into(),
-            STATUS_NEW.into(),
-            message.into(),
-        ];
+        let values = self.values.of(id, operation, self.target.labels);
         let slot = self.slots[self.filled];
         // SAFETY: the slot is of the relation, which has as many columns, of these types; it is empty, as `flush` left it.
         // What the values point to lives until `flush`.
@@ -138,10 +105,7 @@ impl BulkInsert {
 
     /// Writes what was put in and is not written yet.
     pub fn flush(&mut self) {
-        let mut options = 0;
-        if self.target.frozen {
-            options |= pg_sys::TABLE_INSERT_FROZEN | pg_sys::TABLE_INSERT_SKIP_FSM;
-        }
+        const NO_OPTIONS: c_int = 0;
         let slots = &mut self.slots[..self.filled];
         let (relation, command, state) = (self.relation, self.target.command, self.state);
         // SAFETY: the slots hold rows of the relation. The command is that of this transaction. Nothing of what is allocated
@@ -150,9 +114,10 @@ impl BulkInsert {
             self.memory.switch_to(|_| {
                 let _leader = AsLeader::new();
                 let count = slots.len() as c_int;
-                pg_sys::table_multi_insert(relation, slots.as_mut_ptr(), count, command, options as c_int, state);
+                pg_sys::table_multi_insert(relation, slots.as_mut_ptr(), count, command, NO_OPTIONS, state);
             });
             self.memory.reset();
+            wal::hand_over();
         }
         for slot in slots {
             // SAFETY: the slot holds a row that is in the table now, and says where. The executor's memory is freed
@@ -224,43 +189,5 @@ impl Drop for AsLeader {
     fn drop(&mut self) {
         // SAFETY: as in `new`; runs also when an error unwinds.
         unsafe { pg_sys::ParallelWorkerNumber = self.number }
-    }
-}
-
-/// Memory for the values of a batch, which stay where they are until all are given up.
-#[derive(Default)]
-struct Arena {
-    chunks: Vec<Vec<u64>>,
-    current: usize,
-}
-
-impl Arena {
-    const CHUNK_WORDS: usize = 8 * 1024;
-
-    /// Copies the bytes to an address that PostgreSQL's types of every alignment may have.
-    fn keep(&mut self, bytes: &[u8]) -> *const u8 {
-        let words = bytes.len().div_ceil(size_of::<u64>());
-        loop {
-            let Some(chunk) = self.chunks.get_mut(self.current) else {
-                self.chunks.push(Vec::with_capacity(Self::CHUNK_WORDS.max(words)));
-                continue;
-            };
-            let used = chunk.len();
-            if chunk.capacity() - used < words {
-                self.current += 1;
-                continue;
-            }
-            // Within the capacity, so that what was kept before is not moved.
-            chunk.resize(used + words, 0);
-            let place = chunk[used..].as_mut_ptr().cast::<u8>();
-            // SAFETY: the place has room for that many bytes, and is new, so that it does not overlap.
-            unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), place, bytes.len()) };
-            return place;
-        }
-    }
-
-    fn clear(&mut self) {
-        self.chunks.iter_mut().for_each(Vec::clear);
-        self.current = 0;
     }
 }

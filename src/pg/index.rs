@@ -1,10 +1,12 @@
 //! Indexes made of the rows of a table at once.
 
-use std::ffi::c_int;
+use std::ffi::{c_int, c_void};
 
-use pgrx::pg_sys;
+use operations_model::operation::STATUS_NEW;
+use pgrx::{check_for_interrupts, pg_guard, pg_sys};
 
 use crate::pg::catalog::RelationOid;
+use crate::pg::stored_row::column;
 
 /// Gives an index an empty file, which [`build`] is to fill before anybody looks into it.
 ///
@@ -24,6 +26,48 @@ pub fn empty(index: RelationOid) {
 ///
 /// It is `index_build` without what that writes to the catalogs (ANALYZE is to follow), which a parallel worker may not.
 pub fn build(table: pg_sys::Oid, index: pg_sys::Oid) {
+    build_as(table, index, |_, build| build());
+}
+
+/// A row that an index is to have an entry for, with the status of a new operation.
+#[derive(Clone, Copy)]
+pub struct Row {
+    /// Where it is.
+    pub place: (pg_sys::BlockNumber, pg_sys::OffsetNumber),
+    /// `id`
+    pub id: i64,
+    /// `operation_date`, as the type date has it
+    pub date: i32,
+}
+
+impl Row {
+    fn value(self, column: pg_sys::AttrNumber) -> pg_sys::Datum {
+        match column {
+            column::ID => self.id.into(),
+            column::DATE => self.date.into(),
+            _ => STATUS_NEW.into(),
+        }
+    }
+}
+
+/// Like [`build`], of rows that the caller knows, so that the table need not be read. They must be all that it has.
+pub fn build_of(table: pg_sys::Oid, index: pg_sys::Oid, rows: &mut dyn Iterator<Item = Row>) {
+    build_as(table, index, |table, build| {
+        // SAFETY: the table is open, and the access method, which is heap's but for one function, is its own only while
+        // that and what it refers to exist. An error leaves the table's entry to be thrown away with the transaction's.
+        unsafe {
+            let original = (*table).rd_tableam;
+            let routine = pg_sys::TableAmRoutine { index_build_range_scan: Some(scan_known_rows), ..*original };
+            let mut known = KnownRows { routine, rows };
+            (*table).rd_tableam = (&raw mut known).cast();
+            let _restored = Restored { table, original };
+            build();
+        }
+    });
+}
+
+/// Has the access method of the index build it, `prepare` being given the table and the building.
+fn build_as(table: pg_sys::Oid, index: pg_sys::Oid, prepare: impl FnOnce(pg_sys::Relation, &mut dyn FnMut())) {
     // SAFETY: both relations are open while the access method builds, with the description of the index that PostgreSQL
     // itself makes; no column of it is an expression, so that nobody's code runs. The access method is called through the
     // boundary that turns PostgreSQL's errors into Rust's panics.
@@ -32,9 +76,83 @@ pub fn build(table: pg_sys::Oid, index: pg_sys::Oid) {
         let index = pg_sys::index_open(index, pg_sys::AccessExclusiveLock as c_int);
         let description = pg_sys::BuildIndexInfo(index);
         if let Some(build) = (*(*index).rd_indam).ambuild {
-            pg_sys::ffi::pg_guard_ffi_boundary(|| build(table, index, description));
+            prepare(table, &mut || {
+                pg_sys::ffi::pg_guard_ffi_boundary(|| build(table, index, description));
+            });
         }
         pg_sys::index_close(index, pg_sys::NoLock as c_int);
         pg_sys::table_close(table, pg_sys::NoLock as c_int);
+    }
+}
+
+/// The access method of a table whose rows are known. It begins with what PostgreSQL sees of it.
+#[repr(C)]
+struct KnownRows<'a> {
+    routine: pg_sys::TableAmRoutine,
+    rows: &'a mut dyn Iterator<Item = Row>,
+}
+
+/// Gives a table its access method back when it is dropped.
+struct Restored {
+    table: pg_sys::Relation,
+    original: *const pg_sys::TableAmRoutine,
+}
+
+impl Drop for Restored {
+    fn drop(&mut self) {
+        // SAFETY: the table is open; runs also when an error unwinds.
+        unsafe { (*self.table).rd_tableam = self.original }
+    }
+}
+
+/// What `index_build_range_scan` of a table's access method has to do: call back for every row.
+#[pg_guard]
+#[expect(clippy::too_many_arguments, reason = "PostgreSQL calls it with these")]
+unsafe extern "C-unwind" fn scan_known_rows(
+    table: pg_sys::Relation,
+    index: pg_sys::Relation,
+    description: *mut pg_sys::IndexInfo,
+    _allow_sync: bool,
+    _anyvisible: bool,
+    _progress: bool,
+    _start: pg_sys::BlockNumber,
+    _count: pg_sys::BlockNumber,
+    callback: pg_sys::IndexBuildCallback,
+    state: *mut c_void,
+    _scan: pg_sys::TableScanDesc,
+) -> f64 {
+    /// Rows between two looks at whether the load was cancelled.
+    const BATCH: usize = 1024;
+    // SAFETY: PostgreSQL calls this function only as that of the access method that `build_of` made. The index is a standard
+    // one (`load::standard`): no expressions, and columns that `Row` knows. The callback copies what it is given. It is
+    // called through one boundary for many rows, beyond which there is nothing to be dropped.
+    unsafe {
+        let rows = &mut (*(*table).rd_tableam.cast_mut().cast::<KnownRows<'_>>()).rows;
+        let Some(callback) = callback else { return 0.0 };
+        let columns = &(&(*description).ii_IndexAttrNumbers)[..(*description).ii_NumIndexAttrs as usize];
+        let mut batch = Vec::with_capacity(BATCH);
+        let mut count = 0.0;
+        loop {
+            batch.clear();
+            batch.extend(rows.by_ref().take(BATCH));
+            if batch.is_empty() {
+                return count;
+            }
+            count += batch.len() as f64;
+            check_for_interrupts!();
+            let batch = batch.as_slice();
+            pg_sys::ffi::pg_guard_ffi_boundary(|| {
+                let mut values = [pg_sys::Datum::from(0); pg_sys::INDEX_MAX_KEYS as usize];
+                let mut nulls = [false; pg_sys::INDEX_MAX_KEYS as usize];
+                for row in batch {
+                    for (value, column) in values.iter_mut().zip(columns) {
+                        *value = row.value(*column);
+                    }
+                    let mut place = pg_sys::ItemPointerData::default();
+                    pgrx::itemptr::item_pointer_set_all(&mut place, row.place.0, row.place.1);
+                    callback(index, &raw mut place, values.as_mut_ptr(), nulls.as_mut_ptr(), true, state);
+                }
+            });
+        }
     }
 }
