@@ -167,11 +167,11 @@ impl<'a> Bulk<'a> {
                     *slot = index.oid();
                 }
             }
+            let is_large = !bulk_insert::fits_in_memory(bulk_insert::pages_of(self.rows(month)));
             let how = if is_new {
-                How::NewFile
+                How::NewFile { write_back: is_large }
             } else {
-                let pages = bulk_insert::pages_of(self.rows(month));
-                How::InPlace { indexes: !rebuilt, ring: !bulk_insert::fits_in_memory(pages) }
+                How::InPlace { indexes: !rebuilt, ring: is_large }
             };
             let target = Target { table: table.oid(), labels: self.labels, command: 0 };
             work.push(Work { month, target, how, indexes });

@@ -38,9 +38,9 @@ pub struct Work {
 /// How rows are put into a table.
 #[derive(Clone, Copy, Debug)]
 pub enum How {
-    /// It is new, and gets a file full of rows.
-    NewFile,
-    /// Through the shared buffers: with entries in the indexes, row by row, if so; in a ring of few buffers, if so.
+    /// It is new, and gets a file full of rows; `write_back` as [`HeapFile::open`] has it.
+    NewFile { write_back: bool },
+    /// Through the shared buffers; the rest as [`BulkInsert::open`] has it.
     InPlace { indexes: bool, ring: bool },
 }
 
@@ -130,8 +130,8 @@ impl Task {
     /// Writes the rows; returns where they are, if they are all that the table has.
     fn fill(&self, work: &Work, watch: &mut dyn FnMut(Step)) -> Option<Places> {
         match work.how {
-            How::NewFile => {
-                let mut file = HeapFile::open(work.target);
+            How::NewFile { write_back } => {
+                let mut file = HeapFile::open(work.target, write_back);
                 self.each_row(work.month, watch, |id, operation| file.insert(id, operation));
                 Some(file.close())
             }

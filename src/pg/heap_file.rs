@@ -19,6 +19,9 @@ const PAGE_SIZE: usize = pg_sys::BLCKSZ as usize;
 /// Pages that are written at a time: as many as a WAL record may have.
 const BATCH: usize = pg_sys::XLR_MAX_BLOCK_ID as usize;
 
+/// Pages after which the kernel is asked to write, if it is.
+const WRITE_BACK_EVERY: u32 = 16 * BATCH as u32;
+
 /// Where the values of a row without NULLs start.
 const ROW_HEADER: usize = 24;
 
@@ -39,14 +42,15 @@ pub struct HeapFile {
     target: Target,
     transaction: pg_sys::TransactionId,
     needs_wal: bool,
+    write_back: bool,
     values: Values,
     row: Box<RowMemory>,
-    /// The last of them is the one that rows go into.
+    /// So many of them are full, and the next is the one that rows go into.
     pages: Box<[PageMemory]>,
     filled: usize,
-    /// Rows in the last page.
+    /// Rows in the page that is not full yet.
     in_page: u16,
-    /// How many rows each page has.
+    /// Where the rows of the full pages are.
     places: Places,
 }
 
@@ -68,8 +72,9 @@ impl Places {
 }
 
 impl HeapFile {
-    /// Opens and locks the table, which must be empty.
-    pub fn open(target: Target) -> Self {
+    /// Opens and locks the table, which must be empty. `write_back`: have the kernel write pages to the disk as they come, so
+    /// that a checkpoint, which waits for that, does not find too many of them.
+    pub fn open(target: Target, write_back: bool) -> Self {
         // SAFETY: the relation stays open until `close`, or until the abort of the transaction releases it.
         let (relation, transaction, needs_wal) = unsafe {
             let relation = pg_sys::table_open(target.table, pg_sys::RowExclusiveLock as c_int);
@@ -80,6 +85,7 @@ impl HeapFile {
             target,
             transaction,
             needs_wal,
+            write_back,
             values: Values::default(),
             row: Box::new(RowMemory([0; ROW_SIZE])),
             pages: vec![PageMemory([0; PAGE_SIZE]); BATCH].into_boxed_slice(),
@@ -127,7 +133,7 @@ impl HeapFile {
         }
     }
 
-    /// Puts the row into the last page; `false` if it has no room.
+    /// Puts the row into the page that is not full yet; `false` if it has no room.
     fn add(&mut self, length: usize) -> bool {
         let page = self.pages[self.filled].0.as_mut_ptr().cast();
         let row = self.row.0.as_mut_ptr();
@@ -191,6 +197,10 @@ impl HeapFile {
             for (number, page) in numbers.iter().zip(pages) {
                 pg_sys::PageSetChecksumInplace(page.0.as_mut_ptr().cast(), *number);
                 pg_sys::smgrextend(file, fork, *number, page.0.as_ptr().cast::<c_void>(), false);
+            }
+            let end = first + count as u32;
+            if self.write_back && end.is_multiple_of(WRITE_BACK_EVERY) {
+                pg_sys::smgrwriteback(file, fork, end - WRITE_BACK_EVERY, WRITE_BACK_EVERY);
             }
         }
     }

@@ -21,5 +21,10 @@ check_loads_leave_sound_tables_and_indexes() {
     docker exec --user postgres "$(container primary)" pg_amcheck --heapallindexed --username "$POSTGRES_USER" \
         --database "$POSTGRES_DB" --table 'public.operations*' >>"$log" 2>&1 || die "pg_amcheck found something: see $log"
     ask primary "DROP EXTENSION amcheck"
+    ask primary "CREATE EXTENSION IF NOT EXISTS pg_visibility"
+    same "rows that are not as visible, or as frozen, as the visibility map says" 0 "$(ask primary "SELECT pg_catalog.count(*)
+        FROM pg_catalog.pg_partition_tree('public.operations') AS t, LATERAL (SELECT * FROM public.pg_check_visible(t.relid)
+        UNION ALL SELECT * FROM public.pg_check_frozen(t.relid)) AS f WHERE t.isleaf")"
+    ask primary "DROP EXTENSION pg_visibility"
     assert_equal_contents
 }

@@ -94,6 +94,26 @@ fn a_replica_has_the_same_and_its_readers_go_on() {
 }
 
 #[test]
+fn a_replica_that_is_cloned_during_a_load_has_all_of_it() {
+    let primary = Server::primary().with_extension().start().unwrap();
+    let mut watcher = primary.session().unwrap();
+    for seed in 1..=2 {
+        let load = Load::start(
+            &primary,
+            "",
+            format!("CALL operations_test_data('2024-01-01', '2024-04-30', 1500000, {seed}, 2)"),
+        );
+        let reached = wait_for_load(&load, &mut watcher, |seen| seen.rows_done > 100_000);
+        assert!(reached.is_some(), "the load was over before the clone began");
+        let replica = primary.replica().start().unwrap();
+        load.succeed();
+        expect_equal(&primary, &replica);
+        drop(replica);
+        run(&mut watcher, "TRUNCATE operations");
+    }
+}
+
+#[test]
 fn a_server_that_logs_little_keeps_what_was_committed() {
     let mut server = Server::primary()
         .with_extension()

@@ -5,6 +5,7 @@ mod beside;
 mod common;
 mod elsewhere;
 mod fallbacks;
+mod files;
 mod ids;
 mod interrupted;
 mod rows;
