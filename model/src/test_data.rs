@@ -185,6 +185,18 @@ mod tests {
     }
 
     #[test]
+    fn dates_without_rows_are_those_of_the_rows() {
+        for rows in [7, 31, 3100, 5001] {
+            let data = august(3, rows);
+            let all: Vec<Day> = data.range(0, rows).map(|operation| operation.date).collect();
+            assert_eq!(all, (0..rows).map(|row| data.date_of(row)).collect::<Vec<_>>());
+            for start in [0, 1, rows / 3, rows] {
+                assert!(data.dates(start..rows).eq(all[start as usize..].iter().copied()), "{rows} rows from {start}");
+            }
+        }
+    }
+
+    #[test]
     fn the_rows_of_the_months_make_up_the_set_and_are_dated_so() {
         let first = Day::from_postgres(9344 - 100).unwrap();
         for (days, rows) in [(400, 5000), (400, 7), (1, 3), (31, 31), (32, 1), (365, 99_991)] {

@@ -170,39 +170,48 @@ impl HeapFile {
     }
 
     fn flush(&mut self) {
+        if self.filled == 0 {
+            return;
+        }
+        let fork = pg_sys::ForkNumber::MAIN_FORKNUM;
         let first = self.block(0);
-        self.write(pg_sys::ForkNumber::MAIN_FORKNUM, first, self.filled, true);
+        let end = self.block(self.filled);
+        self.write(fork, first, self.filled, true);
         self.filled = 0;
+        if self.write_back && end.is_multiple_of(WRITE_BACK_EVERY) {
+            // SAFETY: the relation is open, and its file has these pages.
+            unsafe {
+                let file = pg_sys::RelationGetSmgr(self.relation);
+                pg_sys::smgrwriteback(file, fork, end - WRITE_BACK_EVERY, WRITE_BACK_EVERY);
+            }
+        }
     }
 
     /// Writes the first pages of the batch to the WAL and to a file of the relation.
     fn write(&mut self, fork: pg_sys::ForkNumber::Type, first: pg_sys::BlockNumber, count: usize, is_standard: bool) {
         let pages = &mut self.pages[..count];
+        let mut numbers: [pg_sys::BlockNumber; BATCH] = std::array::from_fn(|index| first + index as u32);
+        let mut addresses = [ptr::null_mut(); BATCH];
+        for (address, page) in addresses.iter_mut().zip(pages.iter_mut()) {
+            *address = page.0.as_mut_ptr().cast();
+        }
+        let delay = wal::CheckpointDelay::begin();
         // SAFETY: the pages are those that follow the last one in the file, which nobody else writes to. They are at most as
-        // many as a WAL record may have. Checkpoints that come after the record wait until its pages are in the file, too.
+        // many as a WAL record may have. A checkpoint that comes after the record waits until its pages are in the file.
         unsafe {
-            let mut numbers: [pg_sys::BlockNumber; BATCH] = std::array::from_fn(|index| first + index as u32);
-            let mut addresses = [ptr::null_mut(); BATCH];
-            for (address, page) in addresses.iter_mut().zip(pages.iter_mut()) {
-                *address = page.0.as_mut_ptr().cast();
-            }
-            let _delay = wal::CheckpointDelay::begin();
-            if self.needs_wal && count > 0 {
+            if self.needs_wal {
                 let file = &raw mut (*self.relation).rd_locator;
                 let (numbers, addresses) = (numbers.as_mut_ptr(), addresses.as_mut_ptr());
                 pg_sys::log_newpages(file, fork, count as c_int, numbers, addresses, is_standard);
-                wal::hand_over();
             }
             let file = pg_sys::RelationGetSmgr(self.relation);
             for (number, page) in numbers.iter().zip(pages) {
                 pg_sys::PageSetChecksumInplace(page.0.as_mut_ptr().cast(), *number);
                 pg_sys::smgrextend(file, fork, *number, page.0.as_ptr().cast::<c_void>(), false);
             }
-            let end = first + count as u32;
-            if self.write_back && end.is_multiple_of(WRITE_BACK_EVERY) {
-                pg_sys::smgrwriteback(file, fork, end - WRITE_BACK_EVERY, WRITE_BACK_EVERY);
-            }
         }
+        drop(delay);
+        wal::hand_over();
     }
 
     /// Writes the rest and the visibility map, which says that all of the rows are visible and frozen, and closes the table.
@@ -230,12 +239,9 @@ impl HeapFile {
         let fork = pg_sys::ForkNumber::VISIBILITYMAP_FORKNUM;
         // SAFETY: the relation is open, and new: it has no such file yet.
         unsafe { pg_sys::smgrcreate(pg_sys::RelationGetSmgr(self.relation), fork, false) };
-        let mut left = self.places.rows_of_page.len();
-        for number in 0.. {
-            if left == 0 {
-                break;
-            }
-            let here = left.min(PAGES_PER_PAGE);
+        let pages = self.places.rows_of_page.len();
+        for (number, first) in (0..).zip((0..pages).step_by(PAGES_PER_PAGE)) {
+            let here = PAGES_PER_PAGE.min(pages - first);
             initialize(&mut self.pages[0], 0);
             let map = &mut self.pages[0].0[HEADER..];
             map[..here / PAGES_PER_BYTE].fill(u8::MAX);
@@ -243,7 +249,6 @@ impl HeapFile {
                 map[here / PAGES_PER_BYTE] = (1 << (here % PAGES_PER_BYTE * 2)) - 1;
             }
             self.write(fork, number, 1, false);
-            left -= here;
         }
     }
 }
