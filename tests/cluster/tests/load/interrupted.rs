@@ -13,6 +13,9 @@ const ROWS: i64 = 500_000;
 /// The phases that last long enough to be met in them.
 const PHASES: [&str; 3] = ["inserting rows", "building indexes", "waiting for workers"];
 
+/// How often to try to meet a load in a phase.
+const ATTEMPTS: u32 = 5;
+
 const WORKERS: &str = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'parallel worker'";
 
 #[test]
@@ -95,11 +98,21 @@ fn a_killed_process_leaves_no_row_and_the_next_load_works() {
     ] {
         let mut session = server.session().unwrap();
         let dates = Dates::of(&mut session);
-        way.prepare(&mut session, &dates);
-        let before = text(&mut session, CONTENTS).unwrap();
-        let partitions = state(&mut session).unwrap();
-        let load = Load::start(&server, "", dates.statement(4 * ROWS, "1, 2"));
-        let seen = load.reach(&mut session, phase).unwrap();
+        // Which process is done first is up to the scheduler: a load may never be seen in that phase with a worker.
+        let met = (0..ATTEMPTS).find_map(|_| {
+            way.prepare(&mut session, &dates);
+            let before = (text(&mut session, CONTENTS).unwrap(), state(&mut session).unwrap());
+            let load = Load::start(&server, "", dates.statement(4 * ROWS, "1, 2"));
+            match load.reach(&mut session, phase) {
+                Some(seen) => Some((before, load, seen)),
+                None => {
+                    load.succeed();
+                    None
+                }
+            }
+        });
+        let ((before, partitions), load, seen) =
+            met.unwrap_or_else(|| panic!("{way:?}: none of {ATTEMPTS} loads was seen {phase}"));
         match victim {
             "a worker" => server.kill_process(seen.workers[0]).unwrap(),
             "the caller" => server.kill_process(load.pid).unwrap(),
