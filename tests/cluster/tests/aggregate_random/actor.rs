@@ -105,7 +105,7 @@ impl<'a> Actor<'a> {
         self.go_on(|actor| match actor.rng.random_range(0..8) {
             0 => actor.count_partitions(),
             1 | 2 => {
-                let verdict = oracle::in_two_steps(&mut actor.session);
+                let verdict = oracle::in_two_steps(&mut actor.session, || ());
                 let result = actor.judge(verdict);
                 if result.is_err() {
                     actor.remember("ROLLBACK".to_owned());

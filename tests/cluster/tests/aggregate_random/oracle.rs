@@ -7,8 +7,8 @@ use postgres::Client;
 /// The partitions with their files, first as the catalogs are now, then as the snapshot has them. PostgreSQL looks at the
 /// former to run a query and at the latter only for visible rows, so that a full query whose snapshot is older than an
 /// ATTACH, a TRUNCATE or a rewrite is itself no truth of any moment ("not MVCC-safe" in its documentation). Where both
-/// agree, and are after the comparison what they were before (the third column tells of what was detached and attached
-/// again), there is one truth, and the view must show it.
+/// agree, and are after the comparison, in a snapshot of that moment, what they were before (the third column tells of what
+/// was detached and attached again), there is one truth, and the view must show it.
 const STATE: &str = "\
     SELECT (SELECT string_agg(relid::oid || ':' || pg_relation_filenode(relid), ' ' ORDER BY relid::oid) \
             FROM pg_partition_tree('operations') WHERE isleaf), \
@@ -22,6 +22,7 @@ const TRUTH: &str = "SELECT client_id, operation_type, sum(amount)::numeric(30, 
                      GROUP BY 1, 2 ORDER BY 1, 2";
 
 /// What a look at the view came to.
+#[derive(Debug)]
 pub enum Verdict {
     /// The view shows the truth.
     Exact,
@@ -38,27 +39,29 @@ pub fn at_once(session: &mut Client) -> Result<Verdict, Error> {
     if difference.is_empty() {
         return Ok(Verdict::Exact);
     }
-    judge(session, &[before], difference)
+    judge(session, &before, difference)
 }
 
 /// Reads the view before anything holds a lock on the table, then the truth, in one snapshot.
-pub fn in_two_steps(session: &mut Client) -> Result<Verdict, Error> {
+pub fn in_two_steps(session: &mut Client, in_between: impl FnOnce()) -> Result<Verdict, Error> {
     session.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ")?;
     let live = text(session, LIVE)?;
+    in_between();
     let truth = text(session, TRUTH)?;
-    let verdict = match live == truth {
-        true => Verdict::Exact,
-        false => judge(session, &[], format!("live:\n{live}\ntruth:\n{truth}"))?,
-    };
+    // The snapshot's: as the partitions were before the first step.
+    let before = text(session, STATE)?;
     session.batch_execute("COMMIT")?;
-    Ok(verdict)
+    match live == truth {
+        true => Ok(Verdict::Exact),
+        false => judge(session, &before, format!("live:\n{live}\ntruth:\n{truth}")),
+    }
 }
 
-fn judge(session: &mut Client, before: &[String], difference: String) -> Result<Verdict, Error> {
+fn judge(session: &mut Client, before: &str, difference: String) -> Result<Verdict, Error> {
     let after = text(session, STATE)?;
     let mut columns = after.split('|');
     let settled = columns.next() == columns.next();
-    if !settled || before.iter().any(|before| *before != after) {
+    if !settled || before != after {
         return Ok(Verdict::Void);
     }
     Ok(Verdict::Wrong(format!("{difference}\npartitions: {after}")))
