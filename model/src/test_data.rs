@@ -52,9 +52,9 @@ impl TestData {
     #[must_use]
     pub fn range(&self, start: u64, end: u64) -> Rows {
         let end = end.min(self.rows);
-        let next = start / ROWS_PER_STREAM * ROWS_PER_STREAM;
-        let mut rows = Rows { data: *self, rng: self.stream_of(start), dates: Dates::new(*self, next), next, end };
-        while rows.next < start.min(end) {
+        let dates = Dates::new(*self, start / ROWS_PER_STREAM * ROWS_PER_STREAM);
+        let mut rows = Rows { rng: self.stream_of(start), dates, end };
+        while rows.dates.row < start.min(end) {
             rows.next();
         }
         rows
@@ -81,7 +81,8 @@ impl TestData {
 #[derive(Debug)]
 struct Dates {
     data: TestData,
-    next: u64,
+    /// The row whose date is due next.
+    row: u64,
     date: Day,
     /// The first row that is not of that date.
     end: u64,
@@ -90,7 +91,7 @@ struct Dates {
 impl Dates {
     fn new(data: TestData, row: u64) -> Self {
         let date = data.date_of(row);
-        Self { data, next: row, date, end: data.rows_before(date.plus(1)) }
+        Self { data, row, date, end: data.rows_before(date.plus(1)) }
     }
 }
 
@@ -98,10 +99,10 @@ impl Iterator for Dates {
     type Item = Day;
 
     fn next(&mut self) -> Option<Day> {
-        if self.next >= self.end {
-            *self = Self::new(self.data, self.next);
+        if self.row >= self.end {
+            *self = Self::new(self.data, self.row);
         }
-        self.next += 1;
+        self.row += 1;
         Some(self.date)
     }
 }
@@ -109,10 +110,8 @@ impl Iterator for Dates {
 /// Iterates over operations of a [`TestData`].
 #[derive(Debug)]
 pub struct Rows {
-    data: TestData,
     rng: ChaCha8Rng,
     dates: Dates,
-    next: u64,
     end: u64,
 }
 
@@ -120,13 +119,13 @@ impl Iterator for Rows {
     type Item = Operation;
 
     fn next(&mut self) -> Option<Operation> {
-        if self.next >= self.end {
+        let row = self.dates.row;
+        if row >= self.end {
             return None;
         }
-        if self.next.is_multiple_of(ROWS_PER_STREAM) {
-            self.rng = self.data.stream_of(self.next);
+        if row.is_multiple_of(ROWS_PER_STREAM) {
+            self.rng = self.dates.data.stream_of(row);
         }
-        self.next += 1;
         self.dates.next().map(|date| generator::operation(&mut self.rng, date))
     }
 }

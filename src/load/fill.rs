@@ -115,12 +115,9 @@ impl Task {
             let places = self.fill(work, watch);
             watch(Step::Phase(Phase::Indexing, work.month));
             for index in work.indexes.iter().filter(|index| **index != pg_sys::InvalidOid) {
-                match &places {
-                    Some(places) => {
-                        index::build_of(work.target.table, *index, &mut self.known_rows(work.month, places))
-                    }
-                    None => index::build(work.target.table, *index),
-                }
+                let mut rows = places.as_ref().map(|places| self.known_rows(work.month, places));
+                let rows = rows.as_mut().map(|rows| rows as &mut dyn Iterator<Item = index::Row>);
+                index::build(work.target.table, *index, rows);
             }
             done.microseconds.store(u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
             done.is_done.store(true, Ordering::Release);

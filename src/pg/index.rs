@@ -1,6 +1,7 @@
 //! Indexes made of the rows of a table at once.
 
 use std::ffi::{c_int, c_void};
+use std::ptr;
 
 use operations_model::operation::STATUS_NEW;
 use pgrx::{check_for_interrupts, pg_guard, pg_sys};
@@ -20,13 +21,6 @@ pub fn empty(index: RelationOid) {
         pg_sys::relation_close(relation, pg_sys::NoLock as c_int);
         pg_sys::CommandCounterIncrement();
     }
-}
-
-/// Fills an index that [`empty`] emptied, in this process or in a parallel worker of the one that did.
-///
-/// It is `index_build` without what that writes to the catalogs (ANALYZE is to follow), which a parallel worker may not.
-pub fn build(table: pg_sys::Oid, index: pg_sys::Oid) {
-    build_as(table, index, |_, build| build());
 }
 
 /// A row that an index is to have an entry for, with the status of a new operation.
@@ -50,36 +44,32 @@ impl Row {
     }
 }
 
-/// Like [`build`], of rows that the caller knows, so that the table need not be read. They must be all that it has.
-pub fn build_of(table: pg_sys::Oid, index: pg_sys::Oid, rows: &mut dyn Iterator<Item = Row>) {
-    build_as(table, index, |table, build| {
-        // SAFETY: the table is open, and the access method, which is heap's but for one function, is its own only while
-        // that and what it refers to exist. An error leaves the table's entry to be thrown away with the transaction's.
-        unsafe {
-            let original = (*table).rd_tableam;
-            let routine = pg_sys::TableAmRoutine { index_build_range_scan: Some(scan_known_rows), ..*original };
-            let mut known = KnownRows { routine, rows };
-            (*table).rd_tableam = (&raw mut known).cast();
-            let _restored = Restored { table, original };
-            build();
-        }
-    });
-}
-
-/// Has the access method of the index build it, `prepare` being given the table and the building.
-fn build_as(table: pg_sys::Oid, index: pg_sys::Oid, prepare: impl FnOnce(pg_sys::Relation, &mut dyn FnMut())) {
+/// Fills an index that [`empty`] emptied, in this process or in a parallel worker of the one that did. The table is not read
+/// if the caller knows its rows, all of them.
+///
+/// It is `index_build` without what that writes to the catalogs (ANALYZE is to follow), which a parallel worker may not.
+pub fn build(table: pg_sys::Oid, index: pg_sys::Oid, rows: Option<&mut dyn Iterator<Item = Row>>) {
     // SAFETY: both relations are open while the access method builds, with the description of the index that PostgreSQL
     // itself makes; no column of it is an expression, so that nobody's code runs. The access method is called through the
-    // boundary that turns PostgreSQL's errors into Rust's panics.
+    // boundary that turns PostgreSQL's errors into Rust's panics. That of the table is heap's, but for one function if the
+    // rows are known, and then only while what it refers to exists.
     unsafe {
         let table = pg_sys::table_open(table, pg_sys::ShareLock as c_int);
         let index = pg_sys::index_open(index, pg_sys::AccessExclusiveLock as c_int);
         let description = pg_sys::BuildIndexInfo(index);
-        if let Some(build) = (*(*index).rd_indam).ambuild {
-            prepare(table, &mut || {
-                pg_sys::ffi::pg_guard_ffi_boundary(|| build(table, index, description));
-            });
+        let original = (*table).rd_tableam;
+        let mut known = rows.map(|rows| KnownRows {
+            routine: pg_sys::TableAmRoutine { index_build_range_scan: Some(scan_known_rows), ..*original },
+            rows,
+        });
+        let restored = Restored { table, original };
+        if let Some(known) = &mut known {
+            (*table).rd_tableam = ptr::from_mut(known).cast();
         }
+        if let Some(build) = (*(*index).rd_indam).ambuild {
+            pg_sys::ffi::pg_guard_ffi_boundary(|| build(table, index, description));
+        }
+        drop(restored);
         pg_sys::index_close(index, pg_sys::NoLock as c_int);
         pg_sys::table_close(table, pg_sys::NoLock as c_int);
     }
@@ -123,7 +113,7 @@ unsafe extern "C-unwind" fn scan_known_rows(
 ) -> f64 {
     /// Rows between two looks at whether the load was cancelled.
     const BATCH: usize = 1024;
-    // SAFETY: PostgreSQL calls this function only as that of the access method that `build_of` made. The index is a standard
+    // SAFETY: PostgreSQL calls this function only as that of the access method that `build` made. The index is a standard
     // one (`load::standard`): no expressions, and columns that `Row` knows. The callback copies what it is given. It is
     // called through one boundary for many rows, beyond which there is nothing to be dropped.
     unsafe {
