@@ -15,6 +15,7 @@ use crate::jobs;
 use crate::partitions;
 use crate::pg::bulk_insert;
 use crate::pg::catalog::{self, LockMode, RelationOid};
+use crate::pg::heap_file::PageCache;
 use crate::pg::load_progress::{Phase, Progress};
 use crate::pg::session::{self, ActingAs, Settings};
 use crate::pg::stored_row::Target;
@@ -146,6 +147,7 @@ impl<'a> Bulk<'a> {
         let mut stages = Vec::new();
         let mut work = Vec::new();
         let mut notes = Vec::new();
+        let fits_the_kernel = bulk_insert::pages_of(self.data.rows()) <= relation_files::cacheable_pages();
         for (month, way) in ways {
             let (table, is_new, rebuilt, note) = match way {
                 Way::Stage { exists } => {
@@ -169,7 +171,11 @@ impl<'a> Bulk<'a> {
             }
             let is_large = !bulk_insert::fits_in_memory(bulk_insert::pages_of(self.rows(month)));
             let how = if is_new {
-                How::NewFile { write_back: is_large }
+                How::NewFile(match (fits_the_kernel, is_large) {
+                    (false, _) => PageCache::DropBehind,
+                    (true, true) => PageCache::WriteBack,
+                    (true, false) => PageCache::Leave,
+                })
             } else {
                 How::InPlace { indexes: !rebuilt, ring: is_large }
             };

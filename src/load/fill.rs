@@ -11,7 +11,7 @@ use pgrx::{check_for_interrupts, pg_guard, pg_sys};
 
 use super::MOST_MONTHS;
 use crate::pg::bulk_insert::BulkInsert;
-use crate::pg::heap_file::{HeapFile, Places};
+use crate::pg::heap_file::{HeapFile, PageCache, Places};
 use crate::pg::load_progress::{Counter, Phase, Progress};
 use crate::pg::stored_row::Target;
 use crate::pg::{index, parallel};
@@ -38,8 +38,8 @@ pub struct Work {
 /// How rows are put into a table.
 #[derive(Clone, Copy, Debug)]
 pub enum How {
-    /// It is new, and gets a file full of rows; `write_back` as [`HeapFile::open`] has it.
-    NewFile { write_back: bool },
+    /// It is new, and gets a file full of rows.
+    NewFile(PageCache),
     /// Through the shared buffers; the rest as [`BulkInsert::open`] has it.
     InPlace { indexes: bool, ring: bool },
 }
@@ -127,8 +127,8 @@ impl Task {
     /// Writes the rows; returns where they are, if they are all that the table has.
     fn fill(&self, work: &Work, watch: &mut dyn FnMut(Step)) -> Option<Places> {
         match work.how {
-            How::NewFile { write_back } => {
-                let mut file = HeapFile::open(work.target, write_back);
+            How::NewFile(page_cache) => {
+                let mut file = HeapFile::open(work.target, page_cache);
                 self.each_row(work.month, watch, |id, operation| file.insert(id, operation));
                 Some(file.close())
             }

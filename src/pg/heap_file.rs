@@ -12,15 +12,18 @@ use operations_model::operation::Operation;
 use pgrx::pg_sys;
 
 use crate::pg::stored_row::{COLUMNS, Target, Values};
-use crate::pg::wal;
+use crate::pg::{relation_files, wal};
 
 const PAGE_SIZE: usize = pg_sys::BLCKSZ as usize;
 
 /// Pages that are written at a time: as many as a WAL record may have.
 const BATCH: usize = pg_sys::XLR_MAX_BLOCK_ID as usize;
 
-/// Pages after which the kernel is asked to write, if it is.
+/// Pages after which the kernel is asked to write, if it is. A gigabyte file has a multiple of it.
 const WRITE_BACK_EVERY: u32 = 16 * BATCH as u32;
+
+/// As many pages as were written before those that the kernel is asked to forget: it is given the time to write them first.
+const DROP_BEHIND: u32 = 16 * WRITE_BACK_EVERY;
 
 /// Where the values of a row without NULLs start.
 const ROW_HEADER: usize = 24;
@@ -36,13 +39,24 @@ struct PageMemory([u8; PAGE_SIZE]);
 #[repr(C, align(8))]
 struct RowMemory([u8; ROW_SIZE]);
 
+/// What is asked of the kernel about the pages that it was given to write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PageCache {
+    /// Nothing: it keeps them, and writes them when it likes to.
+    Leave,
+    /// To write them as they come, so that a checkpoint, which waits for that, does not find too many of them.
+    WriteBack,
+    /// And then not to keep them, so that they do not take the place of others.
+    DropBehind,
+}
+
 /// A file that is being written.
 pub struct HeapFile {
     relation: pg_sys::Relation,
     target: Target,
     transaction: pg_sys::TransactionId,
     needs_wal: bool,
-    write_back: bool,
+    page_cache: PageCache,
     values: Values,
     row: Box<RowMemory>,
     /// So many of them are full, and the next is the one that rows go into.
@@ -72,9 +86,8 @@ impl Places {
 }
 
 impl HeapFile {
-    /// Opens and locks the table, which must be empty. `write_back`: have the kernel write pages to the disk as they come, so
-    /// that a checkpoint, which waits for that, does not find too many of them.
-    pub fn open(target: Target, write_back: bool) -> Self {
+    /// Opens and locks the table, which must be empty.
+    pub fn open(target: Target, page_cache: PageCache) -> Self {
         // SAFETY: the relation stays open until `close`, or until the abort of the transaction releases it.
         let (relation, transaction, needs_wal) = unsafe {
             let relation = pg_sys::table_open(target.table, pg_sys::RowExclusiveLock as c_int);
@@ -85,7 +98,7 @@ impl HeapFile {
             target,
             transaction,
             needs_wal,
-            write_back,
+            page_cache,
             values: Values::default(),
             row: Box::new(RowMemory([0; ROW_SIZE])),
             pages: vec![PageMemory([0; PAGE_SIZE]); BATCH].into_boxed_slice(),
@@ -178,11 +191,16 @@ impl HeapFile {
         let end = self.block(self.filled);
         self.write(fork, first, self.filled, true);
         self.filled = 0;
-        if self.write_back && end.is_multiple_of(WRITE_BACK_EVERY) {
+        if self.page_cache != PageCache::Leave && end.is_multiple_of(WRITE_BACK_EVERY) {
+            let written = end - WRITE_BACK_EVERY;
             // SAFETY: the relation is open, and its file has these pages.
-            unsafe {
+            let file = unsafe {
                 let file = pg_sys::RelationGetSmgr(self.relation);
-                pg_sys::smgrwriteback(file, fork, end - WRITE_BACK_EVERY, WRITE_BACK_EVERY);
+                pg_sys::smgrwriteback(file, fork, written, WRITE_BACK_EVERY);
+                (*file).smgr_rlocator
+            };
+            if let (PageCache::DropBehind, Some(first)) = (self.page_cache, written.checked_sub(DROP_BEHIND)) {
+                relation_files::drop_from_page_cache(file, fork, first, WRITE_BACK_EVERY);
             }
         }
     }

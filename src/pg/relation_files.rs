@@ -1,8 +1,11 @@
-//! The files of relations: which is whose, and how large they are.
+//! The files of relations: which is whose, how large they are, and what of them the kernel caches.
 
-use std::ffi::c_int;
+use std::ffi::{CStr, c_int};
+use std::fs::File;
+use std::num::NonZeroU64;
 
 use pgrx::pg_sys;
+use rustix::fs::{Advice, fadvise};
 
 use crate::pg::catalog::RelationOid;
 
@@ -14,6 +17,50 @@ pub fn pages(relation: RelationOid) -> u64 {
         let pages = pg_sys::RelationGetNumberOfBlocksInFork(relation, pg_sys::ForkNumber::MAIN_FORKNUM);
         pg_sys::relation_close(relation, pg_sys::AccessShareLock as c_int);
         pages.into()
+    }
+}
+
+/// About how many pages the kernel caches for this server: what the planner believes of it (`effective_cache_size`).
+pub fn cacheable_pages() -> u64 {
+    // SAFETY: a plain read of a setting.
+    u64::try_from(unsafe { pg_sys::effective_cache_size }).unwrap_or(0)
+}
+
+/// Asks the kernel to forget pages of a file, all within one gigabyte of it. Those that are not written yet stay. It is an
+/// advice: that it can't be followed is no error.
+pub fn drop_from_page_cache(
+    file: pg_sys::RelFileLocatorBackend,
+    fork: pg_sys::ForkNumber::Type,
+    first: pg_sys::BlockNumber,
+    count: u32,
+) {
+    let path = path(file, fork);
+    // As md.c names the files that a relation is kept in.
+    let path = match first / pg_sys::RELSEG_SIZE {
+        0 => path,
+        segment => format!("{path}.{segment}"),
+    };
+    if let Ok(file) = File::open(path) {
+        let bytes = |pages: u32| u64::from(pages) * u64::from(pg_sys::BLCKSZ);
+        let start = bytes(first % pg_sys::RELSEG_SIZE);
+        let _unheeded = fadvise(file, start, NonZeroU64::new(bytes(count)), Advice::DontNeed);
+    }
+}
+
+/// The path of the first file of a relation, from the data directory, which is where a process of the server is.
+fn path(file: pg_sys::RelFileLocatorBackend, fork: pg_sys::ForkNumber::Type) -> String {
+    let pg_sys::RelFileLocator { dbOid, spcOid, relNumber } = file.locator;
+    // SAFETY: the path is a string that ends with a zero byte; before PostgreSQL 18, its caller's to free.
+    unsafe {
+        let path = pg_sys::GetRelationPath(dbOid, spcOid, relNumber, file.backend, fork);
+        #[cfg(feature = "pg18")]
+        return CStr::from_ptr(path.str_.as_ptr()).to_string_lossy().into_owned();
+        #[cfg(not(feature = "pg18"))]
+        {
+            let text = CStr::from_ptr(path).to_string_lossy().into_owned();
+            pg_sys::pfree(path.cast());
+            text
+        }
     }
 }
 

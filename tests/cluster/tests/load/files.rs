@@ -1,10 +1,13 @@
 //! The files of a new month, which are written past the shared buffers: byte for byte what PostgreSQL itself writes.
 
 use std::fs::File;
+use std::io::IoSliceMut;
+use std::path::Path;
 
 use operations_cluster::expect::{CONTENTS, run};
 use operations_cluster::{DATABASE, Server, Stop, finish, text, value};
 use postgres::Client;
+use rustix::io::{Errno, ReadWriteFlags, preadv2};
 
 use crate::common::{Dates, Loader, ROWS_A_MONTH, Way, expect_sound};
 
@@ -83,6 +86,23 @@ fn masked(page: &[u8], contents: Contents) -> Vec<u8> {
     page
 }
 
+/// How much of a file can be read without the disk, by a sample.
+fn part_in_page_cache(path: &Path) -> f64 {
+    const EVERY: u64 = 131 * PAGE as u64;
+    let file = File::open(path).unwrap();
+    let offsets = (0..file.metadata().unwrap().len()).step_by(EVERY as usize);
+    let count = offsets.clone().count();
+    let is_cached = |offset: &u64| {
+        let mut byte = [0];
+        match preadv2(&file, &mut [IoSliceMut::new(&mut byte)], *offset, ReadWriteFlags::NOWAIT) {
+            Ok(_) => true,
+            Err(Errno::AGAIN) => false,
+            Err(error) => panic!("read {} without waiting: {error}", path.display()),
+        }
+    };
+    offsets.filter(is_cached).count() as f64 / count as f64
+}
+
 /// A machine that crashes loses what the kernel had not written to the disk. Here that is all.
 #[test]
 fn the_log_alone_brings_a_new_month_back() {
@@ -116,9 +136,10 @@ fn the_log_alone_brings_a_new_month_back() {
 }
 
 #[test]
-fn a_month_of_several_gigabyte_files_with_checksums_survives_a_crash() {
+fn a_month_of_several_gigabyte_files_with_checksums_survives_a_crash_and_leaves_the_page_cache() {
     const ROWS: i64 = 3_000_000;
-    let mut server = Server::primary().with_extension().start().unwrap();
+    // Without fsync PostgreSQL asks the kernel to write nothing, and it forgets only what is written.
+    let mut server = Server::primary().with_extension().setting("fsync", "on").start().unwrap();
     server.stop(Stop::Fast).unwrap();
     let checksums = |server: &Server, how: &str| {
         let mut program = server.client_program("pg_checksums", DATABASE).unwrap();
@@ -128,9 +149,16 @@ fn a_month_of_several_gigabyte_files_with_checksums_survives_a_crash() {
     checksums(&server, "--enable");
     server.start().unwrap();
     let mut loader = Loader::new(&server);
+    run(&mut loader.session, "SET effective_cache_size = '1GB'");
     let call = format!("CALL operations_test_data('2024-05-01', '2024-05-31', {ROWS}, 1)");
     assert_eq!(loader.call(&call), [Way::New.note()]);
     let session = &mut loader.session;
+    let path: String = value(session, "SELECT pg_relation_filepath('operations_2024_05')").unwrap();
+    for file in [path.clone(), format!("{path}.1")] {
+        // What is there is what ANALYZE read, and the end.
+        let cached = part_in_page_cache(&server.data().join(&file));
+        assert!(cached < 0.6, "the kernel still has {cached} of {file}, which is more than it was said to keep");
+    }
     let size = "SELECT pg_relation_size('operations_2024_05') > 1024 * 1024 * 1024";
     assert!(value::<bool>(session, size).unwrap(), "it all fits into one file");
     let totals = "SELECT count(*), sum(id), sum(hashtext(message::text)) FROM operations";

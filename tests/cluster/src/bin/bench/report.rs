@@ -24,7 +24,8 @@ impl Report {
         let settings = text(
             &mut session,
             "SELECT string_agg(format('%s = %s', name, current_setting(name)), ', ' ORDER BY name) FROM pg_settings \
-             WHERE name IN ('fsync', 'synchronous_commit', 'shared_buffers', 'max_wal_size', 'wal_compression')",
+             WHERE name IN ('fsync', 'synchronous_commit', 'shared_buffers', 'effective_cache_size', 'maintenance_work_mem', \
+                            'maintenance_io_concurrency', 'max_wal_size', 'wal_compression')",
         )?;
         let mut facts = vec![
             format!("PostgreSQL {version} on {cores} cores; {settings}"),
