@@ -33,7 +33,7 @@ pub fn has_place_for(schema: &Schema, operations: RelationOid, day: i32) -> Resu
         .ok_or_else(|| Error::NotPartitionedByDate { schema: schema.name().into() })
 }
 
-/// Creates a partition for each of the months that no partition holds.
+/// Creates a partition for each of the months that no partition holds, and returns them.
 ///
 /// It is done with the rights of the table's owner: whoever was granted one of our procedures may have the months it
 /// needs. What is executed is fixed, so that the caller gains nothing else.
@@ -41,17 +41,18 @@ pub fn create_missing(
     schema: &Schema,
     operations: RelationOid,
     months: impl Iterator<Item = Month>,
-) -> Result<(), Error> {
+) -> Result<Vec<RelationOid>, Error> {
     let months = missing(&partitions_of(schema, operations)?, months)?;
     if months.is_empty() {
-        return Ok(());
+        return Ok(Vec::new());
     }
     // Another session may be creating the same months: wait for it, then look again.
     operations.lock(LockMode::ShareUpdateExclusive);
     let months = missing(&partitions_of(schema, operations)?, months.into_iter())?;
     let _settings = Settings::safe_search_path();
     let _owner = operations.owner().map(ActingAs::role);
-    months.into_iter().try_for_each(|month| attach(schema, month))
+    let created: Result<Vec<_>, Error> = months.into_iter().map(|month| attach(schema, month)).collect();
+    Ok(created?.into_iter().flatten().collect())
 }
 
 /// Those of the months that no partition holds.
@@ -83,11 +84,11 @@ pub fn free_name(schema: &Schema, month: Month) -> String {
     name
 }
 
-fn attach(schema: &Schema, month: Month) -> Result<(), Error> {
+fn attach(schema: &Schema, month: Month) -> Result<Option<RelationOid>, Error> {
     let name = free_name(schema, month);
     let sql = schema.sql(ATTACH).replace("@partition@", &quote_identifier(&name));
     query::run(&with_month(&sql, month), &[])?;
-    Ok(())
+    Ok(schema.relation_named(&name))
 }
 
 /// What a command says of a month, filled in.

@@ -7,6 +7,7 @@ use pgrx::{notice, pg_extern, pg_sys};
 
 use crate::api::arguments;
 use crate::error::Error;
+use crate::load::orphans;
 use crate::partitions::{create_missing, partitions_of, today};
 use crate::pg::call::Call;
 use crate::pg::catalog::{self, LockMode, RelationOid};
@@ -33,7 +34,7 @@ language c as '@MODULE_PATHNAME@', '@FUNCTION_NAME@';
 revoke all on procedure @extschema@.operations_maintain_partitions(integer, integer) from public;
 
 comment on procedure @extschema@.operations_maintain_partitions(integer, integer) is
-    'Creates the monthly partitions of operations that are missing, from the oldest month that has one to p_months_ahead months after the current one. With p_retain_months, first detaches, but never drops, those that hold only months more than p_retain_months before the current one. Does nothing on a replica.';
+    'Creates the monthly partitions of operations that are missing, from the oldest month that has one to p_months_ahead months after the current one. With p_retain_months, first detaches, but never drops, those that hold only months more than p_retain_months before the current one. Also removes files that a load has left behind in a crash. Does nothing on a replica.';
 "#)]
 fn operations_maintain_partitions(
     fcinfo: pg_sys::FunctionCallInfo,
@@ -49,6 +50,7 @@ fn operations_maintain_partitions(
         return Ok(());
     }
     session::require_writable("operations_maintain_partitions")?;
+    orphans::remove()?;
     Ok(maintain(&Schema::of(&Call::new(fcinfo)), ahead, retain)?)
 }
 
@@ -70,7 +72,8 @@ fn maintain(schema: &Schema, ahead: i32, retain: Option<i32>) -> Result<(), Erro
             Bound::Min | Bound::Max => None,
         })
         .map_or(today, |oldest| oldest.min(today));
-    create_missing(schema, operations, Month::range_inclusive(oldest, today.plus(ahead)))
+    create_missing(schema, operations, Month::range_inclusive(oldest, today.plus(ahead)))?;
+    Ok(())
 }
 
 fn detach(schema: &Schema, operations: RelationOid, partition: &Partition) -> Result<(), Error> {

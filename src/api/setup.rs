@@ -55,7 +55,8 @@ fn set_up(schema: &Schema) -> Result<(), Error> {
     // Not again for a table that was there: what was detached from it is not missing.
     let first_months = Month::range_inclusive(first, first.plus(FIRST_MONTHS - 1)).filter(|_| is_new);
     let months_ahead = Month::range_inclusive(today, today.plus(MONTHS_AHEAD));
-    partitions::create_missing(schema, schema.operations()?, first_months.chain(months_ahead))
+    partitions::create_missing(schema, schema.operations()?, first_months.chain(months_ahead))?;
+    Ok(())
 }
 
 /// The triggers that count changes, and the two views of the sums.

@@ -9,7 +9,7 @@ use pgrx::pg_sys;
 
 use super::fill::{self, How, Task, Work};
 use super::stage::{self, Stage};
-use super::{processes, report, standard};
+use super::{orphans, processes, report, standard};
 use crate::error::Error;
 use crate::jobs;
 use crate::partitions;
@@ -40,6 +40,15 @@ enum Way {
     Rebuild(RelationOid),
     /// In place, indexes row by row.
     RowByRow(RelationOid),
+}
+
+/// Months that are ready to be filled.
+struct Prepared {
+    /// The tables of those that are not filled in place.
+    stages: Vec<Stage>,
+    work: Vec<Work>,
+    /// For each work, as the caller is told, how it was done.
+    hows: Vec<&'static str>,
 }
 
 /// A load.
@@ -80,7 +89,7 @@ impl<'a> Bulk<'a> {
         let serializable = session::is_serializable();
         let may_stage = !serializable && !session::wal_is_logical();
         if !may_stage {
-            partitions::create_missing(self.schema, self.operations, months.iter().copied())?;
+            super::create_missing(self.schema, self.operations, months)?;
         }
         // To rebuild indexes locks a month against change_status() until the load ends.
         let may_rebuild = !serializable && {
@@ -142,14 +151,14 @@ impl<'a> Bulk<'a> {
         }
     }
 
-    /// Fills months, each in one process, and returns those that were not filled in place.
-    fn run(&self, ways: Vec<(Month, Way)>) -> Result<Vec<Stage>, Error> {
-        let mut stages = Vec::new();
-        let mut work = Vec::new();
-        let mut notes = Vec::new();
+    /// Makes ready what months are filled in: tables for those that are not filled in place, indexes without entries. Returns
+    /// also how each month will have been filled.
+    fn prepare(&self, ways: Vec<(Month, Way)>) -> Result<Prepared, Error> {
+        let (mut stages, mut work, mut hows) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut made, mut emptied) = (Vec::new(), Vec::new());
         let fits_the_kernel = bulk_insert::pages_of(self.data.rows()) <= relation_files::cacheable_pages();
         for (month, way) in ways {
-            let (table, is_new, rebuilt, note) = match way {
+            let (table, is_new, rebuilt, how_told) = match way {
                 Way::Stage { exists } => {
                     let _owner = self.as_owner();
                     let stage = Stage::create(self.schema, month, self.rows(month), exists)?;
@@ -163,10 +172,11 @@ impl<'a> Bulk<'a> {
                 Way::Rebuild(partition) | Way::RowByRow(partition) => (partition, false, false, "in place"),
             };
             let mut indexes = [pg_sys::InvalidOid; fill::MOST_INDEXES];
+            made.extend(is_new.then_some(table));
             if rebuilt {
                 for (slot, index) in indexes.iter_mut().zip(stage::indexes(table)?) {
-                    index::empty(index);
                     *slot = index.oid();
+                    emptied.push(index);
                 }
             }
             let is_large = !bulk_insert::fits_in_memory(bulk_insert::pages_of(self.rows(month)));
@@ -181,8 +191,18 @@ impl<'a> Bulk<'a> {
             };
             let target = Target { table: table.oid(), labels: self.labels, command: 0 };
             work.push(Work { month, target, how, indexes });
-            notes.push((month, note));
+            hows.push(how_told);
         }
+        let mut files = orphans::files_of(made)?;
+        emptied.iter().copied().for_each(index::empty);
+        files.extend(orphans::files_of(emptied)?);
+        orphans::note(&files)?;
+        Ok(Prepared { stages, work, hows })
+    }
+
+    /// Fills months, each in one process, and returns those that were not filled in place.
+    fn run(&self, ways: Vec<(Month, Way)>) -> Result<Vec<Stage>, Error> {
+        let Prepared { stages, mut work, hows } = self.prepare(ways)?;
         let command = bulk_insert::current_command();
         work.iter_mut().for_each(|work| work.target.command = command);
         let rows = work.iter().map(|work| self.rows(work.month)).sum();
@@ -191,8 +211,8 @@ impl<'a> Bulk<'a> {
         let settings = Settings::set_as_superuser(&[(c"wal_compression", c"off")]);
         let task = Task::new(self.data, self.first_id, self.progress.counter(), &work);
         task.run(processes, self.progress, |index, took| {
-            if let Some((month, note)) = notes.get(index) {
-                report(*month, self.rows(*month), note, took);
+            if let (Some(work), Some(how)) = (work.get(index), hows.get(index)) {
+                report(work.month, self.rows(work.month), how, took);
             }
         });
         drop(settings);

@@ -13,6 +13,7 @@
 mod bulk;
 mod copy;
 mod fill;
+pub mod orphans;
 mod processes;
 mod stage;
 mod standard;
@@ -27,7 +28,7 @@ use pgrx::{debug1, notice};
 use crate::error::Error;
 use crate::load::bulk::Bulk;
 use crate::partitions;
-use crate::pg::catalog::LockMode;
+use crate::pg::catalog::{LockMode, RelationOid};
 use crate::pg::copy as pg_copy;
 use crate::pg::load_progress::Progress;
 use crate::schema::Schema;
@@ -45,6 +46,7 @@ pub fn load(schema: &Schema, data: &TestData, months: &[Month], processes: Optio
     operations.lock(LockMode::RowExclusive);
     pg_copy::require_insert_right(PROCEDURE, operations, &copy_binary::COLUMNS)?;
     let progress = Progress::begin(operations.oid(), data.rows());
+    orphans::remove()?;
     let mut deviation = standard::deviation(schema, operations, months)?;
     if deviation.is_none() {
         let with_rows: Vec<Month> = months.iter().copied().filter(|month| !data.rows_of(*month).is_empty()).collect();
@@ -55,12 +57,18 @@ pub fn load(schema: &Schema, data: &TestData, months: &[Month], processes: Optio
         };
     }
     // After the rows, if it can be: it locks others out of making partitions.
-    partitions::create_missing(schema, operations, months.iter().copied())?;
+    create_missing(schema, operations, months)?;
     if let Some(deviation) = deviation {
         debug1!("operations_test_data uses COPY: {deviation}");
         copy::load(operations, data, &progress);
     }
     Ok(())
+}
+
+/// Creates the partitions that months lack, for rows that are to come.
+fn create_missing(schema: &Schema, operations: RelationOid, months: &[Month]) -> Result<(), Error> {
+    let created = partitions::create_missing(schema, operations, months.iter().copied())?;
+    orphans::note(&orphans::files_of(created)?)
 }
 
 /// Tells the caller that a month is done.

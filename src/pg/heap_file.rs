@@ -197,7 +197,7 @@ impl HeapFile {
             let file = unsafe {
                 let file = pg_sys::RelationGetSmgr(self.relation);
                 pg_sys::smgrwriteback(file, fork, written, WRITE_BACK_EVERY);
-                (*file).smgr_rlocator
+                (*file).smgr_rlocator.locator
             };
             if let (PageCache::DropBehind, Some(first)) = (self.page_cache, written.checked_sub(DROP_BEHIND)) {
                 relation_files::drop_from_page_cache(file, fork, first, WRITE_BACK_EVERY);

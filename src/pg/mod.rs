@@ -5,6 +5,7 @@ pub mod bulk_insert;
 pub mod call;
 pub mod catalog;
 pub mod copy;
+pub mod durable;
 pub mod heap_file;
 pub mod index;
 pub mod load_progress;

@@ -3,11 +3,16 @@
 use std::ffi::{CStr, c_int};
 use std::fs::File;
 use std::num::NonZeroU64;
+use std::path::Path;
 
 use pgrx::pg_sys;
 use rustix::fs::{Advice, fadvise};
 
 use crate::pg::catalog::RelationOid;
+use crate::pg::session;
+
+/// As the files of relations are named that do not belong to one session: InvalidBackendId, or INVALID_PROC_NUMBER.
+const NO_BACKEND: c_int = -1;
 
 /// How many pages the relation has. The lock is given back at once: it would keep others from replacing an empty file.
 pub fn pages(relation: RelationOid) -> u64 {
@@ -29,7 +34,7 @@ pub fn cacheable_pages() -> u64 {
 /// Asks the kernel to forget pages of a file, all within one gigabyte of it. Those that are not written yet stay. It is an
 /// advice: that it can't be followed is no error.
 pub fn drop_from_page_cache(
-    file: pg_sys::RelFileLocatorBackend,
+    file: pg_sys::RelFileLocator,
     fork: pg_sys::ForkNumber::Type,
     first: pg_sys::BlockNumber,
     count: u32,
@@ -47,12 +52,12 @@ pub fn drop_from_page_cache(
     }
 }
 
-/// The path of the first file of a relation, from the data directory, which is where a process of the server is.
-fn path(file: pg_sys::RelFileLocatorBackend, fork: pg_sys::ForkNumber::Type) -> String {
-    let pg_sys::RelFileLocator { dbOid, spcOid, relNumber } = file.locator;
+/// The path of the first file of a logged relation, from the data directory, which is where a process of the server is.
+fn path(file: pg_sys::RelFileLocator, fork: pg_sys::ForkNumber::Type) -> String {
+    let pg_sys::RelFileLocator { dbOid, spcOid, relNumber } = file;
     // SAFETY: the path is a string that ends with a zero byte; before PostgreSQL 18, its caller's to free.
     unsafe {
-        let path = pg_sys::GetRelationPath(dbOid, spcOid, relNumber, file.backend, fork);
+        let path = pg_sys::GetRelationPath(dbOid, spcOid, relNumber, NO_BACKEND, fork);
         #[cfg(feature = "pg18")]
         return CStr::from_ptr(path.str_.as_ptr()).to_string_lossy().into_owned();
         #[cfg(not(feature = "pg18"))]
@@ -62,6 +67,59 @@ fn path(file: pg_sys::RelFileLocatorBackend, fork: pg_sys::ForkNumber::Type) -> 
             text
         }
     }
+}
+
+/// The files of a logged relation of this database, which may be gone.
+#[derive(Clone, Copy, Debug)]
+pub struct RelationFile {
+    /// Where they are; never 0.
+    pub tablespace: pg_sys::Oid,
+    /// What they are named after: `relfilenode` in pg_class.
+    pub number: pg_sys::Oid,
+}
+
+impl RelationFile {
+    fn locator(&self) -> pg_sys::RelFileLocator {
+        pg_sys::RelFileLocator { spcOid: self.tablespace, dbOid: session::database(), relNumber: self.number }
+    }
+
+    /// Whether there are such files.
+    pub fn exists(&self) -> bool {
+        Path::new(&path(self.locator(), pg_sys::ForkNumber::MAIN_FORKNUM)).exists()
+    }
+
+    /// Removes them when the current transaction commits, here and, by its commit record, on replicas. No relation may have
+    /// them, and no subtransaction may be open.
+    pub fn remove_at_commit(&self) {
+        let locator = self.locator();
+        // What is to be removed twice PostgreSQL cannot commit.
+        if files_to_be_removed().iter().any(|file| same(file, &locator)) {
+            return;
+        }
+        // SAFETY: what stands for the relation has what RelationDropStorage looks at, which keeps a copy of that.
+        unsafe {
+            let relation = pg_sys::CreateFakeRelcacheEntry(locator);
+            pg_sys::RelationDropStorage(relation);
+            pg_sys::FreeFakeRelcacheEntry(relation);
+        }
+    }
+}
+
+/// What the transaction that is open, and those within it, will remove at their commit.
+fn files_to_be_removed() -> Vec<pg_sys::RelFileLocator> {
+    let mut files = std::ptr::null_mut();
+    // SAFETY: the answer is an array of so many elements, allocated for its caller, or none.
+    unsafe {
+        let count = pg_sys::smgrGetPendingDeletes(true, &raw mut files);
+        let Ok(count @ 1..) = usize::try_from(count) else { return Vec::new() };
+        let list = std::slice::from_raw_parts(files, count).to_vec();
+        pg_sys::pfree(files.cast());
+        list
+    }
+}
+
+fn same(one: &pg_sys::RelFileLocator, other: &pg_sys::RelFileLocator) -> bool {
+    (one.spcOid, one.dbOid, one.relNumber) == (other.spcOid, other.dbOid, other.relNumber)
 }
 
 /// Whether this session itself is using the table, in a cursor or by triggers that have not fired yet: then its files must

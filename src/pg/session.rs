@@ -138,6 +138,24 @@ pub fn is_current_transaction(number: i64) -> bool {
     unsafe { pg_sys::TransactionIdIsCurrentTransactionId(number.into()) }
 }
 
+/// The number of this transaction, or of that which it is a part of, which gets one if it has none.
+pub fn transaction() -> u64 {
+    // SAFETY: has no preconditions inside a transaction.
+    unsafe { pg_sys::GetTopFullTransactionId().value }
+}
+
+/// Whether a subtransaction is open, as by SAVEPOINT or in a PL/pgSQL block that catches errors.
+pub fn is_in_subtransaction() -> bool {
+    // SAFETY: reads the session's state; has no preconditions in a backend.
+    unsafe { pg_sys::IsSubTransaction() }
+}
+
+/// The database.
+pub fn database() -> pg_sys::Oid {
+    // SAFETY: a plain read of a variable that only this thread writes.
+    unsafe { pg_sys::MyDatabaseId }
+}
+
 /// The number of this process.
 pub fn process() -> i32 {
     // SAFETY: a plain read of a variable that only this thread writes.

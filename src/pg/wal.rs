@@ -25,6 +25,12 @@ pub fn hand_over() {
     unsafe { pg_sys::XLogSetAsyncXactLSN(pg_sys::XactLastRecEnd) }
 }
 
+/// Waits until all that was logged so far is on the disk.
+pub fn flush() {
+    // SAFETY: waits for a place in the log that has been written.
+    unsafe { pg_sys::XLogFlush(pg_sys::GetXLogInsertRecPtr()) }
+}
+
 /// Keeps a checkpoint that begins now from ending, until it is dropped.
 ///
 /// A checkpoint promises that whatever was logged before it is in the files, and sees to that for the shared buffers. What this

@@ -151,6 +151,12 @@ fn how(notice: &str) -> Option<&str> {
 pub const LEFT_OVER: &str = "SELECT coalesce(string_agg(relname, ' '), '') FROM pg_class \
     WHERE relname ~ '^operations_load_[0-9]'";
 
+/// Files of relations that there are not, and notes that loads take of such files; separated by blanks.
+pub const ORPHANS: &str = "SELECT coalesce(string_agg(file, ' '), '') FROM ( \
+SELECT file FROM pg_ls_dir('base/' || (SELECT oid FROM pg_database WHERE datname = current_database())) AS file \
+    WHERE file ~ '^[0-9]+' AND pg_filenode_relation(0, substring(file FROM '^[0-9]+')::oid) IS NULL \
+    UNION ALL SELECT file FROM pg_ls_dir('.') AS file WHERE file ~ '^operations_ext') AS files";
+
 /// What must hold after every load, whatever way it took.
 #[track_caller]
 pub fn expect_sound(session: &mut Client) {

@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use operations_cluster::expect::{CONTENTS, SOON, run, state, wait_for_text};
+use operations_cluster::expect::{CONTENTS, SOON, expect_equal, run, state, wait_for_text};
 use operations_cluster::{Server, db_error, text, value, wait_until};
 
-use crate::common::{Dates, Load, Way, expect_sound};
+use crate::common::{Dates, Load, ORPHANS, Way, expect_sound, wait_for_load};
 
 /// Enough that each phase lasts long enough to be seen and met.
 const ROWS: i64 = 500_000;
@@ -136,4 +136,51 @@ fn a_killed_process_leaves_no_row_and_the_next_load_works() {
         expect_sound(&mut session);
         run(&mut session, "CALL operation_insert_one()");
     }
+}
+
+#[test]
+fn files_that_a_crash_leaves_behind_are_removed_by_the_next_load_on_the_replica_too() {
+    let mut primary = Server::primary().with_extension().start().unwrap();
+    let replica = primary.replica().start().unwrap();
+    const LOAD: &str = "CALL operations_test_data('2024-01-01', '2024-01-31', 20000, 1)";
+    const MAINTAIN: &str = "CALL operations_maintain_partitions()";
+    for (way, next) in [
+        (Way::New, LOAD.to_owned()),
+        (Way::Empty, MAINTAIN.to_owned()),
+        (Way::Grown, format!("BEGIN; SAVEPOINT s; {LOAD}; ROLLBACK TO s; {MAINTAIN}; RELEASE s; {MAINTAIN}; COMMIT")),
+        (Way::Copy, format!("{LOAD}; {MAINTAIN}")),
+    ] {
+        let mut session = primary.session().unwrap();
+        let dates = Dates::of(&mut session);
+        way.prepare(&mut session, &dates);
+        run(&mut session, "CHECKPOINT");
+        assert_eq!(text(&mut session, ORPHANS).unwrap(), "", "{way:?}");
+        let load = Load::start(&primary, "", dates.statement(4 * ROWS, "1, 2"));
+        let reached = wait_for_load(&load, &mut session, |seen| seen.rows_done > ROWS);
+        assert!(reached.is_some(), "{way:?}: the load was over before it could be killed");
+        primary.kill_all().unwrap();
+        assert!(load.end().is_err(), "{way:?}");
+        primary.start().unwrap();
+        let mut session = primary.session().unwrap();
+        primary.wait_for_catchup(&replica).unwrap();
+        let left = text(&mut session, ORPHANS).unwrap();
+        assert!(left.split(' ').count() > 4, "{way:?}: {left}");
+        assert_ne!(text(&mut replica.session().unwrap(), ORPHANS).unwrap(), "", "{way:?}");
+        // A load that is taken back removes nothing, and forgets nothing.
+        run(&mut session, &format!("BEGIN; {LOAD}; ROLLBACK"));
+        let still_left = text(&mut session, ORPHANS).unwrap();
+        let still_left: Vec<_> = still_left.split(' ').collect();
+        assert!(left.split(' ').all(|file| still_left.contains(&file)), "{way:?}: {left}; then {still_left:?}");
+        run(&mut session, &next);
+        primary.wait_for_catchup(&replica).unwrap();
+        for server in [&primary, &replica] {
+            let mut session = server.session().unwrap();
+            // The first of an orphan's files stays, empty, until then.
+            run(&mut session, "CHECKPOINT");
+            assert_eq!(text(&mut session, ORPHANS).unwrap(), "", "{way:?}, port {}", server.port());
+        }
+        expect_sound(&mut session);
+    }
+    assert!(primary.log_contains("files that a load has left behind in a crash").unwrap());
+    expect_equal(&primary, &replica);
 }
