@@ -25,10 +25,10 @@ pub fn hand_over() {
     unsafe { pg_sys::XLogSetAsyncXactLSN(pg_sys::XactLastRecEnd) }
 }
 
-/// Waits until all that was logged so far is on the disk.
+/// Waits until all that this transaction has logged so far is on the disk.
 pub fn flush() {
-    // SAFETY: waits for a place in the log that has been written.
-    unsafe { pg_sys::XLogFlush(pg_sys::GetXLogInsertRecPtr()) }
+    // SAFETY: waits for the end of the last record of this process.
+    unsafe { pg_sys::XLogFlush(pg_sys::XactLastRecEnd) }
 }
 
 /// Keeps a checkpoint that begins now from ending, until it is dropped.

@@ -33,7 +33,7 @@ fn the_quick_benchmark_prints_its_table() {
             assert!(!line.contains("NaN") && !line.contains("inf"), "{line}");
         }
     }
-    assert!(text.starts_with("PostgreSQL ") && text.contains(" cores; fsync = on"), "{text}");
+    assert!(text.starts_with("PostgreSQL ") && text.contains(" cores; ") && text.contains(", fsync = on,"), "{text}");
 }
 
 #[test]
