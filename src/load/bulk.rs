@@ -28,6 +28,10 @@ const FEW: u64 = 10_000;
 /// A partition with less than this part of the rows that come is small beside them.
 const SMALL_PART: u64 = 8;
 
+/// A month that gets more rows than this is sampled as if it got so many: autovacuum soon does it again, as it does not for the
+/// table as a whole.
+const SAMPLED: u64 = 1_000_000;
+
 /// How long to wait until nobody else uses a partition that is to be locked for its indexes' sake.
 const LOCK_WITHIN: Duration = Duration::from_millis(100);
 
@@ -221,7 +225,7 @@ impl<'a> Bulk<'a> {
         for Work { month, target, .. } in work {
             self.progress.enter(Phase::Analyzing, Some(month), 1);
             if let Some(table) = RelationOid::from_oid(target.table) {
-                statistics::analyze(table, self.rows(month));
+                statistics::analyze(table, self.rows(month).min(SAMPLED));
             }
         }
         Ok(stages)
