@@ -45,7 +45,7 @@ pub enum Error {
     #[error("no source of random numbers")]
     NoRandomness { cause: String },
     #[error("cannot keep note of the files that a load makes")]
-    Note { cause: String },
+    Note(std::io::Error),
     #[error("an internal query failed")]
     Spi(#[from] pgrx::spi::Error),
 }
@@ -72,7 +72,7 @@ impl Error {
             Self::NotSummable => PgSqlErrorCode::ERRCODE_CHECK_VIOLATION,
             Self::SumsNotPermitted => PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
             Self::NoRandomness { .. } => PgSqlErrorCode::ERRCODE_SYSTEM_ERROR,
-            Self::Note { .. } => PgSqlErrorCode::ERRCODE_IO_ERROR,
+            Self::Note(_) => PgSqlErrorCode::ERRCODE_IO_ERROR,
             Self::Spi(_) => PgSqlErrorCode::ERRCODE_INTERNAL_ERROR,
         }
     }
@@ -115,7 +115,8 @@ impl Error {
             Self::SumsNotPermitted => {
                 "The current role may read neither operations nor client_type_sum_live nor client_type_sum_mv.".into()
             }
-            Self::NoRandomness { cause } | Self::Note { cause } => format!("The operating system answered: {cause}."),
+            Self::NoRandomness { cause } => format!("The operating system answered: {cause}."),
+            Self::Note(cause) => format!("The operating system answered: {cause}."),
             Self::Spi(error) => format!("{error}."),
         }
     }
@@ -154,7 +155,7 @@ impl Error {
             Self::NotSummable => "Give the operation these values before its status is 1.".into(),
             Self::SumsNotPermitted => "Have SELECT granted on client_type_sum_live.".into(),
             Self::NoRandomness { .. } => "Pass a seed, or see to the operating system's random device.".into(),
-            Self::Note { .. } => "See to the data directory of the server: the file is to be at its top.".into(),
+            Self::Note(_) => "See to the data directory of the server: the file is to be at its top.".into(),
             Self::Spi(_) => "This is a defect of operations_ext. Please report it.".into(),
         }
     }

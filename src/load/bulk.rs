@@ -46,15 +46,6 @@ enum Way {
     RowByRow(RelationOid),
 }
 
-/// Months that are ready to be filled.
-struct Prepared {
-    /// The tables of those that are not filled in place.
-    stages: Vec<Stage>,
-    work: Vec<Work>,
-    /// For each work, as the caller is told, how it was done.
-    hows: Vec<&'static str>,
-}
-
 /// A load.
 pub struct Bulk<'a> {
     schema: &'a Schema,
@@ -155,28 +146,23 @@ impl<'a> Bulk<'a> {
         }
     }
 
-    /// Makes ready what months are filled in: tables for those that are not filled in place, indexes without entries. Returns
-    /// also how each month will have been filled.
-    fn prepare(&self, ways: Vec<(Month, Way)>) -> Result<Prepared, Error> {
-        let (mut stages, mut work, mut hows) = (Vec::new(), Vec::new(), Vec::new());
-        let (mut made, mut emptied) = (Vec::new(), Vec::new());
+    /// Makes ready what months are filled in: tables for those that are not filled in place, indexes without entries.
+    fn prepare(&self, ways: Vec<(Month, Way)>) -> Result<(Vec<Stage>, Vec<Work>), Error> {
+        let (mut stages, mut work, mut emptied) = (Vec::new(), Vec::new(), Vec::new());
         let fits_the_kernel = bulk_insert::pages_of(self.data.rows()) <= relation_files::cacheable_pages();
         for (month, way) in ways {
-            let (table, is_new, rebuilt, how_told) = match way {
+            let (table, is_new, rebuilt) = match way {
                 Way::Stage { exists } => {
                     let _owner = self.as_owner();
                     let stage = Stage::create(self.schema, month, self.rows(month), exists)?;
                     let table = stage.table();
                     stages.push(stage);
-                    (table, true, true, "into a new table")
+                    (table, true, true)
                 }
-                Way::Rebuild(partition) if stage::lock_all(&[partition], LOCK_WITHIN) => {
-                    (partition, false, true, "in place, indexes rebuilt")
-                }
-                Way::Rebuild(partition) | Way::RowByRow(partition) => (partition, false, false, "in place"),
+                Way::Rebuild(partition) if stage::lock_all(&[partition], LOCK_WITHIN) => (partition, false, true),
+                Way::Rebuild(partition) | Way::RowByRow(partition) => (partition, false, false),
             };
             let mut indexes = [pg_sys::InvalidOid; fill::MOST_INDEXES];
-            made.extend(is_new.then_some(table));
             if rebuilt {
                 for (slot, index) in indexes.iter_mut().zip(stage::indexes(table)?) {
                     *slot = index.oid();
@@ -195,18 +181,17 @@ impl<'a> Bulk<'a> {
             };
             let target = Target { table: table.oid(), labels: self.labels, command: 0 };
             work.push(Work { month, target, how, indexes });
-            hows.push(how_told);
         }
-        let mut files = orphans::files_of(made)?;
+        let mut files = orphans::files_of(stages.iter().map(Stage::table).collect())?;
         emptied.iter().copied().for_each(index::empty);
         files.extend(orphans::files_of(emptied)?);
         orphans::note(&files)?;
-        Ok(Prepared { stages, work, hows })
+        Ok((stages, work))
     }
 
     /// Fills months, each in one process, and returns those that were not filled in place.
     fn run(&self, ways: Vec<(Month, Way)>) -> Result<Vec<Stage>, Error> {
-        let Prepared { stages, mut work, hows } = self.prepare(ways)?;
+        let (stages, mut work) = self.prepare(ways)?;
         let command = bulk_insert::current_command();
         work.iter_mut().for_each(|work| work.target.command = command);
         let rows = work.iter().map(|work| self.rows(work.month)).sum();
@@ -215,8 +200,8 @@ impl<'a> Bulk<'a> {
         let settings = Settings::set_as_superuser(&[(c"wal_compression", c"off")]);
         let task = Task::new(self.data, self.first_id, self.progress.counter(), &work);
         task.run(processes, self.progress, |index, took| {
-            if let (Some(work), Some(how)) = (work.get(index), hows.get(index)) {
-                report(work.month, self.rows(work.month), how, took);
+            if let Some(Work { month, how, .. }) = work.get(index) {
+                report(*month, self.rows(*month), how.told(), took);
             }
         });
         drop(settings);

@@ -44,6 +44,17 @@ pub enum How {
     InPlace { indexes: bool, ring: bool },
 }
 
+impl How {
+    /// As the caller is told.
+    pub fn told(self) -> &'static str {
+        match self {
+            Self::NewFile(_) => "into a new table",
+            Self::InPlace { indexes: false, .. } => "in place, indexes rebuilt",
+            Self::InPlace { indexes: true, .. } => "in place",
+        }
+    }
+}
+
 /// All that several processes have to know to share the work.
 pub struct Task {
     data: TestData,

@@ -15,7 +15,7 @@ use pgrx::{PgXactCallbackEvent, Spi, log, pg_sys, register_xact_callback};
 
 use crate::error::Error;
 use crate::pg::catalog::RelationOid;
-use crate::pg::relation_files::RelationFile;
+use crate::pg::relation_files::{self, RelationFile};
 use crate::pg::session::{self, Settings};
 use crate::pg::{durable, wal};
 
@@ -51,8 +51,7 @@ pub fn note(files: &[RelationFile]) -> Result<(), Error> {
     wal::flush();
     let mut options = OpenOptions::new();
     let file = options.append(true).create(true).mode(0o600).open(&path);
-    file.and_then(|mut file| file.write_all(lines.as_bytes()))
-        .map_err(|cause| Error::Note { cause: cause.to_string() })?;
+    file.and_then(|mut file| file.write_all(lines.as_bytes())).map_err(Error::Note)?;
     durable::sync(&path);
     remove_at_commit(path);
     Ok(())
@@ -69,7 +68,7 @@ pub fn remove() -> Result<(), Error> {
         return Ok(());
     }
     let _settings = Settings::safe_search_path();
-    for (path, transaction) in notes().map_err(|cause| Error::Note { cause: cause.to_string() })? {
+    for (path, transaction) in notes().map_err(Error::Note)? {
         let is_running = Spi::get_one_with_args(IS_RUNNING, &[DatumWithOid::from(transaction)])?.unwrap_or(true);
         if is_running {
             continue;
@@ -82,7 +81,7 @@ pub fn remove() -> Result<(), Error> {
         if !orphans.is_empty() {
             log!("removing {} files that a load has left behind in a crash", orphans.len());
         }
-        orphans.iter().for_each(RelationFile::remove_at_commit);
+        relation_files::remove_at_commit(&orphans);
         remove_at_commit(path);
     }
     Ok(())

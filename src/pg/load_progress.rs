@@ -9,6 +9,8 @@ use operations_model::calendar::{Day, Month};
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::{FromDatum, pg_guard, pg_sys};
 
+use crate::pg::session;
+
 /// More loads at once than this go unseen.
 const SLOTS: usize = 64;
 
@@ -209,8 +211,7 @@ pub struct Load {
 
 /// The loads in the database that the session is connected to.
 pub fn loads() -> Vec<Load> {
-    // SAFETY: a plain read of a variable that only this thread writes.
-    let database = unsafe { pg_sys::MyDatabaseId }.to_u32();
+    let database = session::database().to_u32();
     slots()
         .iter()
         .filter_map(|slot| {

@@ -70,7 +70,7 @@ fn path(file: pg_sys::RelFileLocator, fork: pg_sys::ForkNumber::Type) -> String 
 }
 
 /// The files of a logged relation of this database, which may be gone.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RelationFile {
     /// Where they are; never 0.
     pub tablespace: pg_sys::Oid,
@@ -87,39 +87,42 @@ impl RelationFile {
     pub fn exists(&self) -> bool {
         Path::new(&path(self.locator(), pg_sys::ForkNumber::MAIN_FORKNUM)).exists()
     }
+}
 
-    /// Removes them when the current transaction commits, here and, by its commit record, on replicas. No relation may have
-    /// them, and no subtransaction may be open.
-    pub fn remove_at_commit(&self) {
-        let locator = self.locator();
+/// Removes files when the current transaction commits, here and, by its commit record, on replicas. No relation may have them,
+/// and no subtransaction may be open.
+pub fn remove_at_commit(files: &[RelationFile]) {
+    let mut removed = files_to_be_removed();
+    for file in files {
         // What is to be removed twice PostgreSQL cannot commit.
-        if files_to_be_removed().iter().any(|file| same(file, &locator)) {
-            return;
+        if removed.contains(file) {
+            continue;
         }
+        removed.push(*file);
         // SAFETY: what stands for the relation has what RelationDropStorage looks at, which keeps a copy of that.
         unsafe {
-            let relation = pg_sys::CreateFakeRelcacheEntry(locator);
+            let relation = pg_sys::CreateFakeRelcacheEntry(file.locator());
             pg_sys::RelationDropStorage(relation);
             pg_sys::FreeFakeRelcacheEntry(relation);
         }
     }
 }
 
-/// What the transaction that is open, and those within it, will remove at their commit.
-fn files_to_be_removed() -> Vec<pg_sys::RelFileLocator> {
+/// The files of this database that the transaction which is open, and those within it, will remove at their commit.
+fn files_to_be_removed() -> Vec<RelationFile> {
     let mut files = std::ptr::null_mut();
     // SAFETY: the answer is an array of so many elements, allocated for its caller, or none.
     unsafe {
         let count = pg_sys::smgrGetPendingDeletes(true, &raw mut files);
         let Ok(count @ 1..) = usize::try_from(count) else { return Vec::new() };
-        let list = std::slice::from_raw_parts(files, count).to_vec();
+        let of_this_database = std::slice::from_raw_parts(files, count)
+            .iter()
+            .filter(|file| file.dbOid == session::database())
+            .map(|file| RelationFile { tablespace: file.spcOid, number: file.relNumber })
+            .collect();
         pg_sys::pfree(files.cast());
-        list
+        of_this_database
     }
-}
-
-fn same(one: &pg_sys::RelFileLocator, other: &pg_sys::RelFileLocator) -> bool {
-    (one.spcOid, one.dbOid, one.relNumber) == (other.spcOid, other.dbOid, other.relNumber)
 }
 
 /// Whether this session itself is using the table, in a cursor or by triggers that have not fired yet: then its files must

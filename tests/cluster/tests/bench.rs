@@ -33,7 +33,10 @@ fn the_quick_benchmark_prints_its_table() {
             assert!(!line.contains("NaN") && !line.contains("inf"), "{line}");
         }
     }
-    assert!(text.starts_with("PostgreSQL ") && text.contains(" cores; ") && text.contains(", fsync = on,"), "{text}");
+    assert!(
+        text.starts_with("PostgreSQL ") && text.contains(" cores; effective_cache_size = 4GB, fsync = on,"),
+        "{text}"
+    );
 }
 
 #[test]

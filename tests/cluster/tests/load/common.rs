@@ -153,7 +153,7 @@ pub const LEFT_OVER: &str = "SELECT coalesce(string_agg(relname, ' '), '') FROM 
 
 /// Files of relations that there are not, and notes that loads take of such files; separated by blanks.
 pub const ORPHANS: &str = "SELECT coalesce(string_agg(file, ' '), '') FROM ( \
-SELECT file FROM pg_ls_dir('base/' || (SELECT oid FROM pg_database WHERE datname = current_database())) AS file \
+    SELECT file FROM pg_ls_dir('base/' || (SELECT oid FROM pg_database WHERE datname = current_database())) AS file \
     WHERE file ~ '^[0-9]+' AND pg_filenode_relation(0, substring(file FROM '^[0-9]+')::oid) IS NULL \
     UNION ALL SELECT file FROM pg_ls_dir('.') AS file WHERE file ~ '^operations_ext') AS files";
 
