@@ -10,7 +10,7 @@ use pgrx::{Spi, notice, pg_sys};
 use super::standard;
 use crate::error::Error;
 use crate::partitions::{self, with_month};
-use crate::pg::catalog::{LockMode, RelationOid};
+use crate::pg::catalog::RelationOid;
 use crate::pg::exchange::Exchange;
 use crate::pg::lock::Exclusive;
 use crate::pg::relation_files;
