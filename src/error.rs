@@ -48,6 +48,8 @@ pub enum Error {
     NoRandomness { cause: String },
     #[error("cannot keep note of the files that a load makes")]
     Note(std::io::Error),
+    #[error("table \"{schema}.{name}\", which a load has just made, does not exist")]
+    StageIsGone { schema: String, name: String },
     #[error("an internal query failed")]
     Spi(#[from] pgrx::spi::Error),
 }
@@ -61,7 +63,7 @@ impl Error {
                 PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE
             }
             Self::DateOutOfRange { .. } => PgSqlErrorCode::ERRCODE_DATETIME_FIELD_OVERFLOW,
-            Self::MissingRelation { .. } => PgSqlErrorCode::ERRCODE_UNDEFINED_TABLE,
+            Self::MissingRelation { .. } | Self::StageIsGone { .. } => PgSqlErrorCode::ERRCODE_UNDEFINED_TABLE,
             Self::NotPartitionedByDate { .. } => PgSqlErrorCode::ERRCODE_WRONG_OBJECT_TYPE,
             Self::PartitionOverlap { .. } => PgSqlErrorCode::ERRCODE_INVALID_OBJECT_DEFINITION,
             Self::Replica { .. } | Self::ReadOnlyTransaction { .. } => {
@@ -121,6 +123,9 @@ impl Error {
             }
             Self::NoRandomness { cause } => format!("The operating system answered: {cause}."),
             Self::Note(cause) => format!("The operating system answered: {cause}."),
+            Self::StageIsGone { .. } => {
+                "It was to become the partition of a month. Nobody else sees it: an event trigger has dropped, renamed or moved it.".into()
+            }
             Self::Spi(error) => format!("{error}."),
         }
     }
@@ -161,6 +166,7 @@ impl Error {
             Self::SumsNotPermitted => "Have SELECT granted on client_type_sum_live.".into(),
             Self::NoRandomness { .. } => "Pass a seed, or see to the operating system's random device.".into(),
             Self::Note(_) => "See to the data directory of the server: the file is to be at its top.".into(),
+            Self::StageIsGone { .. } => "Have the event triggers of this database leave such tables alone.".into(),
             Self::Spi(_) => "This is a defect of operations_ext. Please report it.".into(),
         }
     }

@@ -1,5 +1,6 @@
 //! The fast ways: rows as PostgreSQL keeps them, with ids that were reserved in one block.
 
+use std::ffi::CStr;
 use std::time::Duration;
 
 use operations_model::calendar::Month;
@@ -58,22 +59,30 @@ pub struct Bulk<'a> {
 }
 
 impl<'a> Bulk<'a> {
-    /// Reserves the ids; `None` if there are not as many left.
+    /// Reserves the ids. An error is what about the table is not as it should be.
     pub fn begin(
         schema: &'a Schema,
         operations: RelationOid,
         data: &'a TestData,
         processes: usize,
         progress: &'a Progress,
-    ) -> Option<Self> {
-        let of_type = catalog::column(operations.oid(), c"operation_type")?.of_type;
-        let labels = [
-            catalog::enum_label(of_type, OperationType::Offline.c_label())?,
-            catalog::enum_label(of_type, OperationType::Online.c_label())?,
-        ];
-        let id = catalog::column(operations.oid(), c"id")?;
-        let first_id = sequence::reserve(sequence::of_identity_column(operations, id.number)?, data.rows())?;
-        Some(Self { schema, operations, data, processes, progress, first_id, labels })
+    ) -> Result<Self, String> {
+        let column = |name: &CStr| {
+            catalog::column(operations.oid(), name)
+                .ok_or_else(|| format!("operations has no column {}", name.to_string_lossy()))
+        };
+        let of_type = column(c"operation_type")?.of_type;
+        let label = |of: OperationType| {
+            catalog::enum_label(of_type, of.c_label())
+                .ok_or_else(|| format!("operation_type_enum has no label {}", of.c_label().to_string_lossy()))
+        };
+        let labels = [label(OperationType::Offline)?, label(OperationType::Online)?];
+        let id = column(c"id")?;
+        let sequence = sequence::of_identity_column(operations, id.number)
+            .ok_or_else(|| String::from("the column id of operations is no identity"))?;
+        let first_id = sequence::reserve(sequence, data.rows())
+            .ok_or_else(|| String::from("the sequence of the column id has not as many numbers left"))?;
+        Ok(Self { schema, operations, data, processes, progress, first_id, labels })
     }
 
     /// Loads all months; or does nothing and returns what about the table is not as it should be, if somebody has altered
@@ -159,7 +168,9 @@ impl<'a> Bulk<'a> {
                     stages.push(stage);
                     (table, true, true)
                 }
-                Way::Rebuild(partition) if stage::lock_all(&[partition], LOCK_WITHIN) => (partition, false, true),
+                Way::Rebuild(partition) if stage::lock_all(&[partition], LOCK_WITHIN).is_some() => {
+                    (partition, false, true)
+                }
                 Way::Rebuild(partition) | Way::RowByRow(partition) => (partition, false, false),
             };
             let mut indexes = [pg_sys::InvalidOid; fill::MOST_INDEXES];

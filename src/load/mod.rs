@@ -52,8 +52,8 @@ pub fn load(schema: &Schema, data: &TestData, months: &[Month], processes: Optio
         let with_rows: Vec<Month> = months.iter().copied().filter(|month| !data.rows_of(*month).is_empty()).collect();
         let processes = processes::count(processes, with_rows.len());
         deviation = match Bulk::begin(schema, operations, data, processes, &progress) {
-            Some(bulk) => bulk.load(&with_rows)?,
-            None => Some("there are not as many ids left".into()),
+            Ok(bulk) => bulk.load(&with_rows)?,
+            Err(deviation) => Some(deviation),
         };
     }
     // After the rows, if it can be: it locks others out of making partitions.

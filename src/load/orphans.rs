@@ -2,8 +2,8 @@
 //!
 //! PostgreSQL removes what a transaction made when it aborts, but of one that ended with the server it knows nothing any more.
 //! So a load writes a note, a file in the data directory, of the files that it makes, before there is much in them. When it
-//! commits, the note goes. The next load, and the daily maintenance, removes the files that are in a note whose transaction
-//! has ended and that no relation has: here and, through the WAL, on replicas.
+//! has committed and that is on the disk, the note goes. The next load, and the daily maintenance, removes the files that are in a
+//! note whose transaction has ended (a prepared one has not) and that no relation has: here and, through the WAL, on replicas.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
@@ -11,13 +11,13 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use pgrx::datum::DatumWithOid;
-use pgrx::{PgXactCallbackEvent, Spi, log, pg_sys, register_xact_callback};
+use pgrx::{Spi, log, pg_sys};
 
 use crate::error::Error;
 use crate::pg::catalog::RelationOid;
 use crate::pg::relation_files::{self, RelationFile};
 use crate::pg::session::{self, Settings};
-use crate::pg::{durable, wal};
+use crate::pg::{at_commit, durable, wal};
 
 const FILES: &str = include_str!("../../sql/load/files.sql");
 const IS_RUNNING: &str = include_str!("../../sql/load/is_running.sql");
@@ -53,7 +53,7 @@ pub fn note(files: &[RelationFile]) -> Result<(), Error> {
     let file = options.append(true).create(true).mode(0o600).open(&path);
     file.and_then(|mut file| file.write_all(lines.as_bytes())).map_err(Error::Note)?;
     durable::sync(&path);
-    remove_at_commit(path);
+    at_commit::remove_file(path);
     Ok(())
 }
 
@@ -82,7 +82,10 @@ pub fn remove() -> Result<(), Error> {
             log!("removing {} files that a load has left behind in a crash", orphans.len());
         }
         relation_files::remove_at_commit(&orphans);
-        remove_at_commit(path);
+        // The transaction that wrote the note may have committed without waiting for the disk: this one, which comes after
+        // it in the log, waits.
+        at_commit::wait_for_disk();
+        at_commit::remove_file(path);
     }
     Ok(())
 }
@@ -125,11 +128,4 @@ fn files(query: &str, arguments: &[DatumWithOid<'_>]) -> Result<Vec<RelationFile
             .filter_map(Result::transpose)
             .collect::<Result<Vec<_>, pgrx::spi::Error>>()
     })?)
-}
-
-/// After the commit nobody looks for it: that it stays, should it, does no harm.
-fn remove_at_commit(note: PathBuf) {
-    register_xact_callback(PgXactCallbackEvent::Commit, move || {
-        let _gone = fs::remove_file(note);
-    });
 }

@@ -10,7 +10,7 @@ use pgrx::{Spi, notice, pg_sys};
 use super::standard;
 use crate::error::Error;
 use crate::partitions::{self, with_month};
-use crate::pg::catalog::{LockMode, RelationOid};
+use crate::pg::catalog::RelationOid;
 use crate::pg::exchange::Exchange;
 use crate::pg::lock::Exclusive;
 use crate::pg::relation_files;
@@ -52,11 +52,9 @@ impl Stage {
         let _tablespace = exists.then(|| Settings::set(&[(c"default_tablespace", c"")]));
         let name = schema.free_name(&format!("operations_load_{}_{}", session::process(), month.partition_name()));
         query::run(&with_month(&Self::named(schema, STAGE, &name), month), &[])?;
-        let table = schema.relation_named(&name).ok_or_else(|| Error::MissingRelation {
-            kind: "table",
-            schema: schema.name().into(),
-            name: "operations",
-        })?;
+        let table = schema
+            .relation_named(&name)
+            .ok_or_else(|| Error::StageIsGone { schema: schema.name().into(), name: name.clone() })?;
         Ok(Self { month, rows, name, table })
     }
 
@@ -119,11 +117,14 @@ pub fn publish(schema: &Schema, operations: RelationOid, stages: Vec<Stage>) -> 
             }
         }
     }
-    let locked = lock_all(&partitions, EMPTY_WITHIN);
-    for (stage, partition) in existing.into_iter().zip(partitions) {
-        let exchanges = if locked { replaceable(schema, &stage, partition)? } else { None };
+    let locked = lock_all(&partitions, EMPTY_WITHIN).unwrap_or_default();
+    for (index, stage) in existing.into_iter().enumerate() {
+        let exchanges = match locked.get(index) {
+            Some(partition) => replaceable(schema, &stage, *partition)?,
+            None => None,
+        };
         match exchanges {
-            Some(exchanges) => stage.replace(schema, partition, &exchanges)?,
+            Some(exchanges) => stage.replace(schema, partitions[index], &exchanges)?,
             None => stage.move_rows(schema)?,
         }
     }
@@ -137,30 +138,29 @@ fn partition_of(schema: &Schema, operations: RelationOid, stage: &Stage) -> Resu
 
 /// What is to be exchanged, if nobody has ever written to the partition, nor is about to read it, and it is like those that the
 /// extension makes, with all of its files beside those of the stage.
-fn replaceable(schema: &Schema, stage: &Stage, partition: RelationOid) -> Result<Option<Vec<Exchange>>, Error> {
+fn replaceable(schema: &Schema, stage: &Stage, locked: Exclusive) -> Result<Option<Vec<Exchange>>, Error> {
+    let partition = locked.relation();
     let is_ready = relation_files::pages(partition) == 0
         && !relation_files::is_in_use_here(partition)
         && standard::relation_deviation(schema, &[partition.oid()])?.is_none();
     if !is_ready {
         return Ok(None);
     }
+    let table = Exchange::of(locked, Exclusive::take(stage.table));
     let indexes = index_pairs(stage.table, partition)?;
-    let pairs = std::iter::once((stage.table, partition)).chain(indexes);
-    Ok(pairs.map(|(ours, theirs)| Exchange::of(Exclusive::take(theirs), Exclusive::take(ours))).collect())
+    let indexes =
+        indexes.into_iter().map(|(ours, theirs)| Exchange::of(Exclusive::take(theirs), Exclusive::take(ours)));
+    Ok(std::iter::once(table).chain(indexes).collect())
 }
 
 /// Locks all of the partitions exclusively, or, if that cannot be had in time, none. It never waits in the queue for a lock,
 /// where others would have to wait behind it.
-pub fn lock_all(partitions: &[RelationOid], within: Duration) -> bool {
+pub fn lock_all(partitions: &[RelationOid], within: Duration) -> Option<Vec<Exclusive>> {
     let began = Instant::now();
     loop {
-        let locked = partitions.iter().take_while(|partition| partition.try_lock(LockMode::AccessExclusive)).count();
-        if locked == partitions.len() {
-            return true;
-        }
-        partitions[..locked].iter().for_each(|partition| partition.unlock(LockMode::AccessExclusive));
-        if began.elapsed() >= within {
-            return false;
+        let locked = Exclusive::try_take_all(partitions);
+        if locked.is_some() || began.elapsed() >= within {
+            return locked;
         }
         session::pause(Some(POLL));
     }

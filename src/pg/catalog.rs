@@ -22,7 +22,8 @@ pub enum LockMode {
 }
 
 impl LockMode {
-    fn level(self) -> pg_sys::LOCKMODE {
+    /// As PostgreSQL's lock manager numbers it.
+    pub fn level(self) -> pg_sys::LOCKMODE {
         let level = match self {
             Self::RowExclusive => pg_sys::RowExclusiveLock,
             Self::ShareUpdateExclusive => pg_sys::ShareUpdateExclusiveLock,
@@ -54,12 +55,6 @@ impl RelationOid {
     pub fn try_lock(self, mode: LockMode) -> bool {
         // SAFETY: takes any OID.
         unsafe { pg_sys::ConditionalLockRelationOid(self.0, mode.level()) }
-    }
-
-    /// Gives back a lock that was taken last and under which nothing was done.
-    pub fn unlock(self, mode: LockMode) {
-        // SAFETY: takes any OID, and warns if the lock is not held.
-        unsafe { pg_sys::UnlockRelationOid(self.0, mode.level()) }
     }
 
     /// Who owns the relation.

@@ -8,14 +8,19 @@ use pgrx::{check_for_interrupts, pg_guard, pg_sys};
 
 use crate::pg::catalog::RelationOid;
 use crate::pg::stored_row::column;
+use crate::pg::unbound;
 
 /// Gives an index an empty file, which [`build`] is to fill before anybody looks into it.
 ///
-/// The table must be locked against everybody else.
+/// The table must be locked against everybody else. With [`build`] it is `reindex_index`.
 pub fn empty(index: RelationOid) {
-    // SAFETY: the relation is open and locked exclusively while it gets another file, as REINDEX does it.
+    // SAFETY: the relation is open and locked exclusively while it gets another file. An error of the look whether this session
+    // uses it releases it.
     unsafe {
         let relation = pg_sys::relation_open(index.oid(), pg_sys::AccessExclusiveLock as c_int);
+        pg_sys::CheckTableNotInUse(relation, c"CALL operations_test_data".as_ptr());
+        // What serializable transactions have read of it, they have read by pages that are others in the new file.
+        unbound::transfer_predicate_locks(relation);
         let persistence = (*(*relation).rd_rel).relpersistence;
         pg_sys::RelationSetNewRelfilenumber(relation, persistence);
         pg_sys::relation_close(relation, pg_sys::NoLock as c_int);

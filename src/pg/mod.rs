@@ -1,5 +1,6 @@
 //! All that faces PostgreSQL's C interface. Unsafe code lives here, behind types that are safe to use.
 
+pub mod at_commit;
 pub mod background;
 pub mod bulk_insert;
 pub mod call;

@@ -1,7 +1,7 @@
 //! A table or partition that is not as operations_setup() makes it is loaded by COPY, and DEBUG1 says why.
 
 use operations_cluster::expect::run;
-use operations_cluster::{Server, text, value};
+use operations_cluster::{Server, db_error, text, value};
 
 use crate::common::{Dates, Loader, Way, expect_sound};
 
@@ -182,4 +182,51 @@ fn rights() {
                      GRANT INSERT (operation_date, amount) ON operations TO loader",
     );
     refused(&mut loader, "42501");
+}
+
+/// What the table is like is found out before rows are written, and the reason that is told is the one that there is.
+#[test]
+fn each_reason_is_told_as_it_is() {
+    let server = Server::primary().with_extension().start().unwrap();
+    let mut loader = Loader::new(&server);
+    let dates = Dates::of(&mut loader.session);
+    for (done, code, said, undone) in [
+        (
+            "ALTER TYPE operation_type_enum RENAME VALUE 'offline' TO 'away'",
+            "22P02",
+            "operation_type_enum has no label offline",
+            "ALTER TYPE operation_type_enum RENAME VALUE 'away' TO 'offline'",
+        ),
+        (
+            "ALTER TABLE operations ALTER COLUMN id RESTART WITH 9223372036854775000",
+            "2200H",
+            "the sequence of the column id has not as many numbers left",
+            "ALTER TABLE operations ALTER COLUMN id RESTART WITH 1000",
+        ),
+        (
+            "CREATE FUNCTION rename_stage() RETURNS event_trigger LANGUAGE plpgsql AS $$ DECLARE t text; BEGIN \
+             FOR t IN SELECT DISTINCT objid::regclass::text FROM pg_event_trigger_ddl_commands() \
+                      WHERE object_type = 'table' AND objid::regclass::text ~ 'operations_load' LOOP \
+             EXECUTE format('ALTER TABLE %s RENAME TO renamed', t); END LOOP; END $$; \
+             CREATE EVENT TRIGGER renaming ON ddl_command_end WHEN TAG IN ('CREATE TABLE') EXECUTE FUNCTION rename_stage()",
+            "42P01",
+            "which a load has just made, does not exist",
+            "DROP EVENT TRIGGER renaming",
+        ),
+    ] {
+        Way::New.prepare(&mut loader.session, &dates);
+        run(&mut loader.session, done);
+        run(&mut loader.session, "SET client_min_messages = debug1");
+        loader.heard();
+        let error = db_error(loader.session.batch_execute(&dates.statement(ROWS, "5, 3"))).unwrap();
+        assert_eq!(error.code().code(), code, "{done}: {error:?}");
+        run(&mut loader.session, "RESET client_min_messages");
+        let heard = loader.heard();
+        let told = error.message().contains(said) || heard.iter().any(|line| line.ends_with(said));
+        assert!(told, "{done}: {error:?}, {heard:?}");
+        run(&mut loader.session, undone);
+        assert_eq!(value::<i64>(&mut loader.session, "SELECT count(*) FROM operations").unwrap(), 0);
+        dates.call(&mut loader.session, ROWS, "5, 3");
+        expect_sound(&mut loader.session);
+    }
 }

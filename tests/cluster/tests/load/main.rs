@@ -9,6 +9,8 @@ mod fallbacks;
 mod files;
 mod ids;
 mod interrupted;
+mod locks;
+mod prepared;
 mod rows;
 mod snapshots;
 mod transactions;
