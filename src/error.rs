@@ -38,6 +38,8 @@ pub enum Error {
     NotATrigger,
     #[error("column \"{column}\" of \"{table}\" is missing or of another type")]
     OtherColumn { table: String, column: String },
+    #[error("the columns of \"{table}\" are not those of operations")]
+    OtherColumns { table: String },
     #[error("an operation that is done must have a client, a type and an amount that is a number")]
     NotSummable,
     #[error("permission denied for the sums of operations")]
@@ -69,6 +71,7 @@ impl Error {
             Self::MissingRole { .. } => PgSqlErrorCode::ERRCODE_UNDEFINED_OBJECT,
             Self::NotATrigger => PgSqlErrorCode::ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED,
             Self::OtherColumn { .. } => PgSqlErrorCode::ERRCODE_UNDEFINED_COLUMN,
+            Self::OtherColumns { .. } => PgSqlErrorCode::ERRCODE_DATATYPE_MISMATCH,
             Self::NotSummable => PgSqlErrorCode::ERRCODE_CHECK_VIOLATION,
             Self::SumsNotPermitted => PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
             Self::NoRandomness { .. } => PgSqlErrorCode::ERRCODE_SYSTEM_ERROR,
@@ -109,6 +112,7 @@ impl Error {
             Self::OtherColumn { .. } => {
                 "The sums of client_type_sum_mv are kept by client_id, operation_type, amount and status.".into()
             }
+            Self::OtherColumns { .. } => "Somebody has altered the table while rows were loaded into it.".into(),
             Self::NotSummable => {
                 "One of them is null, or the amount is NaN: client_type_sum_mv could not hold it.".into()
             }
@@ -152,6 +156,7 @@ impl Error {
             Self::OtherColumn { .. } => {
                 "Give the column its name and type back, or drop the triggers operations_count_insert, operations_count_update and operations_count_delete.".into()
             }
+            Self::OtherColumns { .. } => "Call the procedure again.".into(),
             Self::NotSummable => "Give the operation these values before its status is 1.".into(),
             Self::SumsNotPermitted => "Have SELECT granted on client_type_sum_live.".into(),
             Self::NoRandomness { .. } => "Pass a seed, or see to the operating system's random device.".into(),

@@ -195,7 +195,10 @@ impl<'a> Bulk<'a> {
         let command = bulk_insert::current_command();
         work.iter_mut().for_each(|work| work.target.command = command);
         let rows = work.iter().map(|work| self.rows(work.month)).sum();
-        let processes = processes::useful(self.processes.min(work.len()), rows);
+        // What workers write in place is logged page by page, which a logical decoder cannot read, and counts in no conflict
+        // of a serializable transaction.
+        let may_share = !(session::is_serializable() || session::wal_is_logical());
+        let processes = if may_share { processes::useful(self.processes.min(work.len()), rows) } else { 1 };
         // Page by page, compressing what is built at once takes longer than building it, and saves a tenth of the load's WAL.
         let settings = Settings::set_as_superuser(&[(c"wal_compression", c"off")]);
         let task = Task::new(self.data, self.first_id, self.progress.counter(), &work);

@@ -13,6 +13,7 @@ use super::MOST_MONTHS;
 use crate::pg::bulk_insert::BulkInsert;
 use crate::pg::heap_file::{HeapFile, PageCache, Places};
 use crate::pg::load_progress::{Counter, Phase, Progress};
+use crate::pg::new_pages::NewPages;
 use crate::pg::stored_row::Target;
 use crate::pg::{index, parallel};
 
@@ -144,9 +145,15 @@ impl Task {
                 Some(file.close())
             }
             How::InPlace { indexes, ring } => {
-                let mut table = BulkInsert::open(work.target, indexes, ring);
-                self.each_row(work.month, watch, |id, operation| table.insert(id, operation));
-                table.close();
+                if parallel::is_worker() {
+                    let mut table = NewPages::open(work.target, indexes, ring);
+                    self.each_row(work.month, watch, |id, operation| table.insert(id, operation));
+                    table.close();
+                } else {
+                    let mut table = BulkInsert::open(work.target, indexes, ring);
+                    self.each_row(work.month, watch, |id, operation| table.insert(id, operation));
+                    table.close();
+                }
                 None
             }
         }

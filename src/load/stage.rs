@@ -11,6 +11,8 @@ use super::standard;
 use crate::error::Error;
 use crate::partitions::{self, with_month};
 use crate::pg::catalog::{LockMode, RelationOid};
+use crate::pg::exchange::Exchange;
+use crate::pg::lock::Exclusive;
 use crate::pg::relation_files;
 use crate::pg::session::{self, ActingAs, Settings};
 use crate::query;
@@ -93,12 +95,8 @@ impl Stage {
     }
 
     /// Gives the partition, which is locked and has no page, its rows and their indexes, each for that beside it.
-    fn replace(self, schema: &Schema, partition: RelationOid, pairs: &[IndexPair]) -> Result<(), Error> {
-        relation_files::swap(self.table, partition);
-        for (ours, theirs) in pairs {
-            theirs.lock(LockMode::AccessExclusive);
-            relation_files::swap(*ours, *theirs);
-        }
+    fn replace(self, schema: &Schema, partition: RelationOid, exchanges: &[Exchange]) -> Result<(), Error> {
+        exchanges.iter().copied().for_each(Exchange::run);
         relation_files::take_statistics(partition, self.table, self.rows);
         self.run(schema, DROP)
     }
@@ -123,9 +121,9 @@ pub fn publish(schema: &Schema, operations: RelationOid, stages: Vec<Stage>) -> 
     }
     let locked = lock_all(&partitions, EMPTY_WITHIN);
     for (stage, partition) in existing.into_iter().zip(partitions) {
-        let pairs = if locked { replaceable(schema, &stage, partition)? } else { None };
-        match pairs {
-            Some(pairs) => stage.replace(schema, partition, &pairs)?,
+        let exchanges = if locked { replaceable(schema, &stage, partition)? } else { None };
+        match exchanges {
+            Some(exchanges) => stage.replace(schema, partition, &exchanges)?,
             None => stage.move_rows(schema)?,
         }
     }
@@ -137,18 +135,18 @@ fn partition_of(schema: &Schema, operations: RelationOid, stage: &Stage) -> Resu
     Ok(standard::partition_of(&partitions, stage.month).unwrap_or(None).and_then(RelationOid::from_oid))
 }
 
-/// The indexes to be exchanged, if nobody has ever written to the partition, nor is about to read it, and it is like those that
-/// the extension makes, with all of its files beside those of the stage.
-fn replaceable(schema: &Schema, stage: &Stage, partition: RelationOid) -> Result<Option<Vec<IndexPair>>, Error> {
+/// What is to be exchanged, if nobody has ever written to the partition, nor is about to read it, and it is like those that the
+/// extension makes, with all of its files beside those of the stage.
+fn replaceable(schema: &Schema, stage: &Stage, partition: RelationOid) -> Result<Option<Vec<Exchange>>, Error> {
     let is_ready = relation_files::pages(partition) == 0
         && !relation_files::is_in_use_here(partition)
-        && stage.table.tablespace() == partition.tablespace()
         && standard::relation_deviation(schema, &[partition.oid()])?.is_none();
     if !is_ready {
         return Ok(None);
     }
-    let pairs = index_pairs(stage.table, partition)?;
-    Ok(pairs.iter().all(|(ours, theirs)| ours.tablespace() == theirs.tablespace()).then_some(pairs))
+    let indexes = index_pairs(stage.table, partition)?;
+    let pairs = std::iter::once((stage.table, partition)).chain(indexes);
+    Ok(pairs.map(|(ours, theirs)| Exchange::of(Exclusive::take(theirs), Exclusive::take(ours))).collect())
 }
 
 /// Locks all of the partitions exclusively, or, if that cannot be had in time, none. It never waits in the queue for a lock,

@@ -1,7 +1,7 @@
 //! Operations put into a table as PostgreSQL keeps them in memory: without COPY's parsing, its triggers and its checks.
 //!
 //! The rows of the model satisfy the constraints of the table that operations_setup() makes; whoever uses this makes sure
-//! that the table is that one (`load::standard`).
+//! that the table is that one (`load::standard`). Only the leader may insert so: a parallel worker appends pages (`new_pages`).
 
 use std::ffi::c_int;
 use std::ptr;
@@ -9,6 +9,7 @@ use std::ptr;
 use operations_model::operation::Operation;
 use pgrx::{PgMemoryContexts, pg_sys};
 
+use crate::pg::index_entries::IndexEntries;
 use crate::pg::stored_row::{COLUMNS, Target, Values};
 use crate::pg::wal;
 
@@ -22,15 +23,10 @@ pub struct BulkInsert {
     filled: usize,
     values: Values,
     state: *mut pg_sys::BulkInsertStateData,
-    indexes: Option<Indexes>,
+    indexes: Option<IndexEntries>,
     target: Target,
     /// What PostgreSQL allocates for a batch, and leaves to whoever calls it.
     memory: PgMemoryContexts,
-}
-
-struct Indexes {
-    relation: *mut pg_sys::ResultRelInfo,
-    executor: *mut pg_sys::EState,
 }
 
 /// About how many pages so many operations take.
@@ -62,18 +58,12 @@ impl BulkInsert {
     /// `indexes`: make entries in the indexes, row by row. `ring`: use few of the shared buffers again and again, as COPY
     /// does, and leave the others to others.
     pub fn open(target: Target, indexes: bool, ring: bool) -> Self {
-        // SAFETY: the relation and all that is made for it are used until `close`, or released by the abort of the
-        // transaction. ExecOpenIndices fills the ResultRelInfo that InitResultRelInfo initialised.
+        // SAFETY: the relation, which has the columns of `operations`, and all that is made for it are used until `close`, or
+        // released by the abort of the transaction.
         unsafe {
-            let relation = pg_sys::table_open(target.table, pg_sys::RowExclusiveLock as c_int);
+            let relation = target.open();
             let slots = (0..BATCH).map(|_| pg_sys::table_slot_create(relation, ptr::null_mut())).collect();
-            let indexes = indexes.then(|| {
-                let info = pg_sys::palloc0(size_of::<pg_sys::ResultRelInfo>()).cast::<pg_sys::ResultRelInfo>();
-                (*info).type_ = pg_sys::NodeTag::T_ResultRelInfo;
-                pg_sys::InitResultRelInfo(info, relation, 0, ptr::null_mut(), 0);
-                pg_sys::ExecOpenIndices(info, false);
-                Indexes { relation: info, executor: pg_sys::CreateExecutorState() }
-            });
+            let indexes = indexes.then(|| IndexEntries::open(relation));
             let state = pg_sys::GetBulkInsertState();
             if !ring {
                 // What BulkInsertStateData of hio.h begins with. NULL stands for the whole of shared_buffers.
@@ -112,7 +102,6 @@ impl BulkInsert {
         // meanwhile is used after.
         unsafe {
             self.memory.switch_to(|_| {
-                let _leader = AsLeader::new();
                 let count = slots.len() as c_int;
                 pg_sys::table_multi_insert(relation, slots.as_mut_ptr(), count, command, NO_OPTIONS, state);
             });
@@ -120,24 +109,10 @@ impl BulkInsert {
             wal::hand_over();
         }
         for slot in slots {
-            // SAFETY: the slot holds a row that is in the table now, and says where. The executor's memory is freed
-            // after each row, as COPY does.
+            // SAFETY: the slot holds a row that is in the table now, and says where.
             unsafe {
-                if let Some(Indexes { relation, executor }) = &self.indexes {
-                    pg_sys::ExecInsertIndexTuples(
-                        *relation,
-                        *slot,
-                        *executor,
-                        false,
-                        false,
-                        ptr::null_mut(),
-                        ptr::null_mut(),
-                        false,
-                    );
-                    let context = (*(*executor)).es_per_tuple_exprcontext;
-                    if !context.is_null() {
-                        pg_sys::MemoryContextReset((*context).ecxt_per_tuple_memory);
-                    }
+                if let Some(indexes) = &self.indexes {
+                    indexes.insert(*slot);
                 }
                 pg_sys::ExecClearTuple(*slot);
             }
@@ -154,40 +129,12 @@ impl BulkInsert {
             for slot in &self.slots {
                 pg_sys::ExecDropSingleTupleTableSlot(*slot);
             }
-            if let Some(Indexes { relation, executor }) = self.indexes {
-                pg_sys::ExecCloseIndices(relation);
-                pg_sys::FreeExecutorState(executor);
+            if let Some(indexes) = self.indexes {
+                indexes.close();
             }
             pg_sys::FreeBulkInsertState(self.state);
             pg_sys::table_finish_bulk_insert(self.relation, 0);
             pg_sys::table_close(self.relation, pg_sys::NoLock as c_int);
         }
-    }
-}
-
-/// Lets a parallel worker insert, for as long as it lives.
-///
-/// heapam.c refuses that, because nothing in PostgreSQL is built to do it, and says that what it takes is there: the number
-/// and the command of the transaction are the leader's and fixed before, nothing that is inserted needs another command
-/// (no foreign key, no trigger), and processes of a group exclude each other from extending a relation.
-struct AsLeader {
-    number: c_int,
-}
-
-impl AsLeader {
-    fn new() -> Self {
-        // SAFETY: a variable of this process, which has one thread.
-        unsafe {
-            let number = pg_sys::ParallelWorkerNumber;
-            pg_sys::ParallelWorkerNumber = -1;
-            Self { number }
-        }
-    }
-}
-
-impl Drop for AsLeader {
-    fn drop(&mut self) {
-        // SAFETY: as in `new`; runs also when an error unwinds.
-        unsafe { pg_sys::ParallelWorkerNumber = self.number }
     }
 }

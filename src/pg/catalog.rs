@@ -67,11 +67,6 @@ impl RelationOid {
         self.class(|class| class.relowner)
     }
 
-    /// The tablespace of the relation, 0 for the database's own.
-    pub fn tablespace(self) -> Option<pg_sys::Oid> {
-        self.class(|class| class.reltablespace)
-    }
-
     /// Whether the role may read the relation.
     pub fn may_be_read_by(self, role: pg_sys::Oid) -> bool {
         let select = pg_sys::AclMode::from(pg_sys::ACL_SELECT);

@@ -11,10 +11,9 @@ use std::ptr;
 use operations_model::operation::Operation;
 use pgrx::pg_sys;
 
-use crate::pg::stored_row::{COLUMNS, Target, Values};
+use crate::pg::heap_page::{Former, PAGE_SIZE, Page, Visibility};
+use crate::pg::stored_row::{Target, Values};
 use crate::pg::{relation_files, wal};
-
-const PAGE_SIZE: usize = pg_sys::BLCKSZ as usize;
 
 /// Pages that are written at a time: as many as a WAL record may have.
 const BATCH: usize = pg_sys::XLR_MAX_BLOCK_ID as usize;
@@ -24,20 +23,6 @@ const WRITE_BACK_EVERY: u32 = 16 * BATCH as u32;
 
 /// As many pages as were written before those that the kernel is asked to forget: it is given the time to write them first.
 const DROP_BEHIND: u32 = 16 * WRITE_BACK_EVERY;
-
-/// Where the values of a row without NULLs start.
-const ROW_HEADER: usize = 24;
-
-/// The largest row there is room for: more than any operation takes.
-const ROW_SIZE: usize = 2048;
-
-/// As PostgreSQL wants memory for direct input and output.
-#[repr(C, align(4096))]
-#[derive(Clone)]
-struct PageMemory([u8; PAGE_SIZE]);
-
-#[repr(C, align(8))]
-struct RowMemory([u8; ROW_SIZE]);
 
 /// What is asked of the kernel about the pages that it was given to write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,13 +39,12 @@ pub enum PageCache {
 pub struct HeapFile {
     relation: pg_sys::Relation,
     target: Target,
-    transaction: pg_sys::TransactionId,
+    former: Former,
     needs_wal: bool,
     page_cache: PageCache,
     values: Values,
-    row: Box<RowMemory>,
     /// So many of them are full, and the next is the one that rows go into.
-    pages: Box<[PageMemory]>,
+    pages: Box<[Page]>,
     filled: usize,
     /// Rows in the page that is not full yet.
     in_page: u16,
@@ -88,20 +72,20 @@ impl Places {
 impl HeapFile {
     /// Opens and locks the table, which must be empty.
     pub fn open(target: Target, page_cache: PageCache) -> Self {
-        // SAFETY: the relation stays open until `close`, or until the abort of the transaction releases it.
-        let (relation, transaction, needs_wal) = unsafe {
-            let relation = pg_sys::table_open(target.table, pg_sys::RowExclusiveLock as c_int);
-            (relation, pg_sys::GetCurrentTransactionId(), wal::is_needed_for(relation))
+        // SAFETY: the relation, which has the columns of `operations`, stays open until `close`, or until the abort of the
+        // transaction releases it.
+        let (relation, former, needs_wal) = unsafe {
+            let relation = target.open();
+            (relation, Former::new(relation, &target, Visibility::Frozen), wal::is_needed_for(relation))
         };
         let mut file = Self {
             relation,
             target,
-            transaction,
+            former,
             needs_wal,
             page_cache,
             values: Values::default(),
-            row: Box::new(RowMemory([0; ROW_SIZE])),
-            pages: vec![PageMemory([0; PAGE_SIZE]); BATCH].into_boxed_slice(),
+            pages: vec![Page::zero(); BATCH].into_boxed_slice(),
             filled: 0,
             in_page: 0,
             places: Places::default(),
@@ -113,54 +97,20 @@ impl HeapFile {
     /// Puts a row in, at the latest when the file is closed.
     pub fn insert(&mut self, id: i64, operation: &Operation) {
         let mut values = self.values.of(id, operation, self.target.labels);
-        let length = self.form(&mut values);
+        self.former.form(&mut values);
         self.values.clear();
-        if !self.add(length) {
+        if !self.add() {
             self.end_page();
-            self.add(length);
+            self.add();
         }
     }
 
-    /// Forms the row and returns how long it is.
-    fn form(&mut self, values: &mut [pg_sys::Datum; COLUMNS]) -> usize {
-        let mut no_nulls = [false; COLUMNS];
-        let (values, nulls) = (values.as_mut_ptr(), no_nulls.as_mut_ptr());
-        // SAFETY: there are as many values as the relation has columns, of their types. The memory for the row is aligned
-        // and larger than any operation; where the values go it is zeroed, as heap_fill_tuple asks for.
-        unsafe {
-            let description = (*self.relation).rd_att;
-            let size = pg_sys::heap_compute_data_size(description, values, nulls);
-            let row = &mut self.row.0;
-            row[..ROW_HEADER + size].fill(0);
-            let header = row.as_mut_ptr().cast::<pg_sys::HeapTupleHeaderData>();
-            let data = row[ROW_HEADER..].as_mut_ptr().cast();
-            let mask = &raw mut (*header).t_infomask;
-            pg_sys::heap_fill_tuple(description, values, nulls, data, size, mask, ptr::null_mut());
-            // Frozen, as COPY FREEZE does it: the number of the transaction is there for whoever asks.
-            (*header).t_infomask |= (pg_sys::HEAP_XMIN_FROZEN | pg_sys::HEAP_XMAX_INVALID) as u16;
-            (*header).t_infomask2 = COLUMNS as u16;
-            (*header).t_hoff = ROW_HEADER as u8;
-            (*header).t_choice.t_heap.t_xmin = self.transaction;
-            (*header).t_choice.t_heap.t_field3.t_cid = self.target.command;
-            ROW_HEADER + size
-        }
-    }
-
-    /// Puts the row into the page that is not full yet; `false` if it has no room.
-    fn add(&mut self, length: usize) -> bool {
-        let page = self.pages[self.filled].0.as_mut_ptr().cast();
-        let row = self.row.0.as_mut_ptr();
-        // SAFETY: page and row are formed as PostgreSQL forms them, in memory of this process.
-        let number = unsafe {
-            let header = row.cast::<pg_sys::HeapTupleHeaderData>();
-            pg_sys::ItemPointerSet(&raw mut (*header).t_ctid, self.block(self.filled), self.in_page + 1);
-            let flags = pg_sys::PAI_IS_HEAP as c_int;
-            pg_sys::PageAddItemExtended(page, row.cast(), length, pg_sys::InvalidOffsetNumber, flags)
-        };
-        if number != pg_sys::InvalidOffsetNumber {
-            self.in_page = number;
-        }
-        number != pg_sys::InvalidOffsetNumber
+    /// Puts the row that was formed into the page that is not full yet; `false` if it has no room.
+    fn add(&mut self) -> bool {
+        let block = self.block(self.filled);
+        let number = self.former.add(&mut self.pages[self.filled], block);
+        self.in_page = number.unwrap_or(self.in_page);
+        number.is_some()
     }
 
     /// The number that a page of the batch has in the file.
@@ -169,7 +119,7 @@ impl HeapFile {
     }
 
     fn begin_page(&mut self) {
-        initialize(&mut self.pages[self.filled], pg_sys::PD_ALL_VISIBLE);
+        self.pages[self.filled].initialize(pg_sys::PD_ALL_VISIBLE);
         self.in_page = 0;
     }
 
@@ -211,7 +161,7 @@ impl HeapFile {
         let mut numbers: [pg_sys::BlockNumber; BATCH] = std::array::from_fn(|index| first + index as u32);
         let mut addresses = [ptr::null_mut(); BATCH];
         for (address, page) in addresses.iter_mut().zip(pages.iter_mut()) {
-            *address = page.0.as_mut_ptr().cast();
+            *address = page.as_postgres();
         }
         let delay = wal::CheckpointDelay::begin();
         // SAFETY: the pages are those that follow the last one in the file, which nobody else writes to. They are at most as
@@ -224,8 +174,8 @@ impl HeapFile {
             }
             let file = pg_sys::RelationGetSmgr(self.relation);
             for (number, page) in numbers.iter().zip(pages) {
-                pg_sys::PageSetChecksumInplace(page.0.as_mut_ptr().cast(), *number);
-                pg_sys::smgrextend(file, fork, *number, page.0.as_ptr().cast::<c_void>(), false);
+                pg_sys::PageSetChecksumInplace(page.as_postgres(), *number);
+                pg_sys::smgrextend(file, fork, *number, page.bytes().as_ptr().cast::<c_void>(), false);
             }
         }
         drop(delay);
@@ -260,22 +210,13 @@ impl HeapFile {
         let pages = self.places.rows_of_page.len();
         for (number, first) in (0..).zip((0..pages).step_by(PAGES_PER_PAGE)) {
             let here = PAGES_PER_PAGE.min(pages - first);
-            initialize(&mut self.pages[0], 0);
-            let map = &mut self.pages[0].0[HEADER..];
+            self.pages[0].initialize(0);
+            let map = &mut self.pages[0].bytes_mut()[HEADER..];
             map[..here / PAGES_PER_BYTE].fill(u8::MAX);
             if !here.is_multiple_of(PAGES_PER_BYTE) {
                 map[here / PAGES_PER_BYTE] = (1 << (here % PAGES_PER_BYTE * 2)) - 1;
             }
             self.write(fork, number, 1, false);
         }
-    }
-}
-
-fn initialize(page: &mut PageMemory, flags: u32) {
-    let page = page.0.as_mut_ptr();
-    // SAFETY: the memory is of a page's size and alignment.
-    unsafe {
-        pg_sys::PageInit(page.cast(), PAGE_SIZE, 0);
-        (*page.cast::<pg_sys::PageHeaderData>()).pd_flags = flags as u16;
     }
 }

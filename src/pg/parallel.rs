@@ -55,6 +55,12 @@ pub unsafe fn task<'a, T: Sync>(toc: *mut pg_sys::shm_toc) -> &'a T {
     unsafe { &*pg_sys::shm_toc_lookup(toc, TASK, false).cast::<T>() }
 }
 
+/// Whether this process joined the transaction of another one.
+pub fn is_worker() -> bool {
+    // SAFETY: a plain read of a variable that is set before the worker's function is called.
+    unsafe { pg_sys::ParallelWorkerNumber >= 0 }
+}
+
 /// How many client backends and background workers are running something, this one included.
 pub fn busy_processes() -> usize {
     // SAFETY: the entries are copied for this transaction when they are first asked for; an index in their range gives one.

@@ -138,49 +138,6 @@ pub fn is_in_use_here(table: RelationOid) -> bool {
     }
 }
 
-/// Gives each of two tables, or indexes, the file of the other, with what is known of its size.
-///
-/// Both must be locked exclusively, have the same columns, and keep nothing out of line. It is `swap_relation_files` of
-/// cluster.c, as far as that applies.
-pub fn swap(one: RelationOid, other: RelationOid) {
-    // SAFETY: the tuples are copies from the cache, of pg_class, which is open while they are changed and written back. What
-    // the relation cache knows of who made the files follows them, as cluster.c has it.
-    unsafe {
-        let pg_class = pg_sys::table_open(pg_sys::RelationRelationId, pg_sys::RowExclusiveLock as c_int);
-        let row = |relation: RelationOid| {
-            let cache = pg_sys::SysCacheIdentifier::RELOID as c_int;
-            let none = pg_sys::Datum::from(0);
-            let tuple = pg_sys::SearchSysCacheCopy(cache, relation.oid().into(), none, none, none);
-            (tuple, pg_sys::GETSTRUCT(tuple).cast::<pg_sys::FormData_pg_class>())
-        };
-        let ((tuple, class), (other_tuple, other_class)) = (row(one), row(other));
-        std::mem::swap(&mut (*class).relfilenode, &mut (*other_class).relfilenode);
-        std::mem::swap(&mut (*class).relpages, &mut (*other_class).relpages);
-        std::mem::swap(&mut (*class).reltuples, &mut (*other_class).reltuples);
-        std::mem::swap(&mut (*class).relallvisible, &mut (*other_class).relallvisible);
-        #[cfg(feature = "pg18")]
-        std::mem::swap(&mut (*class).relallfrozen, &mut (*other_class).relallfrozen);
-        pg_sys::CatalogTupleUpdate(pg_class, &raw mut (*tuple).t_self, tuple);
-        pg_sys::CatalogTupleUpdate(pg_class, &raw mut (*other_tuple).t_self, other_tuple);
-        pg_sys::table_close(pg_class, pg_sys::RowExclusiveLock as c_int);
-
-        let relation = pg_sys::relation_open(one.oid(), pg_sys::NoLock as c_int);
-        let other_relation = pg_sys::relation_open(other.oid(), pg_sys::NoLock as c_int);
-        (*other_relation).rd_createSubid = (*relation).rd_createSubid;
-        (*other_relation).rd_newRelfilelocatorSubid = (*relation).rd_newRelfilelocatorSubid;
-        (*other_relation).rd_firstRelfilelocatorSubid = (*relation).rd_firstRelfilelocatorSubid;
-        pg_sys::RelationAssumeNewRelfilelocator(relation);
-        pg_sys::relation_close(relation, pg_sys::NoLock as c_int);
-        pg_sys::relation_close(other_relation, pg_sys::NoLock as c_int);
-        #[cfg(feature = "pg16")]
-        for relation in [one, other] {
-            // Or the one that is invalidated last would hold on to a file that is closed.
-            pg_sys::RelationCloseSmgrByOid(relation.oid());
-        }
-        pg_sys::CommandCounterIncrement();
-    }
-}
-
 /// Gives a table the column statistics of another one, and has the server count so many inserted rows for it.
 pub fn take_statistics(table: RelationOid, from: RelationOid, rows: u64) {
     // SAFETY: takes OIDs of tables that are locked exclusively; 0 stands for all columns.

@@ -4,7 +4,11 @@ use std::ptr;
 
 use operations_model::numeric::Numeric;
 use operations_model::operation::{Operation, STATUS_NEW};
-use pgrx::pg_sys;
+use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::{PgLogLevel, PgTupleDesc, pg_sys};
+
+use crate::error::Error;
+use crate::pg::catalog;
 
 /// The columns of operations, from the first to the last, which have the numbers 1 to 8.
 pub const COLUMNS: usize = 8;
@@ -19,6 +23,50 @@ pub struct Target {
     /// The command that the rows are inserted by.
     pub command: pg_sys::CommandId,
 }
+
+impl Target {
+    /// Opens the table, under the lock that INSERT takes, for whoever writes all of its columns.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::OtherColumns`], raised as PostgreSQL's, if its columns are not those that [`Values::of`] makes values for: whoever
+    /// goes by them would write what is none, or past the end.
+    pub fn open(&self) -> pg_sys::Relation {
+        // SAFETY: takes any OID, and raises an error if that is no table. What is looked at of its description is a copy. An
+        // error releases the relation.
+        let (relation, are_ours) = unsafe {
+            let relation = pg_sys::table_open(self.table, pg_sys::RowExclusiveLock as i32);
+            let columns = PgTupleDesc::from_pg_copy((*relation).rd_att);
+            let fits = |column: &pg_sys::FormData_pg_attribute, of_type: Option<pg_sys::Oid>| match of_type {
+                Some(of_type) => column.atttypid == of_type,
+                None => column.attbyval && column.attlen == ENUM_SIZE,
+            };
+            let are_ours =
+                columns.len() == COLUMNS && columns.iter().zip(TYPES).all(|(column, of_type)| fits(column, of_type));
+            (relation, are_ours)
+        };
+        if !are_ours {
+            let table = catalog::relation_name(self.table);
+            ErrorReport::from(Error::OtherColumns { table }).report(PgLogLevel::ERROR);
+        }
+        relation
+    }
+}
+
+/// The types of the columns; `None` is the enum.
+const TYPES: [Option<pg_sys::Oid>; COLUMNS] = [
+    Some(pg_sys::INT8OID),
+    Some(pg_sys::DATEOID),
+    Some(pg_sys::UUIDOID),
+    Some(pg_sys::INT4OID),
+    None,
+    Some(pg_sys::NUMERICOID),
+    Some(pg_sys::INT2OID),
+    Some(pg_sys::JSONBOID),
+];
+
+/// Bytes of an enum's value, which is passed by value.
+const ENUM_SIZE: i16 = 4;
 
 /// The numbers of the columns that indexes are on, beside the status.
 pub mod column {

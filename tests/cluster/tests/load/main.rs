@@ -4,6 +4,7 @@
 mod beside;
 mod common;
 mod elsewhere;
+mod exchanged;
 mod fallbacks;
 mod files;
 mod ids;
