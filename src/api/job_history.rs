@@ -39,7 +39,7 @@ fn prune(schema: &Schema, days: i32) -> Result<(), Error> {
     let arguments = [DatumWithOid::from(days)];
     jobs::as_owner_of_the_list(schema, || query::run(&schema.sql(PRUNE_WORKER), &arguments))?;
     if jobs::pg_cron_version()?.is_some() {
-        query::run(PRUNE_PG_CRON, &arguments)?;
+        query::run(PRUNE_PG_CRON, &[DatumWithOid::from(days), DatumWithOid::from(jobs::commands(schema))])?;
     }
     Ok(())
 }

@@ -63,7 +63,7 @@ fn record_failure(activity: &CStr, job: &Job, started_at: TimestampWithTimeZone,
 fn role_to_run_as(schema: &Schema, job: &Job) -> Result<Option<pg_sys::Oid>, Error> {
     let _settings = Settings::safe_search_path();
     let Some(name) = jobs::registered_by(schema, job)? else { return Ok(None) };
-    if jobs::is_run_by_pg_cron(job)? {
+    if jobs::is_run_by_pg_cron_as(schema, job, &name)? {
         return Ok(None);
     }
     match CString::new(name.as_str()).ok().and_then(|name| catalog::role(&name)) {
