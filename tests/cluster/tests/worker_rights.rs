@@ -93,3 +93,25 @@ fn a_job_whose_role_is_gone_fails_with_a_hint_and_not_as_somebody_else() {
     run(&mut admin, "CALL operations_schedule()");
     wait_for_runs(&mut admin, "operation_insert_one", "succeeded", 1);
 }
+
+#[test]
+fn tables_that_pass_for_those_of_pg_cron_are_not_read() {
+    let (_server, mut lab, mut admin) = lab_server();
+    run(&mut admin, "CREATE SCHEMA cron AUTHORIZATION lab; GRANT EXECUTE ON FUNCTION operations_jobs() TO lab");
+    // Whatever reads them runs a function of lab's.
+    run(
+        &mut lab,
+        "CREATE FUNCTION cron.sprung() RETURNS text LANGUAGE plpgsql AS $$ BEGIN \
+             INSERT INTO public.witness VALUES ('sprung', current_user, NULL); RETURN current_database(); END $$; \
+         CREATE VIEW cron.job AS SELECT 1::bigint AS jobid, 'change_status'::text AS jobname, ''::text AS schedule, \
+             'call public.change_status()'::text AS command, true AS active, 'lab'::text AS username, cron.sprung() AS database; \
+         CREATE TABLE cron.job_run_details (jobid bigint, status text)",
+    );
+    run(&mut lab, "SELECT * FROM cron.job");
+    assert_eq!(text(&mut lab, "SELECT who FROM witness WHERE moment = 'sprung'").unwrap(), "lab");
+    run(&mut admin, "TRUNCATE witness");
+    run(&mut lab, "CALL operations_schedule(); SELECT * FROM operations_jobs()");
+    wait_for_runs(&mut admin, "change_status", "succeeded", 2);
+    run(&mut lab, "CALL operations_prune_job_history(); CALL operations_unschedule()");
+    assert_eq!(text(&mut admin, "SELECT who FROM witness WHERE moment = 'sprung'").unwrap(), "");
+}
