@@ -25,7 +25,7 @@ language c as '@MODULE_PATHNAME@', '@FUNCTION_NAME@';
 revoke all on procedure @extschema@.operations_prune_job_history(integer) from public;
 
 comment on procedure @extschema@.operations_prune_job_history(integer) is
-    'Deletes the records of job runs that ended more than p_keep_days days ago: those of the extension''s worker and, where pg_cron is installed, those of the current role''s jobs there.';
+    'Deletes the records of job runs that ended more than p_keep_days days ago: those of the extension''s worker and, where pg_cron is installed, those of the current role''s runs of these jobs there.';
 "#)]
 fn operations_prune_job_history(fcinfo: pg_sys::FunctionCallInfo, p_keep_days: Option<i32>) -> Result<(), ErrorReport> {
     let days = arguments::required("p_keep_days", p_keep_days)?;
