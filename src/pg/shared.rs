@@ -1,8 +1,9 @@
 //! What the worker's processes tell each other in shared memory.
+#![allow(unexpected_cfgs, reason = "pg_shmem_init! asks for features of pgrx that this crate has not")]
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use pgrx::{PgAtomic, PgSharedMemoryInitialization, pg_guard, pg_shmem_init, pg_sys};
+use pgrx::{PgAtomic, pg_guard, pg_shmem_init, pg_sys};
 
 // SAFETY: no other shared memory has this name.
 static FOUND_DATABASE: PgAtomic<AtomicU64> = unsafe { PgAtomic::new(c"operations_ext_found_database") };
