@@ -52,6 +52,7 @@ running replica || require_free_port replica "$REPLICA_PORT"
 # The server's user may not be able to read the checkout.
 as_server_user rm -rf "$DEMO/docker"
 as_server_user mkdir "$DEMO/docker"
+# shellcheck disable=SC2016 # the inner shell expands these
 tar -C "$CHECKOUT/docker" -cf - postgresql.conf init_main init_replica |
     as_server_user sh -c 'tar -C "$1" --no-same-owner -xf - && chmod -R u+rwX "$1"' sh "$DEMO/docker"
 

@@ -74,7 +74,7 @@ make_folder() {
 # Root's own programs and logs lie in STATE_DIR.
 usable_as_state() {
     usable "$1" || return 1
-    ! is_root || { ! server_user_may_change "$1/x"; }
+    if server_user_may_change "$1/x"; then return 1; fi
 }
 
 USABLE="cannot be used: it must be at most 80 characters long, writable, and reachable by the user $SERVER_USER"
