@@ -5,8 +5,8 @@
 "$BASH" "$CHECKOUT/native/stop.sh"
 if [ -e "$DEMO/run" ]; then
     # Only what is ours, by name: DEMO_DIR may be any folder.
-    rm -rf "$DEMO"/primary "$DEMO"/primary.* "$DEMO"/replica "$DEMO"/replica.* "$DEMO"/docker "$DEMO"/run \
-        "$DEMO"/settings* "$DEMO"/pgpass* "$DEMO"/password.new "$DEMO.lock"
+    as_server_user rm -rf "$DEMO"/primary "$DEMO"/primary.* "$DEMO"/replica "$DEMO"/replica.* "$DEMO"/docker "$DEMO"/run \
+        "$DEMO"/settings* "$DEMO"/pgpass* "$DEMO"/password.new*
     rmdir "$DEMO" 2>/dev/null || true
     say "Deleted the demo's data ($DEMO)"
 else

@@ -16,6 +16,11 @@ keep_port() {
         say "The $1 already runs on port ${!name} (to move it: make stop, then make demo)"
 }
 
+# A folder of somebody else's is not ours to fill, nor later to empty.
+if [ ! -e "$DEMO/run" ] && ! is_empty "$DEMO"; then
+    die "DEMO_DIR=$DEMO holds files but no demo: name a new or an empty folder"
+fi
+server_folder "$DEMO"
 lock_demo
 load_settings
 if use_made_postgres; then
@@ -33,11 +38,6 @@ need_c_toolchain
 need_cargo_pgrx
 need_postgres
 
-# A folder of somebody else's is not ours to fill, nor later to empty.
-if [ ! -e "$DEMO/run" ] && [ -n "$(ls -A "$DEMO" 2>/dev/null)" ]; then
-    die "DEMO_DIR=$DEMO holds files but no demo: name a new or an empty folder"
-fi
-server_folder "$DEMO"
 server_folder "$RUN"
 [ ! -e "$DEMO/primary" ] || check_against_data
 remove_half_made
@@ -50,10 +50,11 @@ running primary || require_free_port primary "$PRIMARY_PORT"
 running replica || require_free_port replica "$REPLICA_PORT"
 
 # The server's user may not be able to read the checkout.
-rm -rf "$DEMO/docker"
-mkdir "$DEMO/docker"
-cp -R "$CHECKOUT/docker/postgresql.conf" "$CHECKOUT/docker/init_main" "$CHECKOUT/docker/init_replica" "$DEMO/docker/"
-chmod -R a+rX "$DEMO/docker"
+as_server_user rm -rf "$DEMO/docker"
+as_server_user mkdir "$DEMO/docker"
+# shellcheck disable=SC2016 # the inner shell expands these
+tar -C "$CHECKOUT/docker" -cf - postgresql.conf init_main init_replica |
+    as_server_user sh -c 'tar -C "$1" --no-same-owner -xf - && chmod -R u+rwX "$1"' sh "$DEMO/docker"
 
 choose_scheduler
 save_settings

@@ -45,14 +45,40 @@ as_server_user() {
     fi
 }
 
+# Everybody with a password of the demo can be the server's user (COPY .. TO PROGRAM). So root follows no name that this user
+# can change: in folders where it may, everything is done as that user. Says whether it may change what a path leads to.
+server_user_may_change() {
+    local folder
+    is_root || return 1
+    folder=$(cd -P "$(dirname "$1")" 2>/dev/null && pwd) || folder=$(dirname "$1")
+    while :; do
+        # In a sticky folder, such as /tmp, nobody moves what is another's.
+        if [ -d "$folder" ] && as_server_user test -O "$folder"; then return 0; fi
+        if [ -d "$folder" ] && [ ! -k "$folder" ] && as_server_user test -w "$folder"; then return 0; fi
+        [ "$folder" != / ] && [ "$folder" != . ] || return 1
+        folder=$(dirname "$folder")
+    done
+}
+
 # STATE_DIR holds everything that is unpacked, built for ourselves or run; the demo's data and settings are in DEMO_DIR,
 # which is a folder in it unless told otherwise. The server's user must reach both, and a socket in them must fit
 # into the 107 bytes that the kernel allows.
 usable() {
-    [ ${#1} -le 80 ] && mkdir -p "$1" 2>/dev/null && [ -w "$1" ] && as_server_user test -x "$1"
+    [ ${#1} -le 80 ] && make_folder "$1" && [ -w "$1" ] && as_server_user test -x "$1"
+}
+
+make_folder() {
+    [ -d "$1" ] || if server_user_may_change "$1"; then as_server_user mkdir -p "$1"; else mkdir -p "$1"; fi 2>/dev/null
+}
+
+# Root's own programs and logs lie in STATE_DIR.
+usable_as_state() {
+    usable "$1" || return 1
+    if server_user_may_change "$1/x"; then return 1; fi
 }
 
 USABLE="cannot be used: it must be at most 80 characters long, writable, and reachable by the user $SERVER_USER"
+if is_root; then USABLE_AS_STATE="$USABLE, who must not be able to change it"; else USABLE_AS_STATE=$USABLE; fi
 
 absolute() { case $1 in /*) echo "$1" ;; *) echo "$PWD/$1" ;; esac; }
 
@@ -60,16 +86,16 @@ choose_state_dir() {
     local own=$CHECKOUT/.state outside
     if [ -n "${STATE_DIR:-}" ]; then
         STATE_DIR=$(absolute "$STATE_DIR")
-        usable "$STATE_DIR" || die "STATE_DIR=$STATE_DIR $USABLE"
+        usable_as_state "$STATE_DIR" || die "STATE_DIR=$STATE_DIR $USABLE_AS_STATE"
         return
     fi
     if is_root; then outside=/var/lib/operations_ext; else outside=${XDG_STATE_HOME:-$HOME/.local/state}/operations_ext; fi
     outside=$outside/$(printf '%s' "$CHECKOUT" | cksum | cut -d' ' -f1)
-    if usable "$own"; then
+    if usable_as_state "$own"; then
         STATE_DIR=$own
     else
         rmdir "$own" 2>/dev/null || true
-        usable "$outside" ||
+        usable_as_state "$outside" ||
             die "neither $own nor $outside can be used by the user $SERVER_USER: set STATE_DIR to a folder that can"
         STATE_DIR=$outside
     fi
@@ -90,9 +116,20 @@ DEMO=$(absolute "${DEMO_DIR:-$STATE_DIR/demo}")
 if [ ${#DEMO} -gt 80 ] || ! usable "$(dirname "$DEMO")"; then die "DEMO_DIR=$DEMO $USABLE"; fi
 export STATE_DIR
 
-# A folder that the server's user owns.
+# A folder that the server's user owns. That user makes it where it can; elsewhere root makes it and gives it away.
 server_folder() {
-    mkdir -p "$1"
-    ! is_root || chown "$SERVER_USER:" "$1"
-    chmod "${2:-755}" "$1"
+    as_server_user mkdir -p "$1" 2>/dev/null || ! is_root || {
+        ! server_user_may_change "$1" || die "$1 cannot be made by the user $SERVER_USER"
+        mkdir -p "$1"
+    }
+    if is_root && ! as_server_user test -O "$1"; then
+        if [ -L "$1" ] || server_user_may_change "$1"; then
+            die "$1 does not belong to the user $SERVER_USER, who runs the server: remove it, or name another folder"
+        fi
+        chown -h "$SERVER_USER:" "$1"
+    fi
+    as_server_user chmod "${2:-755}" "$1"
 }
+
+# Whether a folder is empty, or is not there.
+is_empty() { [ -z "$(ls -A "$1" 2>/dev/null)" ]; }

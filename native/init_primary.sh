@@ -8,7 +8,7 @@ remove_half_made() {
     [ -e "$NEW" ] || return 0
     say "An earlier start was cut short: removing its half-made primary and starting over"
     stop_server primary "$NEW"
-    rm -rf "$NEW"
+    as_server_user rm -rf "$NEW"
 }
 
 locale_flags() {
@@ -20,11 +20,10 @@ locale_flags() {
 
 initdb() {
     local status=0 password=$DEMO/password.new
-    (umask 077 && printf '%s\n' "$POSTGRES_PASSWORD" >"$password")
-    ! is_root || chown "$SERVER_USER:" "$password"
+    write_as_server_user "$password" <<<"$POSTGRES_PASSWORD"
     as_server_user "$PG_BIN/initdb" --pgdata "$NEW" --username "$POSTGRES_USER" --pwfile "$password" --auth scram-sha-256 \
         --data-checksums --encoding UTF8 "$(locale_flags)" >"$LOGS/initdb.log" 2>&1 || status=$?
-    rm -f "$password"
+    as_server_user rm -f "$password"
     [ "$status" = 0 ] || die "initdb failed: $(grep -m 1 -i error "$LOGS/initdb.log") (all of it: $LOGS/initdb.log)"
 }
 
@@ -38,7 +37,7 @@ start_for_init() {
 run_init_file() {
     local file=$1
     export POSTGRES_USER POSTGRES_DB POSTGRES_PASSWORD REPLICATION_USER REPLICATION_PASSWORD PGDATA=$NEW
-    export PGHOST=$RUN PGPORT=$PRIMARY_PORT PGPASSFILE=$DEMO/pgpass PATH=$PG_BIN:$PATH
+    export PGHOST=$RUN PGPORT=$PRIMARY_PORT PGPASSWORD=$POSTGRES_PASSWORD PATH=$PG_BIN:$PATH
     case $file in
         *.sql) as_server_user "$PG_BIN/psql" --no-psqlrc --no-password --quiet --set ON_ERROR_STOP=1 \
             --username "$POSTGRES_USER" --dbname "$POSTGRES_DB" --file "$file" ;;
@@ -46,10 +45,15 @@ run_init_file() {
     esac
 }
 
+# socket_psql DATABASE ARGUMENT...: as the superuser, through the socket.
+socket_psql() {
+    PGHOST=$RUN PGPORT=$PRIMARY_PORT PGUSER=$POSTGRES_USER PGPASSWORD=$POSTGRES_PASSWORD PGDATABASE=$1 \
+        as_server_user "$PG_BIN/psql" -XqAtw "${@:2}"
+}
+
 # How far a long load is, from another session.
 loaded_rows() {
-    PGPASSFILE=$DEMO/pgpass "$PG_BIN/psql" -XqAtw -h "$RUN" -p "$PRIMARY_PORT" -U "$POSTGRES_USER" -d "$POSTGRES_DB" \
-        -c 'select tuples_processed from pg_stat_progress_copy' 2>/dev/null | head -n 1
+    socket_psql "$POSTGRES_DB" -c 'select tuples_processed from pg_stat_progress_copy' 2>/dev/null | head -n 1
 }
 
 report_load() {
@@ -82,8 +86,7 @@ init_primary() {
     say "Making the primary: initdb, then docker/init_main"
     initdb
     start_for_init
-    PGPASSFILE=$DEMO/pgpass "$PG_BIN/psql" -XqAtw -h "$RUN" -p "$PRIMARY_PORT" -U "$POSTGRES_USER" -d postgres \
-        -v ON_ERROR_STOP=1 -v name="$POSTGRES_DB" >"$LOGS/createdb.log" 2>&1 <<<"
+    socket_psql postgres -v ON_ERROR_STOP=1 -v name="$POSTGRES_DB" >"$LOGS/createdb.log" 2>&1 <<<"
             select format('create database %I', :'name')
             where :'name' not in (select datname from pg_database) \\gexec" ||
         die "the database $POSTGRES_DB could not be made: $(head -n 1 "$LOGS/createdb.log")"
@@ -93,7 +96,7 @@ init_primary() {
     run_init_files
     stop_server primary "$NEW"
     trap - EXIT
-    sync "$NEW/global/pg_control"
-    mv "$NEW" "$DEMO/primary"
-    sync "$DEMO"
+    as_server_user sync "$NEW/global/pg_control"
+    as_server_user mv -T "$NEW" "$DEMO/primary"
+    as_server_user sync "$DEMO"
 }

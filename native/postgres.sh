@@ -93,12 +93,17 @@ make_shims() {
 }
 
 # Where cargo pgrx keeps its own test server. Its configuration is written once: cargo builds everything anew when it changes.
+# It names programs that root runs, so the server's user may make its own files beside it (mode 1775) but not replace it.
 make_pgrx_home() {
     local config=$STATE_DIR/pgrx/config.toml
     export PGRX_HOME=$STATE_DIR/pgrx
-    server_folder "$PGRX_HOME"
-    grep -qxF "pg$PG_MAJOR = \"$PG_CONFIG\"" "$config" 2>/dev/null ||
-        printf 'base_port = %s\n[configs]\npg%s = "%s"\n' "$(($(free_port) - PG_MAJOR))" "$PG_MAJOR" "$PG_CONFIG" >"$config"
+    [ ! -e "$PGRX_HOME" ] || [ -O "$PGRX_HOME" ] || rm -rf "$PGRX_HOME"
+    mkdir -p "$PGRX_HOME"
+    if [ -L "$config" ] || [ ! -O "$config" ] || ! grep -qxF "pg$PG_MAJOR = \"$PG_CONFIG\"" "$config"; then
+        printf 'base_port = %s\n[configs]\npg%s = "%s"\n' "$(($(free_port) - PG_MAJOR))" "$PG_MAJOR" "$PG_CONFIG" >"$STATE_DIR/pgrx.toml"
+        mv -T "$STATE_DIR/pgrx.toml" "$config"
+    fi
+    ! is_root || { chgrp "$(id -g "$SERVER_USER")" "$PGRX_HOME" && chmod 1775 "$PGRX_HOME"; }
 }
 
 need_postgres() {

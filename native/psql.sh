@@ -7,5 +7,5 @@ load settings servers
 server=${1:-primary}
 load_settings
 if ! use_made_postgres || ! running "$server"; then die "the $server is not running: make demo starts it"; fi
-PGPASSFILE=$DEMO/pgpass exec "$PG_BIN/psql" --no-password --host 127.0.0.1 --port "$(port_of "$server")" \
-    --username "$POSTGRES_USER" --dbname "$POSTGRES_DB"
+client_environment "$server"
+exec "$PG_BIN/psql" --no-password

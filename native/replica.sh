@@ -9,7 +9,7 @@ run_replica_entrypoint() {
     export REPLICATION_SLOT=$SLOT WAIT_SECONDS=30 PATH=$PG_BIN:$PATH
     server_settings replica
     # shellcheck disable=SC2016 # the inner shell expands these
-    as_server_user bash "$DEMO/docker/init_replica/replica-entrypoint.sh" \
+    hold_data replica bash "$DEMO/docker/init_replica/replica-entrypoint.sh" \
         sh -c 'status=$1; shift; "$@" >/dev/null 2>&1 || exit "$status"' sh "$SERVER_FAILED" \
         pg_ctl start -s -w -t 120 -D "$PGDATA" -l "$DEMO/replica.log" -o "$(options_line "${SERVER_SETTINGS[@]}" "${SCHEDULER[@]}")" </dev/null
 }
@@ -17,12 +17,13 @@ run_replica_entrypoint() {
 # The script clones anew what failed to start twice, so it gets three goes.
 start_replica() {
     local status
-    LOG_FROM=$(($(stat -c %s "$DEMO/replica.log" 2>/dev/null || echo 0) + 1))
+    LOG_FROM=$(($(size_of "$DEMO/replica.log") + 1))
     say "Starting the replica on port $REPLICA_PORT"
     for _ in 1 2 3; do
         status=0
-        clear_stale_lock "$DEMO/replica" "$REPLICA_PORT"
+        clear_stale_lock replica "$DEMO/replica"
         (run_replica_entrypoint) 2>&1 | sed -u 's/^/    /' || status=$?
+        [ "$status" != 0 ] || remember_start replica "$DEMO/replica"
         [ "$status" = "$SERVER_FAILED" ] || break
         say "    it did not start: $(why_not_started "$DEMO/replica.log")"
     done

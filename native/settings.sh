@@ -35,9 +35,9 @@ check_settings() {
 load_settings() {
     local name value
     declare -gA SAVED=()
-    if [ -r "$SETTINGS" ]; then
-        while IFS='=' read -r name value; do SAVED[$name]=$value; done <"$SETTINGS"
-    fi
+    while IFS='=' read -r name value; do
+        [ -z "$name" ] || [ -z "${DEFAULTS[$name]:-}" ] || SAVED[$name]=$value
+    done < <(as_server_user cat "$SETTINGS" 2>/dev/null)
     read_password_file POSTGRES_PASSWORD
     read_password_file REPLICATION_PASSWORD
     for name in "${!DEFAULTS[@]}"; do
@@ -57,8 +57,6 @@ check_against_data() {
     done
 }
 
-pgpass_field() { printf '%s' "$1" | sed -e 's/\\/\\\\/g' -e 's/:/\\:/g'; }
-
 # After a start that failed on a password: the one that worked before is the one to keep.
 restore_passwords() {
     local name
@@ -66,15 +64,13 @@ restore_passwords() {
     save_settings
 }
 
-# Clients read the password from here, never from a command line. The server's user runs the init files, so it reads it too.
+# Writes standard input into a file of the server's user, which nobody else may read.
+write_as_server_user() {
+    # shellcheck disable=SC2016 # the inner shell expands these
+    as_server_user sh -c 'umask 077; rm -f "$1.new"; cat >"$1.new" && mv -T "$1.new" "$1"' sh "$1"
+}
+
 save_settings() {
     local name
-    (
-        umask 077
-        for name in "${!DEFAULTS[@]}"; do printf '%s=%s\n' "$name" "${!name}"; done >"$SETTINGS.new"
-        printf '*:*:*:%s:%s\n' "$(pgpass_field "$POSTGRES_USER")" "$(pgpass_field "$POSTGRES_PASSWORD")" >"$DEMO/pgpass.new"
-    )
-    ! is_root || chown "$SERVER_USER:" "$DEMO/pgpass.new"
-    mv "$SETTINGS.new" "$SETTINGS"
-    mv "$DEMO/pgpass.new" "$DEMO/pgpass"
+    for name in "${!DEFAULTS[@]}"; do printf '%s=%s\n' "$name" "${!name}"; done | write_as_server_user "$SETTINGS"
 }

@@ -10,6 +10,7 @@ const ONE_DAY_IN_SECONDS: i32 = 86_400;
 static DATABASE: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c""));
 static INSERT_INTERVAL: GucSetting<i32> = GucSetting::<i32>::new(5);
 static CHANGE_STATUS_INTERVAL: GucSetting<i32> = GucSetting::<i32>::new(3);
+static JOB_LOCK_TIMEOUT: GucSetting<i32> = GucSetting::<i32>::new(10_000);
 
 /// Makes the settings known to the server. To be called once, from `_PG_init`.
 pub fn register() {
@@ -30,6 +31,16 @@ pub fn register() {
         c"operations_ext.change_status_interval",
         c"How often the worker calls change_status().",
         &CHANGE_STATUS_INTERVAL,
+    );
+    GucRegistry::define_int_guc(
+        c"operations_ext.job_lock_timeout",
+        c"How long a job of the worker waits for a lock before it fails.",
+        c"0 lets it wait for ever.",
+        &JOB_LOCK_TIMEOUT,
+        0,
+        i32::MAX,
+        GucContext::Sighup,
+        GucFlags::UNIT_MS,
     );
     // SAFETY: the argument is a string that ends in NUL and lives as long as the program.
     unsafe { pg_sys::MarkGUCPrefixReserved(c"operations_ext".as_ptr()) };
@@ -61,6 +72,11 @@ pub fn insert_interval() -> Option<Duration> {
 /// How often to change status; `None` if never.
 pub fn change_status_interval() -> Option<Duration> {
     duration(&CHANGE_STATUS_INTERVAL)
+}
+
+/// How long a job may wait for a lock: milliseconds, 0 for ever.
+pub fn job_lock_timeout() -> i32 {
+    JOB_LOCK_TIMEOUT.get()
 }
 
 fn duration(setting: &GucSetting<i32>) -> Option<Duration> {

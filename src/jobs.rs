@@ -68,14 +68,30 @@ pub fn registered_by(schema: &Schema, job: &Job) -> Result<Option<String>, Error
     })?)
 }
 
-/// Whether pg_cron runs a job. To be called with a safe search_path.
-pub fn is_run_by_pg_cron(job: &Job) -> Result<bool, Error> {
+/// The commands of all jobs.
+pub fn commands(schema: &Schema) -> Vec<String> {
+    ALL.iter().map(|job| job.command(schema)).collect()
+}
+
+/// Whether pg_cron runs a job as this role. To be called with a safe search_path.
+pub fn is_run_by_pg_cron_as(schema: &Schema, job: &Job, role: &str) -> Result<bool, Error> {
     const RUNS_IN_PG_CRON: &str = include_str!("../sql/jobs/runs_in_pg_cron.sql");
+    let arguments = [DatumWithOid::from(job.name), DatumWithOid::from(job.command(schema)), DatumWithOid::from(role)];
+    is_in_pg_cron(RUNS_IN_PG_CRON, &arguments)
+}
+
+/// Whether pg_cron runs a job as a role that may run it. To be called with a safe search_path.
+fn is_run_by_pg_cron(schema: &Schema, job: &Job) -> Result<bool, Error> {
+    const SCHEDULED_IN_PG_CRON: &str = include_str!("../sql/jobs/scheduled_in_pg_cron.sql");
+    let arguments = [DatumWithOid::from(job.name), DatumWithOid::from(job.command(schema))];
+    is_in_pg_cron(&schema.sql(SCHEDULED_IN_PG_CRON), &arguments)
+}
+
+fn is_in_pg_cron(query: &str, arguments: &[DatumWithOid<'_>]) -> Result<bool, Error> {
     if pg_cron_version()?.is_none() {
         return Ok(false);
     }
-    let arguments = [DatumWithOid::from(job.name)];
-    Ok(Spi::connect(|client| client.select(RUNS_IN_PG_CRON, Some(1), &arguments).map(|found| !found.is_empty()))?)
+    Ok(Spi::connect(|client| client.select(query, Some(1), arguments).map(|found| !found.is_empty()))?)
 }
 
 /// Whether one of the two jobs that write to operations is registered, under whichever scheduler. To be called with a safe
@@ -83,7 +99,7 @@ pub fn is_run_by_pg_cron(job: &Job) -> Result<bool, Error> {
 pub fn workload_is_scheduled(schema: &Schema) -> Result<bool, Error> {
     as_owner_of_the_list(schema, || {
         for job in [&INSERT_ONE, &CHANGE_STATUS] {
-            if registered_by(schema, job)?.is_some() || is_run_by_pg_cron(job)? {
+            if registered_by(schema, job)?.is_some() || is_run_by_pg_cron(schema, job)? {
                 return Ok::<_, Error>(true);
             }
         }

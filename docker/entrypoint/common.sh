@@ -9,7 +9,6 @@ die() {
 }
 
 # A password may come from a file (a Compose secret): NAME_FILE stands for NAME, as in the official image.
-# PostgreSQL's own three are left to the official entrypoint; this is for ours.
 from_file() {
     local name=$1 file_name=$1_FILE
     [ -n "${!file_name:-}" ] || return 0
@@ -17,4 +16,14 @@ from_file() {
     [ -r "${!file_name}" ] || die "$file_name names ${!file_name}, which cannot be read"
     export "$name=$(<"${!file_name}")"
     unset "$file_name"
+}
+
+# go_on_as_postgres VOLUME ARGUMENT...: starts this script anew as the server's user. Whoever has a password of the demo can be
+# that user, so root does nothing in the volume but hand over its top folder, which is a mount point and cannot be replaced.
+go_on_as_postgres() {
+    [ "$(id -u)" = 0 ] || return 0
+    mkdir -p "$1"
+    chown -h postgres: "$1"
+    shift
+    exec setpriv --reuid=postgres --regid=postgres --init-groups env HOME=/var/lib/postgresql "$0" "$@"
 }

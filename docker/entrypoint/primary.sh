@@ -4,7 +4,10 @@
 # shellcheck source-path=SCRIPTDIR source=common.sh
 . "$(dirname "$0")/common.sh"
 
-from_file REPLICATION_PASSWORD
+# Secrets may be root's to read alone.
+for name in POSTGRES_PASSWORD POSTGRES_USER POSTGRES_DB POSTGRES_INITDB_ARGS REPLICATION_PASSWORD; do from_file "$name"; done
+
+go_on_as_postgres "$(dirname "$PGDATA")" "$@"
 
 # Stands beside PGDATA from before initdb until the last init file has run. What such a folder holds was never served to
 # anyone, so it may go.
@@ -16,8 +19,6 @@ elif [ -d "$PGDATA" ] && [ ! -s "$PGDATA/PG_VERSION" ] && [ -n "$(ls -A "$PGDATA
     die "$PGDATA holds files but no database: empty the volume, or take another one"
 fi
 if [ ! -e "$PGDATA" ]; then
-    mkdir -p "$(dirname "$PGDATA")"
-    chown postgres: "$(dirname "$PGDATA")"
     : >"$mark"
     sync "$(dirname "$PGDATA")"
 fi

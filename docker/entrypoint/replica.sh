@@ -7,12 +7,14 @@
 from_file REPLICATION_PASSWORD
 
 volume=/var/lib/postgresql/data
-chown postgres: "$volume"
+go_on_as_postgres "$volume" "$@"
 
 # Descriptor 9 stays open in the server that this script becomes, and holds the number for as long as it lives.
 take_number() {
     for ((number = 1; number <= 32; number++)); do
-        exec 9>"$volume/replica_$number.lock"
+        lock=$volume/replica_$number.lock
+        [ -e "$lock" ] || : >"$lock"
+        exec 9<"$lock"
         if flock --nonblock 9; then
             return
         fi
@@ -23,4 +25,4 @@ take_number() {
 take_number
 export PGDATA=$volume/replica_$number REPLICATION_SLOT=${REPLICATION_SLOT:-postgres_replica}_$number
 say "replica $number: data in $PGDATA, slot $REPLICATION_SLOT"
-exec setpriv --reuid=postgres --regid=postgres --init-groups replica-entrypoint.sh "$@"
+exec replica-entrypoint.sh "$@"

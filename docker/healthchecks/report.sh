@@ -2,7 +2,8 @@
 # Sourced by the healthchecks. A reason goes to `docker inspect` and, whenever it changes, to `docker compose logs`.
 set -euo pipefail
 
-last_reason=/tmp/health.reason
+# In a folder where only root can put a link: the healthcheck is root's.
+last_reason=/run/health.reason
 
 # The container's log is what its first process writes.
 log() { printf 'health: %s\n' "$1" >/proc/1/fd/2; }

@@ -10,6 +10,6 @@ grant usage on schema public to operations_reader, operations_worker;
 grant select on public.operations, public.client_type_sum_mv, public.client_type_sum_live to operations_reader, operations_worker;
 grant select on public.operations_job, public.operations_job_run_details to operations_reader, operations_worker;
 grant select on public.operations_load_progress to operations_reader, operations_worker;
-grant execute on function public.operations_loads() to operations_reader, operations_worker;
+grant execute on function public.operations_loads(), public.operations_jobs() to operations_reader, operations_worker;
 grant insert, update (status) on public.operations to operations_worker;
 grant execute on procedure public.operation_insert_one(), public.change_status(integer) to operations_worker;

@@ -38,7 +38,8 @@ fi
 # Started as root, as containers are: hand the folder over and go on as the server's user.
 if [ "$(id -u)" = 0 ]; then
     mkdir -p "$parent"
-    find "$parent" ! -user postgres -exec chown postgres: '{}' +
+    # Not what is in it: the server's user may have put a link there.
+    chown -h postgres: "$parent"
     export REPLICATION_PASSWORD
     command -v gosu >/dev/null && exec gosu postgres "${BASH_SOURCE[0]}" "$@"
     exec setpriv --reuid=postgres --regid=postgres --init-groups "${BASH_SOURCE[0]}" "$@"

@@ -53,6 +53,7 @@ create function @extschema@.operations_jobs(
 returns setof record
 language plpgsql
 stable
+security definer
 set search_path = pg_catalog, pg_temp
 as $function$
 declare
@@ -84,7 +85,16 @@ begin
         ) l on true
         order by j.job_name;
 
-    if to_regclass('cron.job') is not null then
+    -- The tables must be pg_cron's: where it is not installed, anybody may have made others of these names.
+    if 2 <> (select count(*)
+             from pg_depend
+             join pg_extension on pg_extension.oid = refobjid
+             where refclassid = 'pg_extension'::regclass and extname = 'pg_cron' and deptype = 'e'
+               and classid = 'pg_class'::regclass
+               and objid in (to_regclass('cron.job'), to_regclass('cron.job_run_details'))) then
+        return;
+    end if;
+    if has_schema_privilege('cron', 'USAGE') then
         return query execute $query$
             select j.jobname::text, 'pg_cron', j.schedule, j.active, coalesce(h.runs, 0), coalesce(h.failures, 0),
                    l.start_time, l.end_time, l.status, l.return_message
@@ -104,11 +114,22 @@ begin
             where j.database = current_database()
               and j.jobname in ('operation_insert_one', 'change_status', 'operations_maintain_partitions',
                                 'operations_prune_job_history')
+              and j.command = 'call @extschema@.' || j.jobname || '()'
+              and exists (
+                  select
+                  from pg_roles r
+                  cross join pg_proc p
+                  where r.rolname = j.username and p.pronamespace = '@extschema@'::regnamespace and p.proname = j.jobname
+                    and has_function_privilege(r.oid, p.oid, 'EXECUTE')
+              )
             order by j.jobname
         $query$;
     end if;
 end
 $function$;
+
+-- It runs with the rights of the extension's owner, for pg_cron shows a job to nobody but the role it runs as.
+revoke all on function @extschema@.operations_jobs() from public;
 
 comment on function @extschema@.operations_jobs() is
     'The scheduled jobs, whether pg_cron or the extension''s worker runs them: schedule, how often they ran and failed in the history that is kept, and the last run that ended. Works on a replica, too.';

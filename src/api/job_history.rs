@@ -25,7 +25,7 @@ language c as '@MODULE_PATHNAME@', '@FUNCTION_NAME@';
 revoke all on procedure @extschema@.operations_prune_job_history(integer) from public;
 
 comment on procedure @extschema@.operations_prune_job_history(integer) is
-    'Deletes the records of job runs that ended more than p_keep_days days ago: those of the extension''s worker and, where pg_cron is installed, those of the current role''s jobs there.';
+    'Deletes the records of job runs that ended more than p_keep_days days ago: those of the extension''s worker and, where pg_cron is installed, those of the current role''s runs of these jobs there.';
 "#)]
 fn operations_prune_job_history(fcinfo: pg_sys::FunctionCallInfo, p_keep_days: Option<i32>) -> Result<(), ErrorReport> {
     let days = arguments::required("p_keep_days", p_keep_days)?;
@@ -39,7 +39,7 @@ fn prune(schema: &Schema, days: i32) -> Result<(), Error> {
     let arguments = [DatumWithOid::from(days)];
     jobs::as_owner_of_the_list(schema, || query::run(&schema.sql(PRUNE_WORKER), &arguments))?;
     if jobs::pg_cron_version()?.is_some() {
-        query::run(PRUNE_PG_CRON, &arguments)?;
+        query::run(PRUNE_PG_CRON, &[DatumWithOid::from(days), DatumWithOid::from(jobs::commands(schema))])?;
     }
     Ok(())
 }

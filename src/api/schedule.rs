@@ -50,7 +50,7 @@ fn schedule(schema: &Schema) -> Result<(), Error> {
         return Err(Error::PgCronTooOld { version });
     }
     unregister(schema)?;
-    unschedule_in_pg_cron(Some(&role))?;
+    unschedule_in_pg_cron(schema, Some(&role))?;
     jobs::ALL.into_iter().try_for_each(|job| schedule_in_pg_cron(schema, job, &role))
 }
 
@@ -113,9 +113,10 @@ fn schedule_in_pg_cron(schema: &Schema, job: &Job, role: &str) -> Result<(), Err
 }
 
 /// Removes the jobs from pg_cron; all, or those that run as another role than `except`.
-fn unschedule_in_pg_cron(except: Option<&str>) -> Result<(), Error> {
+fn unschedule_in_pg_cron(schema: &Schema, except: Option<&str>) -> Result<(), Error> {
     let names: Vec<&str> = jobs::ALL.iter().map(|job| job.name).collect();
-    let arguments = [DatumWithOid::from(names), DatumWithOid::from(except)];
+    let commands = jobs::commands(schema);
+    let arguments = [DatumWithOid::from(names), DatumWithOid::from(commands), DatumWithOid::from(except)];
     query::run(UNSCHEDULE_PG_CRON, &arguments)?;
     Ok(())
 }
@@ -144,7 +145,7 @@ fn unschedule(schema: &Schema) -> Result<(), Error> {
     let _settings = Settings::safe_search_path();
     unregister(schema)?;
     if jobs::pg_cron_version()?.is_some() {
-        unschedule_in_pg_cron(None)?;
+        unschedule_in_pg_cron(schema, None)?;
     }
     Ok(())
 }

@@ -54,6 +54,18 @@ pub fn connect(database: &CStr) {
     unsafe { pg_sys::BackgroundWorkerInitializeConnection(database.as_ptr(), std::ptr::null(), 0) }
 }
 
+/// Connects the process to the catalogs that all databases share, and to no database.
+pub fn connect_to_no_database() {
+    // SAFETY: as above; NULL stands for no database, and for the bootstrap superuser.
+    unsafe { pg_sys::BackgroundWorkerInitializeConnection(std::ptr::null(), std::ptr::null(), 0) }
+}
+
+/// Whether there is a database of that name. To be called in a transaction.
+pub fn database_exists(name: &CStr) -> bool {
+    // SAFETY: the string ends in NUL; with missing_ok it answers InvalidOid instead of raising an error.
+    unsafe { pg_sys::get_database_oid(name.as_ptr(), true) != pg_sys::InvalidOid }
+}
+
 /// Ends the process so that the postmaster starts it anew.
 pub fn restart() -> ! {
     // SAFETY: runs PostgreSQL's exit handlers; an exit code other than 0 asks for a restart.

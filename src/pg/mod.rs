@@ -22,6 +22,7 @@ pub mod result_set;
 pub mod row_change;
 pub mod sequence;
 pub mod session;
+pub mod shared;
 pub mod statistics;
 pub mod stored;
 pub mod stored_row;

@@ -29,14 +29,23 @@ mod tests {
 
     #[pg_test]
     fn settings_and_role_are_restored_when_an_error_ends_the_scope() -> TestResult {
-        let before = (setting("search_path")?, Spi::get_one::<String>("select current_user::text")?);
-        Spi::run("create role stranger; create table public.operations (id int)")?;
-        // The procedure takes on settings, and then fails, as the table is not partitioned.
+        let now = || {
+            Ok::<_, pgrx::spi::Error>((setting("search_path")?, Spi::get_one::<String>("select current_user::text")?))
+        };
+        let before = now()?;
+        // The procedure fails in the middle of what it does with the rights of the table's owner; the error says how it was there.
         Spi::run(
-            "do $$ begin call operations_maintain_partitions(); raise 'it must fail';
-             exception when wrong_object_type then null; end $$",
+            "create role stranger; call operations_setup(); grant all on schema public to stranger;
+             alter table operations owner to stranger;
+             create function public.fail() returns event_trigger language plpgsql as $$ begin
+                 raise '% %', current_user, current_setting('search_path'); end $$;
+             create event trigger fail on ddl_command_end execute function public.fail();
+             do $$ begin call operations_maintain_partitions(9);
+             exception when raise_exception then perform set_config('test.inside', sqlerrm, true); end $$;
+             drop event trigger fail",
         )?;
-        assert_eq!((setting("search_path")?, Spi::get_one::<String>("select current_user::text")?), before);
+        assert_eq!(setting("test.inside")?.as_deref(), Some("stranger pg_catalog, pg_temp"));
+        assert_eq!(now()?, before);
         Ok(())
     }
 

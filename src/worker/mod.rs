@@ -1,8 +1,9 @@
 //! Runs the jobs on servers where pg_cron does not.
 //!
 //! There is a process for each group of jobs, so that a slow job does not hold up another one, and one job never runs
-//! twice at once. The processes are started with the server, idle through recovery, and restarted after a crash.
+//! twice at once; and the launcher, which finds their database. The processes are started with the server, idle through recovery, and restarted after a crash.
 
+mod launcher;
 mod run;
 mod timetable;
 
@@ -14,7 +15,7 @@ use pgrx::{IntoDatum, pg_guard, pg_sys};
 
 use crate::guc;
 use crate::jobs::{self, Job};
-use crate::pg::{background, session};
+use crate::pg::{background, session, shared};
 use timetable::Timetable;
 
 /// How long the postmaster waits before it restarts a process that ended.
@@ -42,17 +43,23 @@ pub fn register() {
         return;
     }
     PRELOADED.store(true, Ordering::Relaxed);
+    shared::reserve();
+    load("operations_ext launcher", "operations_ext_launcher_main", 0);
     for (index, group) in (0_i32..).zip(&GROUPS) {
-        BackgroundWorkerBuilder::new(group.process)
-            .set_type(group.process)
-            .set_library("operations_ext")
-            .set_function("operations_ext_worker_main")
-            .set_argument(index.into_datum())
-            .set_start_time(BgWorkerStartTime::RecoveryFinished)
-            .set_restart_time(Some(RESTART_AFTER))
-            .enable_spi_access()
-            .load();
+        load(group.process, "operations_ext_worker_main", index);
     }
+}
+
+fn load(process: &str, function: &str, argument: i32) {
+    BackgroundWorkerBuilder::new(process)
+        .set_type(process)
+        .set_library("operations_ext")
+        .set_function(function)
+        .set_argument(argument.into_datum())
+        .set_start_time(BgWorkerStartTime::RecoveryFinished)
+        .set_restart_time(Some(RESTART_AFTER))
+        .enable_spi_access()
+        .load();
 }
 
 /// Why no worker runs the jobs of this database.
@@ -104,12 +111,7 @@ pub fn runs_jobs_of_this_database() -> Result<(), NotRunning> {
 pub extern "C-unwind" fn operations_ext_worker_main(argument: pg_sys::Datum) {
     background::attach_signal_handlers();
     let Some(group) = GROUPS.get(argument.value()) else { return };
-    let database = loop {
-        match guc::database() {
-            Some(database) => break database,
-            None => background::wait(None),
-        }
-    };
+    let database = launcher::wait_for_database();
     background::connect(&database);
     let mut timetable = Timetable::new(group.jobs);
     loop {

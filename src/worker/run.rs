@@ -8,24 +8,27 @@ use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{PgLogLevel, PgSqlErrorCode, function_name, pg_sys};
 
 use crate::error::Error;
+use crate::guc;
 use crate::jobs::{self, Job};
 use crate::pg::background::{self, Failure};
 use crate::pg::catalog;
 use crate::pg::session::{ActingAs, Settings};
 use crate::query;
 use crate::schema::Schema;
+use crate::worker::timetable::{Outcome, pause_after};
 
 const RECORD: &str = include_str!("../../sql/jobs/record.sql");
 
-/// Runs the job, if it is registered and pg_cron does not run it, and tells whether it is. An error in it is logged and
-/// recorded.
-pub fn run(job: &Job) -> bool {
+/// Runs the job, if it is registered and pg_cron does not run it. An error in it is logged and recorded, and so is the end of
+/// such errors.
+pub fn run(job: &Job, failures: u32) -> Outcome {
     let activity = CString::new(job.name).unwrap_or_default();
     let started_at = clock_timestamp();
     // The run and its record are one transaction, so that the history tells of no run that was lost in a crash.
     let outcome = background::transaction(&activity, || {
         let Some(schema) = Schema::installed() else { return Ok(None) };
         let Some(role) = role_to_run_as(&schema, job)? else { return Ok(None) };
+        limit_waits_for_locks()?;
         call(&schema, job, role)?;
         record(&schema, job, started_at, None)?;
         // Given out of the transaction so that the commit, too, happens with the role's rights: deferred triggers and
@@ -33,7 +36,7 @@ pub fn run(job: &Job) -> bool {
         Ok(Some(ActingAs::role(role)))
     });
     let ran = match outcome {
-        Ok(None) => return false,
+        Ok(None) => return Outcome::NotThere,
         Ok(Some(role)) => {
             drop(role);
             Ok(())
@@ -42,20 +45,34 @@ pub fn run(job: &Job) -> bool {
     };
     // Nor may what the role's triggers set outlast the run.
     background::reset_settings();
-    if let Err(failure) = ran {
-        log(job, &failure);
-        record_failure(&activity, job, started_at, &failure);
+    match ran {
+        Ok(()) => {
+            if failures > 0 {
+                log_end_of_failures(job, failures);
+            }
+            Outcome::Succeeded
+        }
+        Err(failure) => {
+            log(job, failures + 1, &failure);
+            record_failure(&activity, job, started_at, failures + 1, &failure);
+            Outcome::Failed
+        }
     }
-    true
 }
 
-fn record_failure(activity: &CStr, job: &Job, started_at: TimestampWithTimeZone, failure: &Failure) {
+/// A job may hold rows that others wait for. Until the transaction ends, also for deferred triggers.
+fn limit_waits_for_locks() -> Result<(), Error> {
+    query::run(&format!("set local lock_timeout = {}", guc::job_lock_timeout()), &[])?;
+    Ok(())
+}
+
+fn record_failure(activity: &CStr, job: &Job, started_at: TimestampWithTimeZone, failures: u32, failure: &Failure) {
     let recorded = background::transaction(activity, || match Schema::installed() {
         Some(schema) => record(&schema, job, started_at, Some(failure)),
         None => Ok(()),
     });
     if let Err(failure) = recorded {
-        log(job, &failure);
+        log(job, failures, &failure);
     }
 }
 
@@ -63,7 +80,7 @@ fn record_failure(activity: &CStr, job: &Job, started_at: TimestampWithTimeZone,
 fn role_to_run_as(schema: &Schema, job: &Job) -> Result<Option<pg_sys::Oid>, Error> {
     let _settings = Settings::safe_search_path();
     let Some(name) = jobs::registered_by(schema, job)? else { return Ok(None) };
-    if jobs::is_run_by_pg_cron(job)? {
+    if jobs::is_run_by_pg_cron_as(schema, job, &name)? {
         return Ok(None);
     }
     match CString::new(name.as_str()).ok().and_then(|name| catalog::role(&name)) {
@@ -98,8 +115,10 @@ fn record(
     Ok(())
 }
 
-fn log(job: &Job, failure: &Failure) {
-    let message = format!("job \"{}\" failed: {}", job.name, failure.message);
+fn log(job: &Job, failures: u32, failure: &Failure) {
+    let pause = (job.interval)().map(|interval| pause_after(interval, failures).as_secs()).unwrap_or_default();
+    let how_often = if failures > 1 { format!(" {failures} times in a row") } else { String::new() };
+    let message = format!("job \"{}\" failed{how_often}, next try in {pause} s: {}", job.name, failure.message);
     let mut report = ErrorReport::new(failure.sqlstate, message, function_name!());
     if let Some(detail) = &failure.detail {
         report = report.set_detail(detail.as_str());
@@ -108,6 +127,11 @@ fn log(job: &Job, failure: &Failure) {
         report = report.set_hint(hint.as_str());
     }
     report.report(PgLogLevel::WARNING);
+}
+
+fn log_end_of_failures(job: &Job, failures: u32) {
+    let message = format!("job \"{}\" succeeded again after it had failed {failures} times in a row", job.name);
+    ErrorReport::new(PgSqlErrorCode::ERRCODE_SUCCESSFUL_COMPLETION, message, function_name!()).report(PgLogLevel::LOG);
 }
 
 /// The five characters of an SQLSTATE, six bits each.

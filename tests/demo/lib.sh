@@ -49,6 +49,12 @@ fails() {
     cat "$work/output"
 }
 
+# What cannot be tested on this machine is said, by name.
+skip() {
+    echo "$*"
+    exit 77
+}
+
 # What the last make printed has this text in one line; or has not.
 printed() { grep -qF -- "$1" "$work/output" || { echo "not printed: $1"; return 1; }; }
 not_printed() { ! grep -nF -- "$1" "$work/output" || { echo "printed: $1"; return 1; }; }

@@ -64,6 +64,14 @@ pub fn state(session: &mut Client) -> Result<String, Error> {
     Ok(format!("relations {relations}\njobs {jobs}\ncontents {contents}"))
 }
 
+/// Says that a test cannot be run on this machine. Past libtest, which shows nothing of tests that pass: `make test` repeats
+/// these lines at its end.
+pub fn skipped(test: &str, why: &str) {
+    use std::io::Write;
+    // Where nothing can be written, nobody reads either.
+    let _ = writeln!(std::io::stderr(), "SKIPPED {test}: {}", why.replace('\n', " "));
+}
+
 /// Runs a statement that must be refused with one of these SQLSTATEs, a DETAIL and a HINT.
 #[track_caller]
 pub fn expect_refused(session: &mut Client, statement: &str, codes: &[&str]) -> DbError {

@@ -937,7 +937,14 @@ fn r12_a_long_reader_on_the_replica_outlasts_refreshes_and_vacuum() {
         assert_eq!(text(&mut session, AGGREGATE_DIFFERENCE).unwrap(), "");
     }
     tick(&mut session);
-    run(&mut session, "VACUUM");
+    // One by one: in older minor releases (seen with 16.6) VACUUM takes the vacuum_truncate of the first table for all.
+    let tables =
+        "SELECT oid::regclass FROM pg_class WHERE relkind IN ('r', 'm') AND relnamespace = 'public'::regnamespace";
+    let tables = text(&mut session, tables).unwrap();
+    assert!(tables.lines().count() > 8, "{tables}");
+    for table in tables.lines() {
+        run(&mut session, &format!("VACUUM {table}"));
+    }
     server.wait_for_catchup(&replica).unwrap();
     for (query, seen) in sums.iter().zip(&seen) {
         assert_eq!(&text(&mut reader, query).unwrap(), seen);

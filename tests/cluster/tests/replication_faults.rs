@@ -118,7 +118,9 @@ fn r8_a_replica_that_was_away_too_long_heals_itself() {
 
 #[test]
 fn r12_a_long_reader_outlasts_refreshes_and_a_new_month() {
-    let primary = Server::primary().with_rows().start().unwrap();
+    // What cuts off the empty end of a table takes a lock that replicas replay, whoever has emptied it: not ours to
+    // spare readers from, so no vacuum of PostgreSQL's own choosing may do it here, nor one that began before the reader.
+    let primary = Server::primary().with_rows().setting("autovacuum", "off").start().unwrap();
     // Stricter than what ships: whatever conflicts with the reader cancels it at once.
     let replica = primary.replica().setting("max_standby_streaming_delay", "0").start().unwrap();
     let mut reader = replica.session().unwrap();
@@ -135,10 +137,6 @@ fn r12_a_long_reader_outlasts_refreshes_and_a_new_month() {
         "SELECT bool_or(xmin IS NOT NULL) FROM pg_replication_slots",
         "t",
     );
-    // What cuts off the empty end of a table takes a lock that replicas replay, whoever has emptied it: not ours to
-    // spare readers from, so no vacuum of PostgreSQL's own choosing may do it now.
-    run(&mut session, "ALTER SYSTEM SET autovacuum = off");
-    run(&mut session, "SELECT pg_reload_conf()");
     for ahead in 4..24 {
         run(&mut session, &format!("CALL change_status(500); CALL operations_maintain_partitions({ahead})"));
     }

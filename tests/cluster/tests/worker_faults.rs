@@ -197,3 +197,97 @@ fn a_server_without_the_database_or_the_extension_starts_and_waits_for_them() {
     run(&mut session, "CREATE EXTENSION operations_ext; CALL operations_setup(); CALL operations_schedule()");
     wait_for_runs(&mut session, "operation_insert_one", "succeeded", 3);
 }
+
+/// How many lines of the log have this text.
+fn lines_with(server: &Server, text: &str) -> usize {
+    server.log().unwrap().lines().filter(|line| line.contains(text)).count()
+}
+
+fn wait_for_line(server: &Server, text: &str) {
+    wait_until(&format!("{text:?} in the log"), SOON, || match lines_with(server, text) {
+        0 => Err("no such line".to_owned()),
+        _ => Ok(()),
+    });
+}
+
+#[test]
+fn a_missing_database_is_said_once_and_nobody_dies_of_it() {
+    let server = Server::primary().with_fast_worker().with_extension().start().unwrap();
+    let mut session = server.session().unwrap();
+    run(&mut session, "CALL operations_schedule()");
+    wait_for_runs(&mut session, "operation_insert_one", "succeeded", 1);
+    let before = server.log().unwrap().lines().count();
+    run(&mut session, "ALTER SYSTEM SET operations_ext.database = 'later'");
+    run(&mut session, "SELECT pg_reload_conf()");
+    wait_for_line(&server, "database \"later\" of operations_ext.database does not exist");
+    // Nothing else can prove that nobody dies meanwhile: processes that end are started anew after five seconds.
+    run(&mut session, "SELECT pg_sleep(11)");
+    let log = server.log().unwrap();
+    let said: Vec<_> = log.lines().skip(before).filter(|line| line.contains("does not exist")).collect();
+    assert_eq!(said.len(), 1, "{said:?}");
+    let died = "FATAL:  database \"later\" does not exist";
+    assert!(!log.contains(died), "{log}");
+
+    server.create_database("later").unwrap();
+    let mut later = server.connect("later").unwrap();
+    run(&mut later, "CREATE EXTENSION operations_ext; CALL operations_setup(); CALL operations_schedule()");
+    run(&mut session, "SELECT pg_reload_conf()");
+    wait_for_runs(&mut later, "operation_insert_one", "succeeded", 2);
+    assert_eq!(lines_with(&server, "database \"later\" of operations_ext.database is there now"), 1);
+    assert!(!server.log_contains(died).unwrap());
+}
+
+#[test]
+fn a_job_that_fails_always_is_tried_less_and_less_often() {
+    let server = Server::primary().with_fast_worker().with_extension().start().unwrap();
+    let mut session = server.session().unwrap();
+    run(
+        &mut session,
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'closed for lunch'; END $$; \
+         CREATE TRIGGER refuse BEFORE INSERT ON operations FOR EACH ROW EXECUTE FUNCTION refuse(); \
+         CALL operations_schedule()",
+    );
+    wait_for_runs(&mut session, "operation_insert_one", "failed", 5);
+    // After 1, 2, 4 and 8 seconds, whatever the machine adds.
+    let pauses = "SELECT string_agg((pause >= least)::text || (pause < 2 * least + 1), ' ') FROM ( \
+        SELECT extract(epoch FROM started_at - lag(finished_at) OVER n) AS pause, 2 ^ (row_number() OVER n - 2) AS least \
+        FROM operations_job_run_details WHERE job_name = 'operation_insert_one' WINDOW n AS (ORDER BY run_id)) p \
+        WHERE pause IS NOT NULL";
+    assert_eq!(text(&mut session, pauses).unwrap(), ["truetrue"; 4].join(" "));
+    assert_eq!(lines_with(&server, "job \"operation_insert_one\" failed"), 5);
+    wait_for_line(&server, "failed 5 times in a row, next try in 16 s: closed for lunch");
+
+    run(&mut session, "DROP TRIGGER refuse ON operations");
+    wait_for_runs(&mut session, "operation_insert_one", "succeeded", 3);
+    assert_eq!(
+        lines_with(&server, "job \"operation_insert_one\" succeeded again after it had failed 5 times in a row"),
+        1
+    );
+    // And a later failure begins with the interval again.
+    run(&mut session, "CREATE TRIGGER refuse BEFORE INSERT ON operations FOR EACH ROW EXECUTE FUNCTION refuse()");
+    wait_for_line(&server, "job \"operation_insert_one\" failed, next try in 1 s: closed for lunch");
+    wait_for_runs(&mut session, "operation_insert_one", "failed", 1);
+}
+
+#[test]
+fn a_job_gives_its_rows_back_when_it_cannot_have_a_lock() {
+    let server = Server::primary()
+        .with_fast_worker()
+        .with_extension()
+        .setting("operations_ext.job_lock_timeout", "1s")
+        .start()
+        .unwrap();
+    let mut session = server.session().unwrap();
+    let mut holder = server.session().unwrap();
+    run(&mut session, "CALL operations_test_data('2025-08-01', '2025-08-31', 1000, 1)");
+    // Holds the lock that the job's own refresh needs.
+    run(&mut holder, "BEGIN; REFRESH MATERIALIZED VIEW CONCURRENTLY client_type_sum_mv");
+    run(&mut session, "CALL operations_schedule()");
+    wait_for_runs(&mut session, "change_status", "failed", 2);
+    let cause = "SELECT DISTINCT return_message LIKE '55P03%' FROM operations_job_run_details WHERE status = 'failed'";
+    assert_eq!(text(&mut session, cause).unwrap(), "t");
+    // Between its tries the rows are free.
+    run(&mut session, "SET lock_timeout = '5s'; UPDATE operations SET client_id = client_id WHERE status = 0");
+    run(&mut holder, "COMMIT");
+    wait_for_runs(&mut session, "change_status", "succeeded", 2);
+}

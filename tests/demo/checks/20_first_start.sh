@@ -93,5 +93,5 @@ wrong_password() {
 check_no_password_in_logs() {
     ! grep -rnF -e 'top:se' -e 'wal:se' "$demo"/*.log "$(dirname "$(dirname "$(dirname "$PG_CONFIG")")")/logs" "$demo/primary/postgresql.auto.conf" \
         "$demo/replica/postgresql.auto.conf" "$demo/primary/postmaster.opts" "$demo/replica/postmaster.opts"
-    [ "$(stat -c %a "$demo/pgpass" "$demo/settings" "$demo/replica.pgpass" | sort -u)" = 600 ]
+    [ "$(stat -c %a "$demo/settings" "$demo/replica.pgpass" | sort -u)" = 600 ]
 }
