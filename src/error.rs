@@ -42,8 +42,10 @@ pub enum Error {
     OtherColumns { table: String },
     #[error("an operation that is done must have a client, a type and an amount that is a number")]
     NotSummable,
-    #[error("permission denied for the sums of operations")]
-    SumsNotPermitted,
+    #[error("table \"operations_delta\" has other columns, or an index")]
+    OtherDelta { facts: String },
+    #[error("could not serialize access due to concurrent update")]
+    ConcurrentUpdate,
     #[error("no source of random numbers")]
     NoRandomness { cause: String },
     #[error("cannot keep note of the files that a load makes")]
@@ -75,7 +77,8 @@ impl Error {
             Self::OtherColumn { .. } => PgSqlErrorCode::ERRCODE_UNDEFINED_COLUMN,
             Self::OtherColumns { .. } => PgSqlErrorCode::ERRCODE_DATATYPE_MISMATCH,
             Self::NotSummable => PgSqlErrorCode::ERRCODE_CHECK_VIOLATION,
-            Self::SumsNotPermitted => PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
+            Self::OtherDelta { .. } => PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+            Self::ConcurrentUpdate => PgSqlErrorCode::ERRCODE_T_R_SERIALIZATION_FAILURE,
             Self::NoRandomness { .. } => PgSqlErrorCode::ERRCODE_SYSTEM_ERROR,
             Self::Note(_) => PgSqlErrorCode::ERRCODE_IO_ERROR,
             Self::Spi(_) => PgSqlErrorCode::ERRCODE_INTERNAL_ERROR,
@@ -116,10 +119,11 @@ impl Error {
             }
             Self::OtherColumns { .. } => "Somebody has altered the table while rows were loaded into it.".into(),
             Self::NotSummable => {
-                "One of them is null, or the amount is NaN: client_type_sum_mv could not hold it.".into()
+                "One of them is null, or the amount is NaN or infinite: client_type_sum_mv could not hold it.".into()
             }
-            Self::SumsNotPermitted => {
-                "The current role may read neither operations nor client_type_sum_live nor client_type_sum_mv.".into()
+            Self::OtherDelta { facts } => facts.clone(),
+            Self::ConcurrentUpdate => {
+                "Another session has changed client_type_sum_mv since this transaction took its snapshot.".into()
             }
             Self::NoRandomness { cause } => format!("The operating system answered: {cause}."),
             Self::Note(cause) => format!("The operating system answered: {cause}."),
@@ -163,7 +167,8 @@ impl Error {
             }
             Self::OtherColumns { .. } => "Call the procedure again.".into(),
             Self::NotSummable => "Give the operation these values before its status is 1.".into(),
-            Self::SumsNotPermitted => "Have SELECT granted on client_type_sum_live.".into(),
+            Self::OtherDelta { .. } => "Connect again, so that the session loads the library of the version that is installed; if that does not help, drop what was added to the table.".into(),
+            Self::ConcurrentUpdate => "Run the transaction again.".into(),
             Self::NoRandomness { .. } => "Pass a seed, or see to the operating system's random device.".into(),
             Self::Note(_) => "See to the data directory of the server: the file is to be at its top.".into(),
             Self::StageIsGone { .. } => "Have the event triggers of this database leave such tables alone.".into(),

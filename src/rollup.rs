@@ -11,7 +11,9 @@ use pgrx::{Spi, pg_sys};
 
 use crate::error::Error;
 use crate::pg::catalog::{self, LockMode, RelationOid};
+use crate::pg::matview::{self, Shape};
 use crate::pg::session::{self, ActingAs, Settings};
+use crate::pg::view_rule;
 use crate::query;
 use crate::schema::Schema;
 
@@ -20,6 +22,7 @@ const UNTRACKED: &str = include_str!("../sql/rollup/untracked.sql");
 const TRACK: &str = include_str!("../sql/rollup/track.sql");
 const REMOVE_EMPTY: &str = include_str!("../sql/rollup/remove_empty.sql");
 const FORGET: &str = include_str!("../sql/rollup/forget.sql");
+const MERGE: &str = include_str!("../sql/rollup/merge.sql");
 const REFRESH: &str = include_str!("../sql/rollup/refresh.sql");
 const POPULATE: &str = include_str!("../sql/rollup/populate.sql");
 
@@ -27,15 +30,25 @@ const POPULATE: &str = include_str!("../sql/rollup/populate.sql");
 const PLANNER: [(&CStr, &CStr); 3] =
     [(c"search_path", c"pg_catalog, pg_temp"), (c"jit", c"off"), (c"max_parallel_workers_per_gather", c"0")];
 
-/// Folds what was changed into the rollups, and refreshes the materialized view if that changed a sum.
+/// The table whose changes are counted: the one that `client_type_sum_live` reads, also under another name or in another
+/// schema; before there is one, `operations`.
+pub fn table(schema: &Schema) -> Option<RelationOid> {
+    let read = schema.client_type_sum_live().ok().and_then(view_rule::partitioned_table_of);
+    read.or_else(|| schema.operations().ok()).filter(|table| table.is_partitioned())
+}
+
+/// Whether the rollups, which hold all rows, may stand for those that the owner of `client_type_sum_live` sees.
+pub fn may_be_kept(schema: &Schema, table: RelationOid) -> bool {
+    let owner = schema.client_type_sum_live().ok().and_then(RelationOid::owner).or_else(|| table.owner());
+    owner.is_some_and(|owner| table.may_be_read_by(owner) && !table.has_policies_for(owner))
+}
+
+/// Folds what was changed into the rollups, and takes into the materialized view what differs from its query.
 pub fn bring_up_to_date(schema: &Schema) -> Result<(), Error> {
     let view = lock(schema)?;
     let _settings = Settings::set(&PLANNER);
-    let changed = as_owner_of_the_rollups(schema, || fold(schema))?;
-    if changed || !view.is_populated() {
-        refresh(schema, view)?;
-    }
-    Ok(())
+    as_owner_of_the_rollups(schema, || fold(schema))?;
+    refresh(schema, view)
 }
 
 /// Sums all partitions up anew.
@@ -58,33 +71,29 @@ fn lock(schema: &Schema) -> Result<RelationOid, Error> {
 }
 
 /// Runs with the rights of the role that owns the rollups, and nobody else's objects are used meanwhile: the rows of
-/// operations are read by `operations_direct_sums()`, which takes on the rights of their owner.
+/// partitions are read by `operations_direct_sums()`, which takes on the rights of their owners.
 pub fn as_owner_of_the_rollups<T>(schema: &Schema, work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
     let _owner = schema.rollup_live()?.owner().map(ActingAs::role);
     work()
 }
 
-/// Whether the view may not be what the rows say now.
-fn fold(schema: &Schema) -> Result<bool, Error> {
-    let (changed, empty) = Spi::connect_mut(|client| {
+fn fold(schema: &Schema) -> Result<(), Error> {
+    let empty = Spi::connect_mut(|client| {
         let row = client.update(schema.sql(FOLD).as_str(), None, &[])?.first();
-        Ok::<_, Error>((row.get::<bool>(1)?.unwrap_or(true), row.get::<bool>(2)?.unwrap_or(true)))
+        Ok::<_, Error>(row.get::<bool>(1)?.unwrap_or(true))
     })?;
     if empty {
         query::run(&schema.sql(REMOVE_EMPTY), &[])?;
     }
     let untracked = untracked(schema)?;
-    if !untracked.is_empty() {
-        track(schema, &untracked)?;
-    }
-    Ok(changed || !untracked.is_empty())
+    if untracked.is_empty() { Ok(()) } else { track(schema, &untracked) }
 }
 
 /// A partition whose changes are not followed.
 struct Untracked {
     partition: pg_sys::Oid,
     counted: bool,
-    trigger_transactions: Vec<i64>,
+    transactions: Vec<i64>,
 }
 
 impl Untracked {
@@ -95,7 +104,7 @@ impl Untracked {
             && !catalog::has_new_file(self.partition)
             // Which locked it, so that it stays one while its rows are read.
             && catalog::is_partition(self.partition)
-            && !self.trigger_transactions.iter().any(|number| session::is_current_transaction(*number))
+            && !self.transactions.iter().any(|number| session::is_current_transaction(*number))
     }
 }
 
@@ -106,7 +115,7 @@ fn untracked(schema: &Schema) -> Result<Vec<Untracked>, Error> {
             Ok(Untracked {
                 partition: row.get(1)?.unwrap_or(pg_sys::InvalidOid),
                 counted: row.get(2)?.unwrap_or(false),
-                trigger_transactions: row.get(3)?.unwrap_or_default(),
+                transactions: row.get(3)?.unwrap_or_default(),
             })
         })
         .collect()
@@ -123,14 +132,23 @@ fn track(schema: &Schema, untracked: &[Untracked]) -> Result<(), Error> {
     Ok(())
 }
 
-/// Refreshes the view with the rights of its owner: whoever was granted the procedure may have it done.
+/// Takes into the view what its query gives now, with the rights of its owner and as restricted as REFRESH is: whoever was
+/// granted the procedure may have it done.
 fn refresh(schema: &Schema, view: RelationOid) -> Result<(), Error> {
+    const KEY: usize = 2;
     let Some(owner) = view.owner() else { return Ok(()) };
     let_read(schema, owner)?;
-    let _owner = ActingAs::role(owner);
-    // A view that holds nothing has no readers to spare, and CONCURRENTLY refuses it.
-    let refresh = if view.is_populated() { REFRESH } else { POPULATE };
-    query::run(&schema.sql(refresh), &[])?;
+    let _owner = ActingAs::restricted(owner);
+    let types = [pg_sys::INT4OID, schema.counter()?.operation_type, pg_sys::NUMERICOID];
+    let shape = Shape { types, key: KEY };
+    if !matview::has_shape(view, shape) {
+        // A view that holds nothing has no readers to spare, and CONCURRENTLY refuses it.
+        let refresh = if view.is_populated() { REFRESH } else { POPULATE };
+        query::run(&schema.sql(refresh), &[])?;
+        return Ok(());
+    }
+    let merge = schema.sql(MERGE).replace("@query@", &catalog::view_definition(view)?);
+    matview::merge(view, &merge, shape)?;
     Ok(())
 }
 

@@ -7,6 +7,7 @@ use pgrx::spi::quote_identifier;
 use crate::error::Error;
 use crate::pg::call::Call;
 use crate::pg::catalog::{self, RelationOid};
+use crate::pg::counting::Counter;
 
 /// The schema that the extension is installed in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,6 +57,17 @@ impl Schema {
     /// What the two views are made of, and what the extension keeps it in.
     pub fn rollup_live(&self) -> Result<RelationOid, Error> {
         self.relation("view", c"operations_rollup_live", "operations_rollup_live")
+    }
+
+    /// What counts the changes of operations: the function of the triggers, and the type of `operation_type`.
+    pub fn counter(&self) -> Result<Counter, Error> {
+        let delta = self.relation("table", c"operations_delta", "operations_delta")?;
+        let column = catalog::column(delta.oid(), c"operation_type");
+        let function = catalog::function(self.oid, c"operations_count_change");
+        Ok(Counter {
+            function: function.unwrap_or(pgrx::pg_sys::InvalidOid),
+            operation_type: column.map_or(pgrx::pg_sys::InvalidOid, |column| column.of_type),
+        })
     }
 
     /// The job list of the worker.

@@ -1,67 +1,66 @@
 -- A partition's version changes with whatever PostgreSQL does not tell row triggers about: TRUNCATE and rewrites give it
--- another file; DETACH drops its triggers, ATTACH makes others; ENABLE, DISABLE and CREATE OR REPLACE TRIGGER update theirs.
+-- another file; DETACH drops its triggers, ATTACH makes others; ENABLE, DISABLE and CREATE OR REPLACE TRIGGER update theirs;
+-- so does a change of a column. PostgreSQL finds rows and columns and fires triggers by the catalogs as they are now, which a
+-- transaction whose snapshot is older does not see: what it changes in a partition whose triggers were disabled meanwhile is
+-- counted by nobody. So the partitions are those of now, and counted are those that are so in the snapshot and now.
 create view @extschema@.operations_partition_version as
-with recursive tree (relation) as (
-    select c.oid
-    from pg_catalog.pg_class c
-    where c.relname = 'operations' and c.relnamespace = '@extschema@'::pg_catalog.regnamespace and c.relkind = 'p'
-    union all
-    select i.inhrelid
-    from tree t
-    join pg_catalog.pg_inherits i on i.inhparent = t.relation
-    where not i.inhdetachpending
-)
-select c.oid as partition,
-       pg_catalog.concat_ws(' ', c.relfilenode, g.triggers) as version,
-       c.relfilenode as file,
-       -- A crash empties what is not logged, and no trigger hears of it.
-       coalesce(g.counted, false) and c.relpersistence = 'p' as counted,
-       g.transactions as trigger_transactions
-from tree t
-join pg_catalog.pg_class c on c.oid = t.relation
+select n.partition,
+       pg_catalog.concat_ws(' ', c.relfilenode, g.triggers, a.columns) as version,
+       coalesce(n.counted and n.file = c.relfilenode and n.columns = a.numbers and g.number = 3, false) as counted,
+       g.transactions || a.transactions as transactions,
+       n.from_day,
+       n.to_day,
+       n.root,
+       n.root_columns
+from @extschema@.operations_partitions_now() n
+left join pg_catalog.pg_class c on c.oid = n.partition
 cross join lateral (
     select pg_catalog.string_agg(pg_catalog.concat_ws(' ', g.oid, g.xmin, g.tgenabled), ' ' order by g.oid) as triggers,
-           pg_catalog.count(*) = 3 and pg_catalog.bool_and(g.tgenabled = 'A') as counted,
-           pg_catalog.array_agg(g.xmin::text::bigint) as transactions
+           pg_catalog.count(*) as number,
+           coalesce(pg_catalog.array_agg(g.xmin::text::bigint), '{}') as transactions
     from pg_catalog.pg_trigger g
-    where g.tgrelid = c.oid and g.tgfoid = '@extschema@.operations_count_change()'::pg_catalog.regprocedure
+    where g.tgrelid = n.partition and g.tgfoid = '@extschema@.operations_count_change()'::pg_catalog.regprocedure
 ) g
-where c.relkind = 'r';
+cross join lateral (
+    select pg_catalog.string_agg(pg_catalog.concat_ws(' ', a.attnum, a.atttypid, a.xmin), ' ' order by a.attname) as columns,
+           pg_catalog.array_agg(a.attnum order by a.attname) as numbers,
+           coalesce(pg_catalog.array_agg(a.xmin::text::bigint), '{}') as transactions
+    from pg_catalog.pg_attribute a
+    where a.attrelid = n.partition and a.attname in ('amount', 'client_id', 'operation_type', 'status')
+) a;
 
 comment on view @extschema@.operations_partition_version is
     'The partitions of operations that hold rows, and what tells whether one was changed past its triggers.';
 comment on column @extschema@.operations_partition_version.partition is 'The partition, an OID of pg_class.';
 comment on column @extschema@.operations_partition_version.version is
-    'Its file, and OID, xmin and state of the triggers that count its changes.';
-comment on column @extschema@.operations_partition_version.file is 'Its file, a relfilenode of pg_class.';
-comment on column @extschema@.operations_partition_version.counted is 'Whether those triggers are all there and always fire, and the rows outlast a crash.';
-comment on column @extschema@.operations_partition_version.trigger_transactions is 'Who made or last altered them.';
+    'Its file; OID, xmin and state of the triggers that count its changes; number, type and xmin of the columns that count.';
+comment on column @extschema@.operations_partition_version.counted is
+    'Whether those triggers are all there, are as operations_setup() makes them and have counted all changes, the rows outlast a crash, and their owner is that of operations and may see them all.';
+comment on column @extschema@.operations_partition_version.transactions is 'Who made or last altered the triggers and columns.';
+comment on column @extschema@.operations_partition_version.from_day is 'No row is of an earlier day.';
+comment on column @extschema@.operations_partition_version.to_day is 'No row is of a later day.';
+comment on column @extschema@.operations_partition_version.root is 'The table, an OID of pg_class.';
+comment on column @extschema@.operations_partition_version.root_columns is
+    'The numbers of its columns amount, client_id, operation_type and status; null if one is missing.';
 
--- PostgreSQL finds rows and fires triggers by the catalogs as they are now, which a transaction whose snapshot is older does
--- not see: what it changes in a partition whose triggers were disabled meanwhile is counted by nobody. So the partitions are
--- those of now, and tracked are those that are so in the snapshot and now. They are locked as if they were read.
+-- Tracked are the partitions whose sums are in the rollups; the others are listed, for client_type_sum_live to sum up. This
+-- view must not read operations itself: it would run with the rights of the role that owns the extension.
 create view @extschema@.operations_rollup_live as
 with present as materialized (
-    select t.relid::oid as partition
-    from pg_catalog.pg_partition_tree((
-        select c.oid
-        from pg_catalog.pg_class c
-        where c.relname = 'operations' and c.relnamespace = '@extschema@'::pg_catalog.regnamespace and c.relkind = 'p'
-    )) t
-    where t.isleaf
+    select v.partition, v.version, v.counted, v.from_day, v.to_day, v.root, v.root_columns
+    from @extschema@.operations_partition_version v
 ), tracked as materialized (
     select r.partition
     from @extschema@.operations_rollup_partition r
-    join @extschema@.operations_partition_version v on v.partition = r.partition and v.version = r.version
-    where r.partition in (select partition from present)
-      and @extschema@.operations_is_counted(
-          r.partition, v.file, '@extschema@.operations_count_change()'::pg_catalog.regprocedure)
+    join present p on p.partition = r.partition and p.version = r.version
+    where p.counted
 ), stale as materialized (
     select r.partition
     from @extschema@.operations_rollup_partition r
     where r.partition not in (select partition from tracked)
 )
-select s.client_id, s.operation_type, pg_catalog.sum(s.rows)::bigint as rows, pg_catalog.sum(s.amount) as amount
+select s.client_id, s.operation_type, pg_catalog.sum(s.rows)::bigint as rows, pg_catalog.sum(s.amount) as amount,
+       null::oid as partition, null::date as from_day, null::date as to_day, null::boolean as by_name
 from (
     select t.client_id, t.operation_type, t.rows, t.amount
     from @extschema@.operations_rollup_total t
@@ -75,20 +74,33 @@ from (
     select r.client_id, r.operation_type, -r.rows, -r.amount
     from @extschema@.operations_rollup r
     where exists (select from stale) and r.partition = any (array(select partition from stale))
-    union all
-    select d.client_id, d.operation_type, d.rows, d.amount
-    from @extschema@.operations_direct_sums(array(
-        select p.partition from present p where p.partition not in (select partition from tracked)
-    )) d
 ) s
 group by s.client_id, s.operation_type
-having pg_catalog.sum(s.rows) <> 0;
+having pg_catalog.sum(s.rows) <> 0
+union all
+select null, null, null, null, p.partition, p.from_day, p.to_day,
+       coalesce(not p.root_columns operator(pg_catalog.<@) array(
+           select d.refobjsubid::int2
+           from pg_catalog.pg_class c
+           join pg_catalog.pg_rewrite w on w.ev_class = c.oid
+           join pg_catalog.pg_depend d on d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass and d.objid = w.oid
+           where c.relname = 'client_type_sum_live' and c.relnamespace = '@extschema@'::pg_catalog.regnamespace
+             and d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass and d.refobjid = p.root
+       ), false)
+from present p
+where p.partition not in (select partition from tracked);
 
 comment on view @extschema@.operations_rollup_live is
-    'Count and sum of the done operations (status 1), by client and type, exact at every moment. What client_type_sum_live and client_type_sum_mv are made of.';
+    'Count and sum of the done operations (status 1) of all partitions that are tracked, by client and type, exact at every moment; and the partitions that are not. What client_type_sum_live is made of.';
 comment on column @extschema@.operations_rollup_live.client_id is 'The client.';
 comment on column @extschema@.operations_rollup_live.operation_type is 'The type of the operations.';
 comment on column @extschema@.operations_rollup_live.rows is 'How many there are.';
 comment on column @extschema@.operations_rollup_live.amount is 'Their sum in EUR.';
+comment on column @extschema@.operations_rollup_live.partition is
+    'Null for a sum; else a partition that is not tracked, an OID of pg_class, whose rows are in no sum.';
+comment on column @extschema@.operations_rollup_live.from_day is 'No row of that partition is of an earlier day.';
+comment on column @extschema@.operations_rollup_live.to_day is 'No row of that partition is of a later day.';
+comment on column @extschema@.operations_rollup_live.by_name is
+    'Whether a column that client_type_sum_live was made with has given its name to another, so that it is to be found by its name.';
 
 revoke all on @extschema@.operations_partition_version, @extschema@.operations_rollup_live from public;

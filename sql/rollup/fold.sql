@@ -1,5 +1,5 @@
 -- Moves the changes that this statement sees into the rollups, and takes out what was summed up of partitions that are
--- gone or of another version. Says whether that changed a sum, and whether a sum of no rows is left.
+-- gone or of another version. Says whether a sum of no rows is left.
 with tracked as materialized (
     select r.partition
     from @extschema@.operations_rollup_partition r
@@ -11,7 +11,6 @@ with tracked as materialized (
 ), untracked as (
     delete from @extschema@.operations_rollup_partition
     where partition in (select partition from stale)
-    returning partition
 ), lost as (
     delete from @extschema@.operations_rollup
     where exists (select from stale) and partition = any (array(select partition from stale))
@@ -46,5 +45,4 @@ with tracked as materialized (
     do update set rows = t.rows + excluded.rows, amount = t.amount + excluded.amount
     returning rows
 )
-select exists (select from totalled) or exists (select from untracked) as changed,
-       exists (select from folded where rows = 0) or exists (select from totalled where rows = 0) as empty
+select exists (select from folded where rows = 0) or exists (select from totalled where rows = 0) as empty

@@ -1,3 +1,4 @@
+-- The conditions are short, as PostgreSQL parses them for every statement, and in this form: src/pg/counting.rs compares them.
 -- PostgreSQL gives each partition, also one that is attached later, triggers like these. For a row that moves to another
 -- partition they fire as DELETE there and INSERT here. ALWAYS: also where session_replication_role is replica.
 create or replace trigger operations_count_insert after insert on @extschema@.operations
@@ -5,14 +6,7 @@ create or replace trigger operations_count_insert after insert on @extschema@.op
 create or replace trigger operations_count_delete after delete on @extschema@.operations
     for each row when (old.status = 1) execute function @extschema@.operations_count_change();
 create or replace trigger operations_count_update after update on @extschema@.operations
-    for each row when (
-        (old.status = 1 or new.status = 1)
-        and (old.status is distinct from new.status
-             or old.client_id is distinct from new.client_id
-             or old.operation_type is distinct from new.operation_type
-             or old.amount is distinct from new.amount)
-    )
-    execute function @extschema@.operations_count_change();
+    for each row when (old.status = 1 or new.status = 1) execute function @extschema@.operations_count_change();
 
 alter table @extschema@.operations
     enable always trigger operations_count_insert,

@@ -2,11 +2,12 @@
 
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::spi::quote_literal;
-use pgrx::{Spi, pg_extern, pg_sys};
+use pgrx::{IntoDatum, pg_extern, pg_sys};
 
 use crate::error::Error;
 use crate::pg::call::Call;
-use crate::pg::catalog;
+use crate::pg::catalog::{self, RelationOid};
+use crate::pg::counting;
 use crate::pg::result_set::ResultSet;
 use crate::pg::row_change;
 use crate::pg::session::{self, ActingAs, Settings};
@@ -29,20 +30,48 @@ fn operations_count_change(fcinfo: pg_sys::FunctionCallInfo) -> Result<(), Error
     Ok(unsafe { row_change::count(fcinfo) }?)
 }
 
-/// How many triggers count the changes of a partition: for INSERT, UPDATE and DELETE.
-const COUNTING_TRIGGERS: usize = 3;
-
 #[pg_extern(sql = r#"
-create function @extschema@.operations_is_counted(p_partition oid, p_file oid, p_function oid)
-returns boolean
-language c stable strict parallel safe
+create function @extschema@.operations_partitions_now(
+    out partition oid,
+    out file oid,
+    out counted boolean,
+    out columns int2[],
+    out from_day date,
+    out to_day date,
+    out root oid,
+    out root_columns int2[]
+)
+returns setof record
+language c stable parallel restricted cost 100 rows 20
 as '@MODULE_PATHNAME@', '@FUNCTION_NAME@';
 
-comment on function @extschema@.operations_is_counted(oid, oid, oid) is
-    'Whether the relation is, by the catalogs as they are now and not by the snapshot, a partition with this file whose triggers of this function are all there and always fire.';
+comment on function @extschema@.operations_partitions_now() is
+    'The partitions of operations by the catalogs as they are now and not by the snapshot, with their files, whether their triggers count all that is changed, and the numbers of the columns that count. Shows nothing that the catalogs do not.';
 "#)]
-fn operations_is_counted(p_partition: pg_sys::Oid, p_file: pg_sys::Oid, p_function: pg_sys::Oid) -> bool {
-    catalog::is_partition_with(p_partition, p_file, COUNTING_TRIGGERS, p_function)
+fn operations_partitions_now(fcinfo: pg_sys::FunctionCallInfo) -> Result<(), ErrorReport> {
+    Ok(partitions_now(fcinfo)?)
+}
+
+fn partitions_now(fcinfo: pg_sys::FunctionCallInfo) -> Result<(), Error> {
+    let schema = Schema::of(&Call::new(fcinfo));
+    let mut result = ResultSet::new(fcinfo);
+    let Some(table) = rollup::table(&schema) else { return Ok(()) };
+    let root_columns = counting::numbers_of_columns(table.oid());
+    let may_be_kept = rollup::may_be_kept(&schema, table);
+    for leaf in schema.counter()?.leaves(table) {
+        let (from, to) = (leaf.bounds.0.to_date(), leaf.bounds.1.to_date());
+        result.put([
+            leaf.oid.into_datum(),
+            leaf.file.into_datum(),
+            (leaf.is_counted && may_be_kept).into_datum(),
+            leaf.columns.map(|columns| columns.numbers().to_vec()).into_datum(),
+            from.into_datum(),
+            to.into_datum(),
+            table.oid().into_datum(),
+            root_columns.clone().into_datum(),
+        ]);
+    }
+    Ok(())
 }
 
 #[pg_extern(sql = r#"
@@ -56,56 +85,40 @@ create function @extschema@.operations_direct_sums(
     out summable boolean
 )
 returns setof record
-language c stable parallel restricted cost 1000 rows 100
+language c stable strict parallel restricted cost 1000 rows 100
 as '@MODULE_PATHNAME@', '@FUNCTION_NAME@';
 
+revoke all on function @extschema@.operations_direct_sums(oid[]) from public;
+
 comment on function @extschema@.operations_direct_sums(oid[]) is
-    'Counts and sums the done operations (status 1) of the given partitions, or of all if that is null, from the rows themselves. For roles that may read operations, client_type_sum_live or client_type_sum_mv.';
+    'Counts and sums the done operations (status 1) of partitions from the rows themselves, each as the owner of the partition. For change_status() and operations_verify_rollup().';
 "#)]
 fn operations_direct_sums(
     fcinfo: pg_sys::FunctionCallInfo,
-    p_partitions: Option<Vec<Option<pg_sys::Oid>>>,
+    p_partitions: Vec<Option<pg_sys::Oid>>,
 ) -> Result<(), ErrorReport> {
     Ok(direct_sums(fcinfo, p_partitions)?)
 }
 
-fn direct_sums(fcinfo: pg_sys::FunctionCallInfo, partitions: Option<Vec<Option<pg_sys::Oid>>>) -> Result<(), Error> {
+/// What is in a partition's way of being read is evaluated as its owner, who can put nothing there that others have not to
+/// fear: a policy, an expression of an index, a constraint, a server that a foreign table is on.
+fn direct_sums(fcinfo: pg_sys::FunctionCallInfo, partitions: Vec<Option<pg_sys::Oid>>) -> Result<(), Error> {
     let schema = Schema::of(&Call::new(fcinfo));
-    let operations = schema.operations()?;
-    require_right_to_the_sums(&schema)?;
     let mut result = ResultSet::new(fcinfo);
     let query = schema.sql(DIRECT_SUMS);
-    let _settings = Settings::set(&[(c"search_path", c"pg_catalog, pg_temp"), (c"row_security", c"off")]);
-    let _owner = operations.owner().map(ActingAs::role);
-    let Some(partitions) = partitions else {
-        return result.add(&query.replace("@where@", ""), true).map(|_| ());
-    };
-    for partition in partitions.into_iter().flatten() {
-        result.add(&query.replace("@where@", &only(partition)?), true)?;
+    let _settings = Settings::set(&[
+        (c"search_path", c"pg_catalog, pg_temp"),
+        (c"row_security", c"off"),
+        (c"constraint_exclusion", c"off"),
+    ]);
+    for partition in partitions.into_iter().flatten().filter_map(RelationOid::from_oid) {
+        let Some(owner) = partition.owner() else { continue };
+        let oid = quote_literal(partition.oid().to_u32().to_string());
+        let query = query.replace("@partition@", &oid).replace("@table@", &catalog::qualified_name(partition.oid()));
+        let _owner = ActingAs::restricted(owner);
+        result.add(&query, true)?;
     }
     Ok(())
-}
-
-/// A view calls its functions with the rights of its reader, so that this one must be open to all and look for itself.
-fn require_right_to_the_sums(schema: &Schema) -> Result<(), Error> {
-    let role = session::current_user();
-    let sources =
-        [schema.rollup_live(), schema.operations(), schema.client_type_sum_live(), schema.client_type_sum_mv()];
-    if sources.into_iter().flatten().any(|source| source.may_be_read_by(role)) {
-        return Ok(());
-    }
-    Err(Error::SumsNotPermitted)
-}
-
-/// The condition that rows are of this partition, and that by which the planner leaves out the others.
-fn only(partition: pg_sys::Oid) -> Result<String, Error> {
-    let oid = quote_literal(partition.to_u32().to_string());
-    let bounds = Spi::connect(|client| {
-        let query = format!("select pg_catalog.pg_get_partition_constraintdef({oid}::pg_catalog.oid)");
-        client.select(query.as_str(), Some(1), &[])?.first().get::<String>(1)
-    })?;
-    let condition = format!("and tableoid = {oid}::oid");
-    Ok(bounds.map_or_else(|| condition.clone(), |bounds| format!("{condition} and ({bounds})")))
 }
 
 #[pg_extern(sql = r#"

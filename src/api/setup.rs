@@ -10,7 +10,9 @@ use crate::error::Error;
 use crate::partitions;
 use crate::pg::call::Call;
 use crate::pg::catalog::{self, RelationOid};
+use crate::pg::counting;
 use crate::pg::session::{self, Settings};
+use crate::pg::view_rule;
 use crate::query;
 use crate::rollup;
 use crate::schema::Schema;
@@ -18,8 +20,8 @@ use crate::schema::Schema;
 /// What the demo needs and the extension must not own.
 const OPERATIONS: &str = include_str!("../../sql/setup/operations.sql");
 const COUNT_TRIGGERS: &str = include_str!("../../sql/setup/count_triggers.sql");
-const COUNT_TRIGGERS_MISSING: &str = include_str!("../../sql/setup/count_triggers_missing.sql");
 const CLIENT_TYPE_SUM_LIVE: &str = include_str!("../../sql/setup/client_type_sum_live.sql");
+const LIVE_VIEW_READS: &str = include_str!("../../sql/setup/live_view_reads.sql");
 const CLIENT_TYPE_SUM_MV: &str = include_str!("../../sql/setup/client_type_sum_mv.sql");
 
 /// 2025-08-01, the first of the months that every new table has, and how many these are.
@@ -62,10 +64,12 @@ fn set_up(schema: &Schema) -> Result<(), Error> {
 /// The triggers that count changes, and the two views of the sums.
 fn create_views(schema: &Schema) -> Result<(), Error> {
     rollup::let_read(schema, session::current_user())?;
-    if count_triggers_are_missing(schema)? {
+    let operations = schema.operations()?;
+    let counter = schema.counter()?;
+    if !counter.has_triggers(operations) || counter.leaves(operations).iter().any(|leaf| !leaf.has_triggers) {
         run(schema, COUNT_TRIGGERS)?;
     }
-    if schema.client_type_sum_live().is_err() {
+    if !live_view_reads(schema, operations)? {
         run(schema, CLIENT_TYPE_SUM_LIVE)?;
     }
     run(schema, CLIENT_TYPE_SUM_MV)?;
@@ -73,14 +77,20 @@ fn create_views(schema: &Schema) -> Result<(), Error> {
     views.into_iter().filter_map(RelationOid::owner).try_for_each(|owner| rollup::let_read(schema, owner))
 }
 
-fn count_triggers_are_missing(schema: &Schema) -> Result<bool, Error> {
-    let arguments = [DatumWithOid::from(schema.operations()?.oid())];
-    rollup::as_owner_of_the_rollups(schema, || {
-        Spi::connect_mut(|client| {
-            let row = client.update(schema.sql(COUNT_TRIGGERS_MISSING).as_str(), None, &arguments)?.first();
-            Ok(row.get::<bool>(1)?.unwrap_or(true))
-        })
-    })
+/// Whether the view is there and reads this table, and the columns that have the names now.
+fn live_view_reads(schema: &Schema, operations: RelationOid) -> Result<bool, Error> {
+    let Ok(live) = schema.client_type_sum_live() else { return Ok(false) };
+    if view_rule::partitioned_table_of(live) != Some(operations) {
+        return Ok(false);
+    }
+    let arguments = [
+        DatumWithOid::from(live.oid()),
+        DatumWithOid::from(operations.oid()),
+        DatumWithOid::from(counting::numbers_of_columns(operations.oid())),
+    ];
+    Ok(Spi::connect(|client| {
+        client.select(LIVE_VIEW_READS, Some(1), &arguments)?.first().get::<bool>(1).map(|reads| reads.unwrap_or(false))
+    })?)
 }
 
 fn run(schema: &Schema, file: &str) -> Result<(), Error> {

@@ -72,6 +72,17 @@ impl RelationOid {
         }
     }
 
+    /// Whether policies decide which rows of the relation the role sees.
+    pub fn has_policies_for(self, role: pg_sys::Oid) -> bool {
+        // SAFETY: takes any OIDs, and answers RLS_NONE for one that is no relation; with noError it raises none.
+        unsafe { pg_sys::check_enable_rls(self.0, role, true) == pg_sys::CheckEnableRlsResult::RLS_ENABLED as i32 }
+    }
+
+    /// Whether it is a partitioned table.
+    pub fn is_partitioned(self) -> bool {
+        self.class(|class| class.relkind as u8 == pg_sys::RELKIND_PARTITIONED_TABLE).unwrap_or(false)
+    }
+
     /// Whether a materialized view holds what its query gave at some time.
     pub fn is_populated(self) -> bool {
         self.class(|class| class.relispopulated).unwrap_or(false)
@@ -106,10 +117,36 @@ pub fn relation_name(oid: pg_sys::Oid) -> String {
     unsafe { copied(pg_sys::get_rel_name(oid)) }
 }
 
+/// The name of a relation with its schema, quoted.
+pub fn qualified_name(oid: pg_sys::Oid) -> String {
+    pgrx::spi::quote_qualified_identifier(schema_name(relation_schema(oid)), relation_name(oid))
+}
+
+/// The query of a view or materialized view. Names are qualified where the search_path does not lead to what they mean.
+pub fn view_definition(view: RelationOid) -> Result<String, pgrx::spi::Error> {
+    let query = format!("select pg_catalog.pg_get_viewdef({}::pg_catalog.oid)", view.oid().to_u32());
+    let definition =
+        pgrx::Spi::connect(|client| client.select(query.as_str(), Some(1), &[])?.first().get::<String>(1))?;
+    Ok(definition.unwrap_or_default().trim_end_matches(';').to_owned())
+}
+
 /// The schema of a relation.
 pub fn relation_schema(oid: pg_sys::Oid) -> pg_sys::Oid {
     // SAFETY: takes any OID, and answers InvalidOid for one that is no relation.
     unsafe { pg_sys::get_rel_namespace(oid) }
+}
+
+/// The function of that name without arguments.
+pub fn function(schema: pg_sys::Oid, name: &CStr) -> Option<pg_sys::Oid> {
+    // SAFETY: the cache is asked by a C string, an oidvector of no entries, which is valid meanwhile, and an OID, as it is
+    // keyed; it answers InvalidOid for what does not exist.
+    unsafe {
+        let cache = pg_sys::SysCacheIdentifier::PROCNAMEARGSNSP as i32;
+        let none = pg_sys::buildoidvector(std::ptr::null(), 0);
+        const OID: pg_sys::AttrNumber = 1;
+        let oid = pg_sys::GetSysCacheOid(cache, OID, name.as_ptr().into(), none.into(), schema.into(), 0.into());
+        (oid != pg_sys::InvalidOid).then_some(oid)
+    }
 }
 
 /// The schema of a function.
@@ -153,31 +190,6 @@ pub fn partition_root(relation: pg_sys::Oid) -> Option<pg_sys::Oid> {
 pub fn is_partition(relation: pg_sys::Oid) -> bool {
     // SAFETY: takes any OID, and answers false for one that is no relation.
     unsafe { pg_sys::get_rel_relispartition(relation) }
-}
-
-/// Whether the relation is, by the catalogs as they are now, a partition with this file and with so many triggers that
-/// call this function whatever the session's role in replication.
-pub fn is_partition_with(relation: pg_sys::Oid, file: pg_sys::Oid, triggers: usize, function: pg_sys::Oid) -> bool {
-    const ALWAYS: c_char = b'A' as c_char;
-    // SAFETY: AccessShareLock is the weakest lock under which a relation may be opened; try_relation_open answers NULL
-    // for one that has gone. rd_rel is its row of pg_class; trigdesc is NULL or describes numtriggers triggers, one after
-    // the other. What is read is copied before the relation is closed.
-    unsafe {
-        let relation = pg_sys::try_relation_open(relation, pg_sys::AccessShareLock as i32);
-        if relation.is_null() {
-            return false;
-        }
-        let class = &*(*relation).rd_rel;
-        let counting = (*relation).trigdesc.as_ref().map_or(0, |all| {
-            (0..usize::try_from(all.numtriggers).unwrap_or(0))
-                .map(|index| &*all.triggers.add(index))
-                .filter(|trigger| trigger.tgfoid == function && trigger.tgenabled == ALWAYS)
-                .count()
-        });
-        let answer = class.relispartition && class.relfilenode == file && counting == triggers;
-        pg_sys::relation_close(relation, pg_sys::NoLock as i32);
-        answer
-    }
 }
 
 /// A column of a relation.

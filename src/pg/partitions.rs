@@ -15,6 +15,18 @@ pub enum Bound {
     Max,
 }
 
+impl Bound {
+    /// As the type date has it, with infinities for none.
+    pub fn to_date(self) -> pgrx::datum::Date {
+        let day = match self {
+            Self::Min => i32::MIN,
+            Self::Day(day) => day,
+            Self::Max => i32::MAX,
+        };
+        pgrx::datum::Date::saturating_from_raw(day)
+    }
+}
+
 /// A partition and the dates that it holds: from `from` up to, not including, `to`.
 #[derive(Clone, Copy, Debug)]
 pub struct Partition {

@@ -23,6 +23,21 @@ impl ResultSet {
         }
     }
 
+    /// Adds a row, of as many columns as the function was declared with, in their types; `None` is null.
+    pub fn put<const COLUMNS: usize>(&mut self, row: [Option<pg_sys::Datum>; COLUMNS]) {
+        let mut nulls = row.map(|value| value.is_none());
+        let mut values = row.map(|value| value.unwrap_or(pg_sys::Datum::from(0)));
+        // SAFETY: `call` is valid for as long as the function runs, and the tuplestore copies the row. Its descriptor is that
+        // of the declaration; a row of another number of columns is left out.
+        unsafe {
+            let (store, descriptor) = ((*self.call).setResult, (*self.call).setDesc);
+            debug_assert_eq!((*descriptor).natts as usize, COLUMNS);
+            if (*descriptor).natts as usize == COLUMNS {
+                pg_sys::tuplestore_putvalues(store, descriptor, values.as_mut_ptr(), nulls.as_mut_ptr());
+            }
+        }
+    }
+
     /// Adds the rows of a query, which must give the columns and types that the function was declared with. With
     /// `read_only` it sees what the query sees that calls the function.
     pub fn add(&mut self, query: &str, read_only: bool) -> Result<u64, Error> {

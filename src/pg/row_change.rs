@@ -1,36 +1,46 @@
 //! What a row trigger is told: which row of which partition was inserted, updated or deleted, and what of it counts.
 
-use std::ffi::{CStr, c_int};
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::ffi::c_int;
 use std::ptr;
 
-use pgrx::pg_sys;
+use pgrx::{pg_guard, pg_sys};
 
 use crate::error::Error;
-use crate::pg::catalog;
-
-/// The columns that count, with their types; `None` is the type that the extension brings.
-const COLUMNS: [(&CStr, Option<pg_sys::Oid>); 4] = [
-    (c"client_id", Some(pg_sys::INT4OID)),
-    (c"operation_type", None),
-    (c"amount", Some(pg_sys::NUMERICOID)),
-    (c"status", Some(pg_sys::INT2OID)),
-];
+use crate::pg::catalog::{self, RelationOid};
+use crate::pg::counting::{Columns, Counter};
+use crate::pg::view_rule;
 
 /// The status of operations that are done.
-const DONE: i16 = 1;
+pub const DONE: i16 = 1;
 
 /// The columns of `operations_delta`.
 const DELTA_COLUMNS: usize = 5;
 
-/// What holds for all rows of a partition that one statement changes. Lives in memory that PostgreSQL frees.
+/// What holds for all rows of a partition until its catalog entries change.
 #[derive(Clone, Copy, Debug)]
 struct Place {
     delta: pg_sys::Oid,
-    client_id: c_int,
-    operation_type: c_int,
-    amount: c_int,
-    status: c_int,
+    operation_type: pg_sys::Oid,
+    columns: Columns,
     last: c_int,
+}
+
+thread_local! {
+    /// What was looked up, by function and partition; `None` where the triggers do not count all changes, so that the sums
+    /// come from the rows and nothing is to be appended. Emptied when a relation changes.
+    static PLACES: RefCell<HashMap<(pg_sys::Oid, pg_sys::Oid), Option<Place>>> = RefCell::default();
+    /// Rises when PostgreSQL says that a relation may have changed.
+    static CHANGES: Cell<u64> = const { Cell::new(0) };
+    /// What it was when the places were looked up.
+    static SEEN: Cell<u64> = const { Cell::new(0) };
+    static IS_REGISTERED: Cell<bool> = const { Cell::new(false) };
+}
+
+#[pg_guard]
+unsafe extern "C-unwind" fn relation_changed(_argument: pg_sys::Datum, _relation: pg_sys::Oid) {
+    CHANGES.set(CHANGES.get().wrapping_add(1));
 }
 
 /// A row as far as it counts. Its values point into the row.
@@ -69,7 +79,7 @@ pub unsafe fn count(fcinfo: pg_sys::FunctionCallInfo) -> Result<(), Error> {
         {
             return Err(Error::NotATrigger);
         }
-        let place = place(fcinfo, (*data).tg_relation)?;
+        let Some(place) = place(fcinfo, (*data).tg_relation)? else { return Ok(()) };
         let (old, new) = match event & pg_sys::TRIGGER_EVENT_OPMASK {
             pg_sys::TRIGGER_EVENT_INSERT => (None, counted(&place, (*data).tg_trigslot)),
             pg_sys::TRIGGER_EVENT_DELETE => (counted(&place, (*data).tg_trigslot), None),
@@ -79,64 +89,132 @@ pub unsafe fn count(fcinfo: pg_sys::FunctionCallInfo) -> Result<(), Error> {
         let new = new.transpose().map_err(|()| Error::NotSummable)?;
         // A row that no sum can follow came past this trigger, so that its partition is not tracked.
         let old = old.and_then(Result::ok);
-        append(&place, (*(*data).tg_relation).rd_id, old, new);
-        Ok(())
+        if let (Some(old), Some(new)) = (&old, &new)
+            && old.has_key_of(new)
+            && bytes(old.amount) == bytes(new.amount)
+        {
+            return Ok(());
+        }
+        append(&place, (*(*data).tg_relation).rd_id, old, new)
     }
 }
 
-/// Looks the place up once for each statement, partition and trigger.
+/// A numeric as it is stored. Numbers that are equal may differ in it; then a change by 0 is appended.
+///
+/// # Safety
+///
+/// `numeric` must be one that is not toasted, and stay while the answer is used.
+unsafe fn bytes<'a>(numeric: pg_sys::Datum) -> &'a [u8] {
+    // SAFETY: by the contract.
+    unsafe {
+        let start = numeric.cast_mut_ptr::<pg_sys::varlena>();
+        std::slice::from_raw_parts(start.cast::<u8>(), pgrx::varlena::varsize_any(start))
+    }
+}
+
+/// Looks the place up once for each partition, until a relation changes: a statement of one row would else cost more for the
+/// look-up than for the row.
 ///
 /// # Safety
 ///
 /// `fcinfo` must be that of a call as a trigger of `relation`, which is open.
-unsafe fn place(fcinfo: pg_sys::FunctionCallInfo, relation: pg_sys::Relation) -> Result<Place, Error> {
-    // SAFETY: by the contract. flinfo lives as long as the statement uses the trigger; fn_extra is ours alone, NULL at
-    // first, and what it points to is allocated in the memory context that lives as long as flinfo.
-    unsafe {
-        let function = (*fcinfo).flinfo;
-        let known = (*function).fn_extra.cast::<Place>();
-        if !known.is_null() {
-            return Ok(*known);
+unsafe fn place(fcinfo: pg_sys::FunctionCallInfo, relation: pg_sys::Relation) -> Result<Option<Place>, Error> {
+    // SAFETY: by the contract. The callback stays registered for as long as the process lives, as the library does.
+    let key = unsafe {
+        if !IS_REGISTERED.replace(true) {
+            pg_sys::CacheRegisterRelcacheCallback(Some(relation_changed), pg_sys::Datum::from(0));
         }
-        let place = look_up((*function).fn_oid, relation)?;
-        let memory = pg_sys::MemoryContextAlloc((*function).fn_mcxt, size_of::<Place>()).cast::<Place>();
-        memory.write(place);
-        (*function).fn_extra = memory.cast();
-        Ok(place)
+        ((*(*fcinfo).flinfo).fn_oid, (*relation).rd_id)
+    };
+    let changes = CHANGES.get();
+    if SEEN.replace(changes) != changes {
+        PLACES.with_borrow_mut(HashMap::clear);
     }
+    if let Some(place) = PLACES.with_borrow(|places| places.get(&key).copied()) {
+        return Ok(place);
+    }
+    // SAFETY: by the contract.
+    let place = unsafe { look_up(key.0, relation) }?;
+    // The look-up itself may have been told of changes; then the next call looks again.
+    PLACES.with_borrow_mut(|places| places.insert(key, place));
+    Ok(place)
 }
 
 /// # Safety
 ///
 /// `relation` must be open.
-unsafe fn look_up(function: pg_sys::Oid, relation: pg_sys::Relation) -> Result<Place, Error> {
+unsafe fn look_up(function: pg_sys::Oid, relation: pg_sys::Relation) -> Result<Option<Place>, Error> {
     let schema = catalog::function_schema(function);
     let missing = |kind, name| Error::MissingRelation { kind, schema: catalog::schema_name(schema), name };
-    let operations = catalog::relation(schema, c"operations").ok_or_else(|| missing("table", "operations"))?;
     let delta = catalog::relation(schema, c"operations_delta").ok_or_else(|| missing("table", "operations_delta"))?;
     // SAFETY: by the contract.
     let oid = unsafe { (*relation).rd_id };
-    // Whoever may call a function may make it a trigger of a table of his own; it counts nothing there. A partition that
-    // is being detached is its own root already, but its rows are seen by who began before.
-    let root = catalog::partition_root(oid);
-    if root != Some(operations.oid()) && root != Some(oid) {
+    if !is_ours(schema, oid) {
         return Err(Error::NotATrigger);
     }
     let operation_type = catalog::column(delta.oid(), c"operation_type").map(|column| column.of_type);
-    let numbers = COLUMNS.map(|(name, of_type)| {
-        catalog::column(oid, name)
-            .filter(|column| Some(column.of_type) == of_type.or(operation_type))
-            .map_or(Err(name), |column| Ok(c_int::from(column.number)))
-    });
-    let [client_id, operation_type, amount, status] = numbers;
-    let other = |name: &CStr| Error::OtherColumn {
-        table: catalog::relation_name(oid),
-        column: name.to_string_lossy().into_owned(),
-    };
-    let (client_id, operation_type) = (client_id.map_err(other)?, operation_type.map_err(other)?);
-    let (amount, status) = (amount.map_err(other)?, status.map_err(other)?);
-    let last = client_id.max(operation_type).max(amount).max(status);
-    Ok(Place { delta: delta.oid(), client_id, operation_type, amount, status, last })
+    let Some(operation_type) = operation_type else { return Err(other_delta("The column operation_type is missing.")) };
+    let counter = Counter { function, operation_type };
+    let Ok(columns) = Columns::of(oid, operation_type) else { return Ok(None) };
+    // SAFETY: by the contract.
+    if !unsafe { counter.triggers_count(relation, columns.status) } {
+        return Ok(None);
+    }
+    let last = columns.numbers().into_iter().max().unwrap_or(0);
+    Ok(Some(Place { delta: delta.oid(), operation_type, columns, last: c_int::from(last) }))
+}
+
+/// Whether the relation belongs to the table that is summed up. Whoever may call a function may make it a trigger of a table of
+/// his own; it counts nothing there.
+///
+/// A partition that is being detached is its own root already, but its rows are seen by who began before. A table that was
+/// renamed, and that no view reads for now, is known by its owner, who may read the rollups as [`crate::rollup::let_read`] gave it.
+fn is_ours(schema: pg_sys::Oid, relation: pg_sys::Oid) -> bool {
+    let Some(root) = catalog::partition_root(relation) else { return false };
+    let is_operations = |table: RelationOid| table.oid() == root;
+    let summed = || catalog::relation(schema, c"client_type_sum_live").and_then(view_rule::partitioned_table_of);
+    catalog::relation(schema, c"operations").is_some_and(is_operations)
+        || summed().is_some_and(is_operations)
+        || RelationOid::from_oid(root).and_then(RelationOid::owner).is_some_and(|owner| {
+            catalog::relation(schema, c"operations_rollup_live").is_some_and(|view| view.may_be_read_by(owner))
+        })
+}
+
+fn other_delta(facts: impl Into<String>) -> Error {
+    Error::OtherDelta { facts: facts.into() }
+}
+
+/// Whether the table takes what [`append`] writes: another version of the extension, whose library this session does not have
+/// yet, may have changed it.
+///
+/// # Safety
+///
+/// `relation` must be open.
+unsafe fn check_delta(relation: pg_sys::Relation, place: &Place) -> Result<(), Error> {
+    let types = [pg_sys::OIDOID, pg_sys::INT4OID, place.operation_type, pg_sys::INT4OID, pg_sys::NUMERICOID];
+    // SAFETY: by the contract; the descriptor has natts columns.
+    unsafe {
+        let descriptor = (*relation).rd_att;
+        let columns = (*descriptor).attrs.as_slice((*descriptor).natts as usize);
+        if columns.len() != DELTA_COLUMNS {
+            return Err(other_delta(format!(
+                "It has {} columns, also counting those dropped; 5 are written.",
+                columns.len()
+            )));
+        }
+        let fits =
+            |(column, of_type): (&pg_sys::FormData_pg_attribute, _)| !column.attisdropped && column.atttypid == of_type;
+        if let Some(place) = columns.iter().zip(types).position(|pair| !fits(pair)) {
+            return Err(other_delta(format!("Column {} is of another type than is written.", place + 1)));
+        }
+        if (*(*relation).rd_rel).relhasindex {
+            let indexes = pg_sys::RelationGetIndexList(relation);
+            if !indexes.is_null() {
+                return Err(other_delta("It has an index, which would miss what is written."));
+            }
+        }
+        Ok(())
+    }
 }
 
 /// What counts of a row: nothing, if it is not done; an error, if no sum can follow it.
@@ -151,15 +229,15 @@ unsafe fn counted(place: &Place, slot: *mut pg_sys::TupleTableSlot) -> Option<Re
         if c_int::from((*slot).tts_nvalid) < place.last {
             pg_sys::slot_getsomeattrs_int(slot, place.last);
         }
-        let value = |column: c_int| {
+        let value = |column: pg_sys::AttrNumber| {
             let index = column as usize - 1;
             (!*(*slot).tts_isnull.add(index)).then(|| *(*slot).tts_values.add(index))
         };
-        if value(place.status).is_none_or(|status| status.value() as i16 != DONE) {
+        if value(place.columns.status).is_none_or(|status| status.value() as i16 != DONE) {
             return None;
         }
         let (Some(client_id), Some(operation_type), Some(amount)) =
-            (value(place.client_id), value(place.operation_type), value(place.amount))
+            (value(place.columns.client_id), value(place.columns.operation_type), value(place.columns.amount))
         else {
             return Some(Err(()));
         };
@@ -174,7 +252,12 @@ unsafe fn counted(place: &Place, slot: *mut pg_sys::TupleTableSlot) -> Option<Re
 /// # Safety
 ///
 /// The values must be valid, and `place` that of the partition.
-unsafe fn append(place: &Place, partition: pg_sys::Oid, old: Option<Counted>, new: Option<Counted>) {
+unsafe fn append(
+    place: &Place,
+    partition: pg_sys::Oid,
+    old: Option<Counted>,
+    new: Option<Counted>,
+) -> Result<(), Error> {
     // SAFETY: by the contract. The relation is locked, as by INSERT, until the transaction ends, and closed before we
     // return; the numerics that are made are palloc'd, and go with the memory context of the call.
     unsafe {
@@ -192,6 +275,7 @@ unsafe fn append(place: &Place, partition: pg_sys::Oid, old: Option<Counted>, ne
             }
         };
         let relation = pg_sys::table_open(place.delta, pg_sys::RowExclusiveLock as i32);
+        check_delta(relation, place)?;
         for (rows, change) in changes.into_iter().flatten() {
             let rows: i32 = rows;
             let mut values: [pg_sys::Datum; DELTA_COLUMNS] =
@@ -202,5 +286,6 @@ unsafe fn append(place: &Place, partition: pg_sys::Oid, old: Option<Counted>, ne
             pg_sys::heap_freetuple(tuple);
         }
         pg_sys::table_close(relation, pg_sys::NoLock as i32);
+        Ok(())
     }
 }

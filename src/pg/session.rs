@@ -77,12 +77,22 @@ pub struct ActingAs {
 impl ActingAs {
     /// Takes on the rights of `role`, an OID of `pg_authid`.
     pub fn role(role: pg_sys::Oid) -> Self {
+        Self::with(role, pg_sys::SECURITY_LOCAL_USERID_CHANGE)
+    }
+
+    /// As [`Self::role`], for what runs code that this role put somewhere: as REFRESH MATERIALIZED VIEW does, it forbids that
+    /// code to leave behind in the session what the caller would run later, as temporary tables.
+    pub fn restricted(role: pg_sys::Oid) -> Self {
+        Self::with(role, pg_sys::SECURITY_LOCAL_USERID_CHANGE | pg_sys::SECURITY_RESTRICTED_OPERATION)
+    }
+
+    fn with(role: pg_sys::Oid, flags: u32) -> Self {
         let mut former_user = pg_sys::InvalidOid;
         let mut former_context = 0;
         // SAFETY: both pointers are valid for writes; the former state is restored by Drop or by the abort.
         unsafe {
             pg_sys::GetUserIdAndSecContext(&raw mut former_user, &raw mut former_context);
-            let context = former_context | pg_sys::SECURITY_LOCAL_USERID_CHANGE as i32;
+            let context = former_context | flags as i32;
             pg_sys::SetUserIdAndSecContext(role, context);
         }
         Self { former_user, former_context }

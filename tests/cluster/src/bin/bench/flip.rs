@@ -32,7 +32,9 @@ const FLIP: &str = "WITH batch AS MATERIALIZED (SELECT operation_date, id FROM o
     ORDER BY id LIMIT @batch@ FOR UPDATE SKIP LOCKED) \
     UPDATE operations o SET status = 1 FROM batch b WHERE o.operation_date = b.operation_date AND o.id = b.id";
 
-const REFRESH: &str = "REFRESH MATERIALIZED VIEW CONCURRENTLY client_type_sum_mv";
+/// Changes one of the sums.
+const ONE_SUM: &str = "UPDATE operations SET amount = amount + 1 WHERE operation_date = '2025-08-01' AND id = \
+    (SELECT min(id) FROM operations WHERE operation_date = '2025-08-01')";
 const REFRESH_FULL: &str = "REFRESH MATERIALIZED VIEW CONCURRENTLY full_mv";
 const REFRESH_EMPTY: &str = "REFRESH MATERIALIZED VIEW CONCURRENTLY empty_mv";
 
@@ -48,7 +50,7 @@ struct Times {
     /// The flip as a statement, with the triggers and without.
     update: Vec<f64>,
     update_bare: Vec<f64>,
-    /// The refreshes by themselves.
+    /// What takes one changed sum into the view, and a full refresh by itself.
     refresh: Vec<f64>,
     refresh_full: Vec<f64>,
     /// What takes a flip into the view: the fold and the refresh, and the full refresh.
@@ -86,9 +88,9 @@ pub fn run(server: &Server, options: &Options, report: &mut Report) -> Result<()
         let what = format!("flip of {batch} at {size} rows, vs no triggers");
         line(&what, (&times.update, &times.update_bare), "");
         let what = format!("fold and refresh after a flip at {size} rows, vs a full refresh after it");
-        line(&what, (&times.follow, &times.follow_full), "");
-        let what = format!("refresh alone at {size} rows, vs a full refresh");
-        line(&what, (&times.refresh, &times.refresh_full), if size.len() > 9 { "<= 0.02" } else { "" });
+        line(&what, (&times.follow, &times.follow_full), if size.len() > 9 { "<= 0.02" } else { "" });
+        let what = format!("fold and refresh when one sum changed at {size} rows, vs a full refresh");
+        line(&what, (&times.refresh, &times.refresh_full), "");
     }
     Ok(())
 }
@@ -142,7 +144,8 @@ impl Place {
     fn measure(&mut self, times: &mut Times) -> Result<(), Error> {
         times.flip.push(self.flip()? * 1_000.0);
         times.whole.push(self.whole()? * 1_000.0);
-        times.refresh.push(seconds(&mut self.session, REFRESH)? * 1_000.0);
+        self.session.batch_execute(ONE_SUM)?;
+        times.refresh.push(seconds(&mut self.session, "CALL change_status(1)")? * 1_000.0);
         times.refresh_full.push(seconds(&mut self.session, REFRESH_FULL)? * 1_000.0);
         let [update, follow] = self.rolled_back("SELECT", "CALL change_status(1)")?;
         times.update.push(update);

@@ -10,10 +10,10 @@ use crate::options::Options;
 /// All that is printed at the end.
 pub struct Report {
     facts: Vec<String>,
-    rows: Vec<[String; 6]>,
+    rows: Vec<[String; 7]>,
 }
 
-const HEAD: [&str; 6] = ["what", "unit", "ours", "reference", "ratio", "aim"];
+const HEAD: [&str; 7] = ["what", "unit", "ours", "reference", "ratio", "rounds", "aim"];
 
 impl Report {
     /// Begins with the facts of the machine and of the run.
@@ -30,7 +30,7 @@ impl Report {
         let mut facts = vec![
             format!("PostgreSQL {version} on {cores} cores; {settings}"),
             format!(
-                "{} rounds, the ways of a line in turns; medians, and of the rounds' ratios of ours to the reference the median",
+                "{} rounds, the ways of a line in turns; medians, the ratio of the two, and the lowest and the highest ratio of a round",
                 options.rounds
             ),
         ];
@@ -49,14 +49,27 @@ impl Report {
         aim: &str,
         show: fn(f64) -> String,
     ) {
-        // Round by round, so that what else the machine does in one round weighs on both of its ways.
-        let ratios: Vec<_> = ours.iter().zip(reference).map(|(ours, reference)| ours / reference).collect();
-        let ratio = format!("{:.2}", median(&ratios));
-        let (ours, reference) = (median(ours), median(reference));
+        let mut rounds: Vec<_> = ours.iter().zip(reference).map(|(ours, reference)| ours / reference).collect();
+        rounds.sort_by(f64::total_cmp);
+        let rounds = match (rounds.first(), rounds.last()) {
+            (Some(lowest), Some(highest)) => format!("{lowest:.3} .. {highest:.3}"),
+            _ => String::new(),
+        };
+        let (ours, reference) = (show(median(ours)), show(median(reference)));
+        // Of the figures as they are shown, so that whoever divides them gets this.
+        let ratio = match (shown(&ours), shown(&reference)) {
+            (Some(ours), Some(reference)) if reference > 0.0 => format!("{:.3}", ours / reference),
+            _ => "-".to_owned(),
+        };
         // Progress for the one who waits; the table comes at the end.
-        eprintln!("{what}: {} {unit}, reference {}, ratio {ratio}", show(ours), show(reference));
-        self.rows.push([what, unit, &show(ours), &show(reference), &ratio, aim].map(str::to_owned));
+        eprintln!("{what}: {ours} {unit}, reference {reference}, ratio {ratio} ({rounds})");
+        self.rows.push([what, unit, &ours, &reference, &ratio, &rounds, aim].map(str::to_owned));
     }
+}
+
+/// The number that a text shows.
+fn shown(text: &str) -> Option<f64> {
+    text.replace(' ', "").parse().ok()
 }
 
 impl fmt::Display for Report {
@@ -72,20 +85,34 @@ impl fmt::Display for Report {
             // Texts to the left, numbers to the right.
             writeln!(
                 f,
-                "{:<w0$}  {:<w1$}  {:>w2$}  {:>w3$}  {:>w4$}  {}",
+                "{:<w0$}  {:<w1$}  {:>w2$}  {:>w3$}  {:>w4$}  {:>w5$}  {}",
                 line[0],
                 line[1],
                 line[2],
                 line[3],
                 line[4],
                 line[5],
+                line[6],
                 w0 = widths[0],
                 w1 = widths[1],
                 w2 = widths[2],
                 w3 = widths[3],
                 w4 = widths[4],
+                w5 = widths[5],
             )?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::shown;
+    use crate::numbers::grouped;
+
+    #[test]
+    fn a_ratio_is_that_of_the_figures_shown() {
+        assert_eq!(shown(&grouped(1_234_567.4)), Some(1_234_567.0));
+        assert_eq!(shown("0.3"), Some(0.3));
     }
 }
