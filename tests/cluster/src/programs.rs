@@ -86,9 +86,9 @@ impl Server {
     }
 
     /// Writes a file that the server and the client programs can read, and returns its path.
-    pub fn write_file(&self, name: &str, text: &str) -> Result<PathBuf, Error> {
+    pub fn write_file(&self, name: &str, contents: impl AsRef<[u8]>) -> Result<PathBuf, Error> {
         let path = self.folder().join(name);
-        std::fs::write(&path, text).context(|| format!("write {}", path.display()))?;
+        std::fs::write(&path, contents).context(|| format!("write {}", path.display()))?;
         Environment::get()?.hand_over(&path)?;
         Ok(path)
     }
