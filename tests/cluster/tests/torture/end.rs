@@ -6,7 +6,7 @@ use operations_cluster::expect::expect_indexes_match;
 use operations_cluster::{Error, Server, Stop, db_error, text};
 use postgres::Client;
 
-use crate::look::{self, Blind, Depth};
+use crate::look::{self, Blind, Depth, told};
 use crate::perform::{Pair, watcher};
 use crate::script::{End, Script};
 use crate::stage::Stage;
@@ -123,7 +123,7 @@ fn after_recovery(stage: &Stage, done: &Done, before: Option<&str>) -> Result<()
     session.batch_execute("CALL change_status(100); CALL operations_maintain_partitions(0)").map_err(|error| {
         format!("one more change_status and operations_maintain_partitions: {}", Error::from(error))
     })?;
-    let difference = look::stored_difference(&mut session).map_err(|blind| format!("{blind:?}"))?;
+    let difference = look::stored_difference(&mut session).map_err(|blind| blind.to_string())?;
     if !difference.is_empty() {
         return Err(format!("client_type_sum_mv is wrong after one more change_status:\n{difference}"));
     }
@@ -133,18 +133,18 @@ fn after_recovery(stage: &Stage, done: &Done, before: Option<&str>) -> Result<()
 
 /// Has the reference do what the extension did at last.
 fn follow(ours: &mut Client, reference: &mut Client) -> Result<(), String> {
-    let told = |error| format!("the reference: {}", Error::from(error));
-    reference.batch_execute("CALL operations_maintain_partitions(0)").map_err(told)?;
+    let in_full = |error| format!("the reference: {}", Error::from(error));
+    reference.batch_execute("CALL operations_maintain_partitions(0)").map_err(in_full)?;
     let done = text(ours, "SELECT coalesce(string_agg(id::text, ','), '-1') FROM operations WHERE status = 1")
         .map_err(|error| error.to_string())?;
     let flip = format!("UPDATE operations SET status = 1 WHERE status = 0 AND id = ANY ('{{{done}}}')");
-    reference.batch_execute(&flip).map_err(told)
+    reference.batch_execute(&flip).map_err(in_full)
 }
 
 /// What a new session sees, which nothing locks out.
 fn seen(server: &Server, database: &str, depth: Depth) -> Result<String, String> {
     let mut session = watcher(server, database).map_err(|error| error.to_string())?;
-    look::look(&mut session, depth).map_err(|blind| format!("{blind:?}"))
+    look::look(&mut session, depth).map_err(|blind| blind.to_string())
 }
 
 fn compare(server: &Server, pair: &Pair, depth: Depth, may_be_locked: bool) -> Result<(), String> {
@@ -158,7 +158,7 @@ fn compare(server: &Server, pair: &Pair, depth: Depth, may_be_locked: bool) -> R
             Some(difference) => Err(format!("other rows:\n{difference}")),
         },
         [Err(Blind::Locked), _] | [_, Err(Blind::Locked)] if may_be_locked => Ok(()),
-        looks => Err(format!("cannot look:\n    extension: {:?}\n    reference: {:?}", looks[0], looks[1])),
+        looks => Err(format!("cannot look:\n    extension: {}\n    reference: {}", told(&looks[0]), told(&looks[1]))),
     }
 }
 
@@ -174,6 +174,6 @@ fn live(server: &Server, pair: &Pair, may_be_locked: bool) -> Result<(), String>
         Ok(difference) if difference.is_empty() => Ok(()),
         Ok(difference) => Err(format!("client_type_sum_live is wrong:\n{difference}")),
         Err(Blind::Locked) if may_be_locked => Ok(()),
-        Err(blind) => Err(format!("client_type_sum_live: {blind:?}")),
+        Err(blind) => Err(format!("client_type_sum_live: {blind}")),
     }
 }

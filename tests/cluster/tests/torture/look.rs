@@ -5,7 +5,6 @@ use operations_cluster::{Error, text};
 use postgres::Client;
 
 /// Why something could not be seen.
-#[derive(Debug)]
 pub enum Blind {
     /// The transaction has failed before.
     Aborted,
@@ -13,6 +12,16 @@ pub enum Blind {
     Locked,
     /// This should not be.
     Failed(String),
+}
+
+impl std::fmt::Display for Blind {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Aborted => formatter.write_str("the transaction has failed"),
+            Self::Locked => formatter.write_str("it is locked"),
+            Self::Failed(why) => formatter.write_str(why),
+        }
+    }
 }
 
 /// How closely one looks.
@@ -72,4 +81,9 @@ pub fn difference(ours: &str, reference: &str) -> Option<String> {
     let mut lines = only(ours, reference, "extension");
     lines.extend(only(reference, ours, "reference"));
     Some(lines.join("\n"))
+}
+
+/// What came of a look, for people to read.
+pub fn told(look: &Result<String, Blind>) -> String {
+    look.as_ref().map_or_else(ToString::to_string, |_| "can be seen".to_owned())
 }

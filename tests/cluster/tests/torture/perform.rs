@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use operations_cluster::{Error, Notices, SUPERUSER, Server, text};
 use postgres::{Client, SimpleQueryMessage};
 
-use crate::look::{self, Blind, Depth};
+use crate::look::{self, Blind, Depth, told};
 use crate::script::{How, Position, Script, Step};
 use crate::stage::Stage;
 
@@ -198,7 +198,7 @@ impl Run<'_> {
         }
         let reference = self.reference.perform(&sql.replace(')', &format!(", {parity})")), &How::Same)?;
         if ours.is_ok() {
-            let difference = look::stored_difference(&mut self.ours.session).map_err(|blind| format!("{blind:?}"))?;
+            let difference = look::stored_difference(&mut self.ours.session).map_err(|blind| blind.to_string())?;
             if !difference.is_empty() {
                 return Err(format!("client_type_sum_mv is wrong (rows that are there or are missing):\n{difference}"));
             }
@@ -240,23 +240,21 @@ impl Run<'_> {
                 self.is_exact("this session", live, false)?;
             }
         }
-        let depth = if open { Depth::Counts } else { Depth::Rows };
-        let looks = [&mut self.ours, &mut self.reference].map(|side| look::look(&mut side.watcher, depth));
-        self.compare("another session", looks, open || prepared)?;
+        let may_be_locked = open || prepared;
+        let looks = [&mut self.ours, &mut self.reference].map(|side| look::look(&mut side.watcher, Depth::Counts));
+        self.compare("another session", looks, may_be_locked)?;
         let live = look::live_difference(&mut self.ours.watcher);
-        self.is_exact("another session", live, open || prepared)?;
-        // Inside of a transaction the new session sees what the other does, unless its caches are wrong: what replaces files is
-        // where they are.
+        self.is_exact("another session", live, may_be_locked)?;
+        // While a transaction is open, nothing but the caches tells these two apart.
         let depth = if open { Depth::Counts } else { Depth::Everything };
-        let mut new = Vec::new();
-        for side in [&self.ours, &self.reference] {
-            new.push(watcher(server, &side.database).map_err(|error| error.to_string())?);
-        }
-        let [ours, reference] = new.as_mut_slice() else { return Ok(()) };
+        let ours = &mut watcher(server, &self.ours.database).map_err(|error| error.to_string())?;
+        let reference = &mut watcher(server, &self.reference.database).map_err(|error| error.to_string())?;
         let looks = [look::look(ours, depth), look::look(reference, depth)];
-        let live = look::live_difference(ours);
-        self.compare("a new session", looks, open || prepared)?;
-        self.is_exact("a new session", live, open || prepared)
+        self.compare("a new session", looks, may_be_locked)?;
+        match open {
+            true => Ok(()),
+            false => self.is_exact("a new session", look::live_difference(ours), may_be_locked),
+        }
     }
 
     /// May be locked: by locks that the extension takes and COPY does not, or the other way round.
@@ -272,7 +270,11 @@ impl Run<'_> {
                 self.tally.locked += 1;
                 Ok(())
             }
-            looks => Err(format!("{who} cannot look:\n    extension: {:?}\n    reference: {:?}", looks[0], looks[1])),
+            looks => Err(format!(
+                "{who} cannot look:\n    extension: {}\n    reference: {}",
+                told(&looks[0]),
+                told(&looks[1])
+            )),
         }
     }
 
@@ -282,7 +284,7 @@ impl Run<'_> {
             Ok(difference) => Err(format!("client_type_sum_live is wrong for {who}:\n{difference}")),
             Err(Blind::Aborted) => Ok(()),
             Err(Blind::Locked) if may_be_locked => Ok(()),
-            Err(blind) => Err(format!("{who} cannot look at client_type_sum_live: {blind:?}")),
+            Err(blind) => Err(format!("{who} cannot look at client_type_sum_live: {blind}")),
         }
     }
 

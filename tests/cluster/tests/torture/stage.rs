@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use operations_cluster::expect::run;
-use operations_cluster::{Error, Server, text};
+use operations_cluster::{Error, SUPERUSER, Server, text};
 use operations_model::calendar::Day;
 use operations_model::copy_binary;
 use operations_model::test_data::TestData;
@@ -63,6 +63,9 @@ impl Stage {
         let server = builder.start().unwrap();
         let replica = (kind == Kind::Replicated)
             .then(|| server.replica().setting("max_prepared_transactions", "20").start().unwrap());
+        // Sessions are many, and the proof of the password takes longer than all that they ask.
+        let password = format!("SET scram_iterations = 1; ALTER ROLE {SUPERUSER} PASSWORD '{}'", server.password());
+        run(&mut server.connect("postgres").unwrap(), &password);
         let folder = server.folder().display().to_string();
         server.create_database("extension").unwrap();
         server.create_database("reference").unwrap();

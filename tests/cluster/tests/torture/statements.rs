@@ -294,7 +294,7 @@ fn cursor(w: &mut Writer) {
 /// A load in a subtransaction that its caller takes back.
 fn caught(w: &mut Writer) {
     let month = w.made();
-    let (load, rows) = w.call(month, month, 10_200);
+    let (load, rows) = w.call(month, month, 10_100);
     let sql = format!(
         "DO $$ BEGIN BEGIN {load}; TRUNCATE {}; RAISE EXCEPTION 'no'; EXCEPTION WHEN raise_exception THEN NULL; END; END $$",
         table(month)
@@ -333,7 +333,7 @@ fn check_point(w: &mut Writer) {
 /// A load that has no time to end.
 fn within_time(w: &mut Writer) {
     let month = w.made();
-    let (first, last, count) = if w.number(2) == 0 { (month, month, 10_300) } else { ("2025-08", "2025-11", 41_500) };
+    let (first, last, count) = if w.number(2) == 0 { (month, month, 10_100) } else { ("2025-08", "2025-11", 41_500) };
     let (sql, rows) = w.call(first, last, count);
     let ms = [2, 5, 10, 20, 40, 80][w.number(6)];
     w.steps.push(Step {
