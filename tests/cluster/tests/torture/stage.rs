@@ -33,7 +33,7 @@ pub enum Kind {
 impl Kind {
     /// Each seed has its server, so that it can be repeated.
     pub fn of(seed: u64) -> Self {
-        if seed % 2 == 0 { Self::Minimal } else { Self::Replicated }
+        if seed.is_multiple_of(2) { Self::Minimal } else { Self::Replicated }
     }
 }
 
