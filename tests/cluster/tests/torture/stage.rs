@@ -137,6 +137,6 @@ impl Stage {
         data.range(0, rows.count).for_each(|row| copy_binary::row(&row, &mut bytes));
         copy_binary::trailer(&mut bytes);
         let name = format!("rows_{}_{}_{}_{}", rows.seed, rows.first, rows.last, rows.count);
-        self.server.write_file(&name, bytes).map(drop)
+        self.server.write_bytes(&name, &bytes).map(drop)
     }
 }
