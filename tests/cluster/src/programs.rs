@@ -87,8 +87,13 @@ impl Server {
 
     /// Writes a file that the server and the client programs can read, and returns its path.
     pub fn write_file(&self, name: &str, text: &str) -> Result<PathBuf, Error> {
+        self.write_bytes(name, text.as_bytes())
+    }
+
+    /// The same for a file that is no text.
+    pub fn write_bytes(&self, name: &str, bytes: &[u8]) -> Result<PathBuf, Error> {
         let path = self.folder().join(name);
-        std::fs::write(&path, text).context(|| format!("write {}", path.display()))?;
+        std::fs::write(&path, bytes).context(|| format!("write {}", path.display()))?;
         Environment::get()?.hand_over(&path)?;
         Ok(path)
     }
