@@ -11,7 +11,7 @@ use crate::lab::{Lab, MOLE};
 /// A partition with all that its owner can put on it: what is constant in a check, an index or statistics is computed by
 /// whoever plans a query.
 const TABLE: &str = "\
-    CREATE TABLE lair.month (LIKE public.operations INCLUDING DEFAULTS); \
+    CREATE TABLE lair.month (LIKE public.operations INCLUDING DEFAULTS INCLUDING CONSTRAINTS); \
     ALTER TABLE lair.month ADD CONSTRAINT a_check CHECK (client_id > 0 OR lair.spring('check') = 2); \
     CREATE INDEX ON lair.month ((client_id + lair.spring('index expression'))); \
     CREATE INDEX ON lair.month (client_id) WHERE client_id > 0 OR lair.spring('index predicate') = 2; \
@@ -20,7 +20,7 @@ const TABLE: &str = "\
 
 /// A partition that is partitioned itself, with the same on its part.
 const TREE: &str = "\
-    CREATE TABLE lair.month (LIKE public.operations INCLUDING DEFAULTS) PARTITION BY RANGE (id); \
+    CREATE TABLE lair.month (LIKE public.operations INCLUDING DEFAULTS INCLUDING CONSTRAINTS) PARTITION BY RANGE (id); \
     CREATE TABLE lair.part PARTITION OF lair.month DEFAULT; \
     ALTER TABLE lair.part ADD CONSTRAINT a_check CHECK (client_id > 0 OR lair.spring('check') = 2); \
     CREATE INDEX ON lair.part ((client_id + lair.spring('index expression'))); \

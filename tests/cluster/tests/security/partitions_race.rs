@@ -33,7 +33,7 @@ fn race(name: &str, trap: &str, armed: &str) {
     // Into a partition without a page a load does not write at once.
     run(&mut superuser, &format!("TRUNCATE {month}"));
 
-    run(&mut superuser, "BEGIN; LOCK TABLE operations IN SHARE UPDATE EXCLUSIVE MODE");
+    run(&mut superuser, "BEGIN; LOCK TABLE ONLY operations IN SHARE UPDATE EXCLUSIVE MODE");
     let mut loader = lab.attacker();
     let pid = value::<i32>(&mut loader, "SELECT pg_backend_pid()").unwrap();
     let call = format!("CALL operations_test_data('{day}', '{day}', 20000, 1, 1)");
