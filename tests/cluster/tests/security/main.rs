@@ -9,14 +9,9 @@
 mod counting;
 mod jobs;
 mod lab;
-mod objects;
 mod page;
 mod partitions;
 mod partitions_race;
 mod public;
 mod reach;
-mod session;
-mod setup;
 mod sources;
-mod views;
-mod worker;
