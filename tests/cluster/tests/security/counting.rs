@@ -41,7 +41,9 @@ fn it_counts_nothing_of_a_table_of_ones_own() {
         assert_eq!(text(&mut superuser, DELTAS).unwrap(), before, "{table}");
         run(&mut attacker, "DROP TABLE IF EXISTS lair.mine, lair.parent");
     }
-    for call in ["SELECT public.operations_count_change()", "DO $$ BEGIN PERFORM public.operations_count_change(); END $$"] {
+    for call in
+        ["SELECT public.operations_count_change()", "DO $$ BEGIN PERFORM public.operations_count_change(); END $$"]
+    {
         assert!(db_error(lab.attacker().batch_execute(call)).is_some(), "{call}");
     }
     assert_eq!(text(&mut superuser, DELTAS).unwrap(), before);
@@ -66,7 +68,8 @@ fn it_counts_nothing_of_a_partition_of_ones_own_that_is_being_detached() {
     let pending = "SELECT inhdetachpending FROM pg_inherits WHERE inhrelid = 'lair.mine'::regclass";
     assert_eq!(text(&mut superuser, pending).unwrap(), "t");
     run(&mut holder, "COMMIT");
-    let trigger = "CREATE TRIGGER t AFTER INSERT ON lair.mine FOR EACH ROW EXECUTE FUNCTION public.operations_count_change()";
+    let trigger =
+        "CREATE TRIGGER t AFTER INSERT ON lair.mine FOR EACH ROW EXECUTE FUNCTION public.operations_count_change()";
     let outcome = lab.attacker().batch_execute(&format!("{trigger}; {ROW}")).err().map(|error| error.to_string());
     assert_eq!(text(&mut superuser, DELTAS).unwrap(), before, "a role without any right wrote deltas: {outcome:?}");
 }

@@ -57,7 +57,10 @@ fn the_list_of_the_jobs_is_nobodys_to_write() {
         "CALL operations_schedule()",
     ];
     for forgery in forgeries {
-        run(&mut lab.superuser(), &format!("BEGIN; {}; ROLLBACK", forgery.replace("OWNER TO mole", "OWNER TO postgres")));
+        run(
+            &mut lab.superuser(),
+            &format!("BEGIN; {}; ROLLBACK", forgery.replace("OWNER TO mole", "OWNER TO postgres")),
+        );
         assert_eq!(refused(&mut lab.attacker(), forgery), "42501", "{forgery}");
     }
 }

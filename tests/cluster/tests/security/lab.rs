@@ -58,10 +58,6 @@ impl Lab {
         &self.server
     }
 
-    pub fn database(&self) -> &str {
-        &self.database
-    }
-
     pub fn superuser(&self) -> Client {
         self.session(SUPERUSER)
     }

@@ -14,4 +14,7 @@ mod partitions;
 mod partitions_race;
 mod public;
 mod reach;
+mod setup;
 mod sources;
+mod views;
+mod worker;

@@ -2,22 +2,21 @@
 
 use operations_cluster::repository;
 
-/// The rows of the table under a heading, their cells joined by `|` and without backquotes, sorted; a row whose first cells
+/// The rows of the first table under a heading, their cells joined by `|` and without backquotes, sorted; a row whose first cells
 /// name several things with commas is one for each.
 pub fn table(heading: &str) -> Vec<String> {
     let page = std::fs::read_to_string(repository("docs/security.md")).unwrap();
     let section = page.split("\n## ").find(|section| section.lines().next() == Some(heading));
     let section = section.unwrap_or_else(|| unreachable!("docs/security.md has no heading \"{heading}\""));
     let mut rows = Vec::new();
-    for line in section.lines().filter(|line| line.starts_with('|')).skip(2) {
+    let lines = section.lines().skip_while(|line| !line.starts_with('|')).take_while(|line| line.starts_with('|'));
+    for line in lines.skip(2) {
         let line = line.trim_matches('|').replace('`', "");
         let mut combined = vec![String::new()];
         for cell in line.split('|') {
             let parts: Vec<_> = cell.split(',').map(str::trim).collect();
-            combined = combined
-                .iter()
-                .flat_map(|left| parts.iter().map(move |part| format!("{left}{part}|")))
-                .collect();
+            combined =
+                combined.iter().flat_map(|left| parts.iter().map(move |part| format!("{left}{part}|"))).collect();
         }
         rows.extend(combined.into_iter().map(|row| row.trim_end_matches('|').to_owned()));
     }
