@@ -16,10 +16,9 @@ const LOOK_ALIKES: &str = "\
 #[test]
 fn look_alikes_of_a_reader_are_not_called() {
     let mut lab = Lab::new("views_path", MALLORY);
-    run(
-        &mut lab.superuser(),
-        "GRANT SELECT ON client_type_sum_live, client_type_sum_mv TO mallory; VACUUM FULL operations_2025_08",
-    );
+    run(&mut lab.superuser(), "GRANT SELECT ON client_type_sum_live, client_type_sum_mv TO mallory");
+    // Now it is not tracked, and its sums come from the rows.
+    run(&mut lab.superuser(), "VACUUM FULL operations_2025_08");
     let mut attacker = lab.attacker();
     run(&mut attacker, LOOK_ALIKES);
     lab.expect_armed(
@@ -41,8 +40,10 @@ fn a_condition_of_a_reader_is_not_told_of_operations_that_are_not_done() {
         &mut lab.superuser(),
         "GRANT SELECT ON client_type_sum_live TO mallory; GRANT SELECT ON operations_2025_08 TO mallory; \
          INSERT INTO operations (operation_date, operation_guid, client_id, operation_type, amount, message) \
-         VALUES ('2025-08-01', gen_random_uuid(), 77777, 'online', 1, '{}'); VACUUM FULL operations_2025_08",
+         VALUES ('2025-08-01', gen_random_uuid(), 77777, 'online', 1, '{}')",
     );
+    // Now it is not tracked, and its sums come from the rows.
+    run(&mut lab.superuser(), "VACUUM FULL operations_2025_08");
     let mut attacker = lab.attacker();
     let leak = "CREATE TEMP TABLE heard (client int); \
                 CREATE FUNCTION pg_temp.hear(client int) RETURNS bool LANGUAGE plpgsql COST 0.0001 AS \
