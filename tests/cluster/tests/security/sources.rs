@@ -1,0 +1,43 @@
+//! Every source file that acts as another role is on docs/security.md.
+
+use std::path::Path;
+
+use operations_cluster::repository;
+
+use crate::page::{expect_same, table};
+
+/// What acts with other rights than the caller's, or changes what only a superuser may.
+const MARKS: [&str; 5] =
+    ["ActingAs::role", "SetUserIdAndSecContext", "set_as_superuser", "security definer", "as_owner_of_the_"];
+
+#[test]
+fn every_file_that_acts_as_another_role_is_on_the_page() {
+    let mut found = Vec::new();
+    for folder in ["src", "sql"] {
+        collect(&repository(folder), folder, &mut found);
+    }
+    found.sort();
+    let heading = "Files that act as another role";
+    let mut page: Vec<_> =
+        table(heading).iter().map(|row| row.split('|').next().unwrap_or_default().to_owned()).collect();
+    page.dedup();
+    expect_same(heading, &page, &found);
+}
+
+fn collect(folder: &Path, name: &str, found: &mut Vec<String>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = format!("{name}/{}", path.file_name().unwrap().to_string_lossy());
+        if name == "src/pgrx_tests" {
+            continue;
+        }
+        if path.is_dir() {
+            collect(&path, &name, found);
+        } else {
+            let text = std::fs::read_to_string(&path).unwrap().to_lowercase();
+            if MARKS.iter().any(|mark| text.contains(&mark.to_lowercase())) {
+                found.push(name);
+            }
+        }
+    }
+}
