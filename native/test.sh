@@ -32,6 +32,7 @@ test_extension() { cargo pgrx test; }
 test_cluster() { build_extension && cargo test --no-fail-fast --locked -p operations_cluster; }
 
 suite "row model" cargo test --locked -p operations_model
+suite "lab program" cargo test --locked -p operations_lab
 suite "extension, inside the server" test_extension
 suite "extension, as a user sees it" regress
 suite "clusters, from outside" test_cluster

@@ -35,6 +35,8 @@ pub const TIMELINE_DIFFERS: &str = "timeline_differs";
 pub const FOLLOWS_ANOTHER: &str = "follows_another";
 /// The primary has not heard from a replica for long.
 pub const SENDER_SILENT: &str = "sender_silent";
+/// What the primary writes does not arrive; found by one server, too.
+pub const RECEIVER_SILENT: &str = "receiver_silent";
 /// Replay does not advance.
 pub const REPLAY_STUCK: &str = "replay_stuck";
 /// Replay waits for a reader; found by one server, too.
@@ -67,6 +69,7 @@ pub const ALL: &[&str] = &[
     TIMELINE_DIFFERS,
     FOLLOWS_ANOTHER,
     SENDER_SILENT,
+    RECEIVER_SILENT,
     REPLAY_STUCK,
     REPLAY_WAITS,
     CATCHING_UP,

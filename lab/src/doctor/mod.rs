@@ -54,22 +54,20 @@ fn may_pass(code: &str) -> Option<Duration> {
 /// Asks all servers at once and judges.
 #[must_use]
 pub fn examine(targets: &[Target], options: &Options) -> Report {
-    let (servers, mut findings) = look(targets, *options);
-    let pause = findings.iter().filter_map(|finding| may_pass(&finding.code)).max();
-    if let Some(pause) = pause {
-        std::thread::sleep(pause);
-        let (_, again) = look(targets, Options { full: false, ..*options });
-        findings.retain_mut(|finding| match again.iter().find(|other| other.is_same(finding)) {
-            Some(other) => {
-                // The newer evidence says more of what lasts.
-                finding.evidence.clone_from(&other.evidence);
-                finding.severity = finding.severity.min(other.severity);
-                true
-            }
-            None => may_pass(&finding.code).is_none(),
-        });
-    }
-    Report::new(servers, findings)
+    let (servers, findings) = look(targets, *options);
+    let Some(pause) = findings.iter().filter_map(|finding| may_pass(&finding.code)).max() else {
+        return Report::new(servers, findings);
+    };
+    std::thread::sleep(pause);
+    let (servers, mut again) = look(targets, Options { full: false, ..*options });
+    let in_first = |finding: &Finding| findings.iter().any(|first| first.is_same(finding));
+    again.retain(|finding| may_pass(&finding.code).is_none() || in_first(finding));
+    // What does not pass by itself counts though one look alone saw it.
+    let lasting = findings.iter().filter(|finding| may_pass(&finding.code).is_none());
+    let lasting: Vec<_> =
+        lasting.filter(|first| !again.iter().any(|finding| finding.is_same(first))).cloned().collect();
+    again.extend(lasting);
+    Report::new(servers, again)
 }
 
 /// One server's answer.
@@ -77,6 +75,20 @@ struct Answer {
     target: Target,
     facts: Option<(Facts, Client)>,
     findings: Vec<Finding>,
+}
+
+impl Answer {
+    /// The thread that asked has died, which is our fault and says nothing good of the server.
+    fn failed(target: Target) -> Self {
+        let finding = Finding::new(
+            codes::QUESTION_FAILED,
+            Severity::Unknown,
+            &target.name(),
+            "the doctor itself failed while it asked this server",
+            "operations-lab doctor, again; what it prints on standard error is for a bug report",
+        );
+        Self { target, facts: None, findings: vec![finding] }
+    }
 }
 
 fn look(targets: &[Target], options: Options) -> (Vec<ServerLine>, Vec<Finding>) {
@@ -87,9 +99,13 @@ fn look(targets: &[Target], options: Options) -> (Vec<ServerLine>, Vec<Finding>)
             std::thread::spawn(move || ask(target, options))
         })
         .collect();
-    let mut answers: Vec<_> = waiting.into_iter().filter_map(|thread| thread.join().ok()).collect();
+    let mut answers: Vec<_> = waiting
+        .into_iter()
+        .zip(targets)
+        .map(|(thread, target)| thread.join().unwrap_or_else(|_| Answer::failed(target.clone())))
+        .collect();
     let names: Vec<_> = answers.iter().map(|answer| answer.target.name()).collect();
-    let everybody = answers.len() == targets.len() && answers.iter().all(|answer| answer.facts.is_some());
+    let everybody = answers.iter().all(|answer| answer.facts.is_some());
     let answered: Vec<_> = answers
         .iter()
         .zip(&names)
@@ -104,9 +120,10 @@ fn look(targets: &[Target], options: Options) -> (Vec<ServerLine>, Vec<Finding>)
     let watched: Vec<_> = answers
         .iter_mut()
         .filter_map(|answer| {
+            // Those of a server that did not answer stay where they are.
+            let (facts, client) = answer.facts.take()?;
             let findings = std::mem::take(&mut answer.findings);
             let known = findings.iter().any(|finding| STOPS_REPLAY.contains(&finding.code.as_str()));
-            let (facts, client) = answer.facts.take()?;
             let name = answer.target.name();
             let target = written.filter(|_| facts.in_recovery && !known);
             Some((
@@ -180,7 +197,7 @@ fn line(answer: &Answer, name: &str) -> ServerLine {
     let state = match facts {
         Some(facts) if facts.in_recovery => "in recovery",
         Some(_) => "takes writes",
-        None => "no answer",
+        None => report::NO_ANSWER,
     };
     ServerLine {
         name: name.to_owned(),

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use postgres::Client;
 
-use super::codes::{CATCHING_UP, REPLAY_STUCK, REPLAY_WAITS};
+use super::codes::{CATCHING_UP, RECEIVER_SILENT, REPLAY_STUCK, REPLAY_WAITS};
 use super::finding::Finding;
 use super::finding::Severity::{Broken, Degraded, Info};
 use crate::lsn::{Lsn, bytes};
@@ -20,12 +20,16 @@ const POSITION: &str = "SELECT pg_last_wal_replay_lsn()::text";
 /// What the process that replays waits for, and the oldest reader, who may be the one it waits for.
 const WAITS: &str = "\
     SELECT coalesce(s.wait_event, 'nothing'), coalesce(s.wait_event LIKE 'RecoveryConflict%' OR s.wait_event_type IN ('Lock', 'BufferPin'), false), \
-           r.pid, round(extract(epoch FROM clock_timestamp() - r.xact_start))::text \
+           r.pid, round(extract(epoch FROM clock_timestamp() - r.xact_start))::text, \
+           (SELECT round(extract(epoch FROM clock_timestamp() - w.last_msg_receipt_time), 1)::text FROM pg_stat_wal_receiver w) \
     FROM (SELECT 1) one \
     LEFT JOIN pg_stat_activity s ON s.backend_type = 'startup' \
     LEFT JOIN LATERAL (SELECT a.pid, a.xact_start FROM pg_stat_activity a \
                        WHERE a.backend_type = 'client backend' AND a.backend_xmin IS NOT NULL AND a.pid <> pg_backend_pid() \
                        ORDER BY a.xact_start LIMIT 1) r ON true";
+
+/// All that has arrived is replayed.
+const WAITS_FOR_WAL: &str = "RecoveryWalStream";
 
 /// Watches a replica until it has replayed `target`, or is seen to be catching up, or to be stuck.
 pub fn watch(session: &mut Client, server: &str, target: Lsn) -> Result<Option<Finding>, postgres::Error> {
@@ -72,6 +76,16 @@ fn stuck(session: &mut Client, server: &str, position: Lsn, target: Lsn) -> Resu
         STUCK_AFTER.as_secs(),
         bytes(target.since(position))
     );
+    let silence: Option<String> = row.try_get(4)?;
+    if event == WAITS_FOR_WAL {
+        return Ok(Finding::new(
+            RECEIVER_SILENT,
+            Broken,
+            server,
+            format!("{behind}, which does not arrive: the last message is {} s old", silence.as_deref().unwrap_or("?")),
+            "look at the network, and at the processes walreceiver (here) and walsender (on the primary)",
+        ));
+    }
     Ok(match (conflict, reader) {
         (true, Some(pid)) => Finding::new(
             REPLAY_WAITS,

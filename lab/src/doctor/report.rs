@@ -32,6 +32,9 @@ pub struct Report {
     pub findings: Vec<Finding>,
 }
 
+/// The state of a server that did not answer.
+pub const NO_ANSWER: &str = "no answer";
+
 /// Terminals are at least so wide; readers are glad if a line is not wider.
 const WIDTH: usize = 100;
 
@@ -40,7 +43,12 @@ impl Report {
     #[must_use]
     pub fn new(servers: Vec<ServerLine>, mut findings: Vec<Finding>) -> Self {
         findings.sort_by(|a, b| (a.severity, &a.server, &a.code).cmp(&(b.severity, &b.server, &b.code)));
-        Self { verdict: Verdict::of(&findings), servers, findings }
+        let verdict = match Verdict::of(&findings) {
+            // Whatever was found: what does not answer is never ok.
+            Verdict::Ok if servers.iter().any(|server| server.state == NO_ANSWER) => Verdict::Unknown,
+            verdict => verdict,
+        };
+        Self { verdict, servers, findings }
     }
 
     /// For people: the verdict in the first line, then three lines a finding.
@@ -74,6 +82,7 @@ impl Report {
         let codes: Vec<_> =
             self.findings.iter().filter(|f| f.severity != super::Severity::Info).map(|f| f.code.as_str()).collect();
         match codes.is_empty() {
+            true if self.verdict != Verdict::Ok => format!("{}: not all of {asked} answered", self.verdict.word()),
             true => format!("{}: {asked} asked, nothing wrong", self.verdict.word()),
             false => format!("{}: {}", self.verdict.word(), codes.join(", ")),
         }
@@ -101,6 +110,21 @@ fn wrap(text: &mut String, indent: &str, words: &str) {
 mod tests {
     use super::super::Severity;
     use super::*;
+
+    #[test]
+    fn what_does_not_answer_is_never_ok() {
+        let server = |state: &str| ServerLine {
+            name: "s".to_owned(),
+            state: state.to_owned(),
+            version: None,
+            timeline: None,
+            position: None,
+        };
+        assert_eq!(Report::new(vec![server("takes writes")], Vec::new()).verdict, Verdict::Ok);
+        let report = Report::new(vec![server("takes writes"), server(NO_ANSWER)], Vec::new());
+        assert_eq!(report.verdict, Verdict::Unknown);
+        assert_eq!(report.headline(), "unknown: not all of 2 servers answered");
+    }
 
     #[test]
     fn is_readable_at_100_columns() {
