@@ -21,15 +21,13 @@ const POSITION: &str = "SELECT pg_last_wal_replay_lsn()::text";
 const WAITS: &str = "\
     SELECT coalesce(s.wait_event, 'nothing'), coalesce(s.wait_event LIKE 'RecoveryConflict%' OR s.wait_event_type IN ('Lock', 'BufferPin'), false), \
            r.pid, round(extract(epoch FROM clock_timestamp() - r.xact_start))::text, \
-           (SELECT round(extract(epoch FROM clock_timestamp() - w.last_msg_receipt_time), 1)::text FROM pg_stat_wal_receiver w) \
+           (SELECT round(extract(epoch FROM clock_timestamp() - w.last_msg_receipt_time), 1)::text FROM pg_stat_wal_receiver w), \
+           pg_last_wal_receive_lsn()::text \
     FROM (SELECT 1) one \
     LEFT JOIN pg_stat_activity s ON s.backend_type = 'startup' \
     LEFT JOIN LATERAL (SELECT a.pid, a.xact_start FROM pg_stat_activity a \
                        WHERE a.backend_type = 'client backend' AND a.backend_xmin IS NOT NULL AND a.pid <> pg_backend_pid() \
                        ORDER BY a.xact_start LIMIT 1) r ON true";
-
-/// All that has arrived is replayed.
-const WAITS_FOR_WAL: &str = "RecoveryWalStream";
 
 /// Watches a replica until it has replayed `target`, or is seen to be catching up, or to be stuck.
 pub fn watch(session: &mut Client, server: &str, target: Lsn) -> Result<Option<Finding>, postgres::Error> {
@@ -77,7 +75,10 @@ fn stuck(session: &mut Client, server: &str, position: Lsn, target: Lsn) -> Resu
         bytes(target.since(position))
     );
     let silence: Option<String> = row.try_get(4)?;
-    if event == WAITS_FOR_WAL {
+    let received: Option<String> = row.try_get(5)?;
+    let received = received.and_then(|text| text.parse::<Lsn>().ok());
+    // A process that is stopped still seems to wait for what has arrived meanwhile.
+    if received.is_some_and(|received| received <= position) {
         return Ok(Finding::new(
             RECEIVER_SILENT,
             Broken,

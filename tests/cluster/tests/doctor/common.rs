@@ -55,6 +55,19 @@ impl Pair {
         sees(&self.targets(), code, severity, server)
     }
 
+    /// As [`Self::sees`], of a finding whose evidence names this.
+    #[track_caller]
+    pub fn sees_naming(&self, code: &str, server: &Server, name: &str) {
+        let port = format!(":{}", server.port());
+        wait_until(&format!("the doctor to find {code} of {name}"), LIMIT, || {
+            let report = self.examine();
+            let fits = |finding: &Finding| {
+                finding.code == code && finding.server.ends_with(&port) && finding.evidence.contains(name)
+            };
+            if report.findings.iter().any(fits) { Ok(()) } else { Err(report.text()) }
+        });
+    }
+
     /// Waits until the doctor finds nothing at all any more.
     #[track_caller]
     pub fn expect_well(&self) {
