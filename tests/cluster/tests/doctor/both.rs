@@ -2,7 +2,7 @@
 
 use operations_cluster::expect::{SOON, run, wait_for_text};
 use operations_cluster::{DATABASE, Server, Stop, value, wait_until};
-use operations_lab::doctor::Severity::{Broken, Degraded, Unknown};
+use operations_lab::doctor::Severity::{Broken, Degraded, Info, Unknown};
 use operations_lab::doctor::{Options, Verdict, examine};
 use operations_lab::target::{Role, Target};
 
@@ -27,6 +27,8 @@ fn replay_and_receiver() {
 
     let receiver = stop_process(replica, "walreceiver");
     pair.sees("receiver_silent", Broken, replica);
+    // The primary gives up after wal_sender_timeout; the replica's receiver still says that it streams.
+    pair.sees("follows_another", Broken, replica);
     receiver.go_on();
     pair.expect_well();
 
@@ -98,6 +100,17 @@ fn servers_that_do_not_answer() {
     pair.replica.start().unwrap();
     pair.expect_well();
 
+    set(&pair.replica, "hot_standby", "off");
+    pair.replica.stop(Stop::Fast).unwrap();
+    pair.replica.launch().unwrap();
+    pair.sees("server_not_ready", Broken, &pair.replica);
+    pair.replica.stop(Stop::Fast).unwrap();
+    let settings = pair.replica.data().join("postgresql.auto.conf");
+    let text = std::fs::read_to_string(&settings).unwrap();
+    std::fs::write(&settings, text.replace("hot_standby = 'off'", "")).unwrap();
+    pair.replica.start().unwrap();
+    pair.expect_well();
+
     pair.primary.kill_all().unwrap();
     pair.sees("server_down", Broken, &pair.primary);
     pair.sees("receiver_missing", Broken, &pair.replica);
@@ -110,6 +123,10 @@ fn servers_that_do_not_answer() {
     pair.replica.promote().unwrap();
     let finding = pair.sees("two_writable_servers", Broken, &pair.replica);
     assert!(finding.evidence.contains("timeline 2"), "{finding:?}");
+    // A replica of the promoted one is on a timeline that the old primary never knew.
+    let second = pair.replica.replica().slot("second").start().unwrap();
+    sees(&[primary, target(Role::Replica, &second)], "timeline_differs", Broken, &second);
+    drop(second);
     pair.primary.stop(Stop::Fast).unwrap();
     pair.sees("roles_swapped", Degraded, &pair.replica);
 }
@@ -150,6 +167,7 @@ fn slots_and_settings_of_two() {
 
     // A primary's new value is in the WAL at once, so that a replica which kept the old one stops replaying.
     set(&pair.primary, "max_connections", "150");
+    pair.sees("restart_pending", Info, &pair.primary);
     pair.primary.restart(Stop::Fast).unwrap();
     let finding = pair.sees("standby_setting_lower", Degraded, &pair.replica);
     assert!(finding.evidence.contains("max_connections is 100, on the primary 150"), "{finding:?}");
@@ -159,10 +177,10 @@ fn slots_and_settings_of_two() {
 }
 
 /// A process that was stopped; it goes on when this is dropped, so that its server can be removed.
-struct Stopped(u32);
+pub struct Stopped(u32);
 
 impl Stopped {
-    fn go_on(self) {}
+    pub fn go_on(self) {}
 }
 
 impl Drop for Stopped {
@@ -171,7 +189,7 @@ impl Drop for Stopped {
     }
 }
 
-fn stop_process(server: &Server, backend_type: &str) -> Stopped {
+pub fn stop_process(server: &Server, backend_type: &str) -> Stopped {
     let query = format!("SELECT pid FROM pg_stat_activity WHERE backend_type = '{backend_type}'");
     let pid: i32 = value(&mut server.connect("postgres").unwrap(), &query).unwrap();
     stop(u32::try_from(pid).unwrap())

@@ -1,9 +1,10 @@
 //! What a primary finds by itself.
 
 use operations_cluster::expect::run;
-use operations_cluster::{DATABASE, Server};
-use operations_lab::doctor::Severity::{Broken, Degraded};
+use operations_cluster::{DATABASE, Server, Stop, finish};
+use operations_lab::doctor::Severity::{Broken, Degraded, Info, Unknown};
 
+use crate::both::stop_process;
 use crate::common::{LIMIT, Pair, live, set, target};
 
 #[test]
@@ -26,6 +27,11 @@ fn jobs_and_months() {
     set(primary, "operations_ext.database", "postgres");
     assert!(pair.sees("job_wrong_database", Broken, primary).evidence.contains("postgres"));
     set(primary, "operations_ext.database", DATABASE);
+    pair.expect_well();
+
+    let worker = stop_process(primary, "operations_ext operation_insert_one");
+    pair.sees_naming("job_late", primary, "operation_insert_one");
+    worker.go_on();
     pair.expect_well();
 
     run(&mut session, "ALTER TABLE operations ADD CONSTRAINT never CHECK (amount < 0) NOT VALID");
@@ -164,12 +170,12 @@ fn a_server_that_was_not_set_up_or_is_full() {
     sees("job_missing", Broken);
     sees("no_replica", Degraded);
     run(&mut session, "CALL operations_setup()");
-    run(
-        &mut session,
-        "CREATE ROLE watcher LOGIN; ALTER ROLE watcher PASSWORD 'x'; \
-                       GRANT EXECUTE ON FUNCTION operations_doctor(boolean) TO watcher",
-    );
-    run(&mut session, &format!("ALTER ROLE watcher PASSWORD '{}'", server.password()));
+    run(&mut session, &format!("CREATE ROLE watcher LOGIN PASSWORD '{}'", server.password()));
+    let url = format!("postgresql://watcher@127.0.0.1:{}/{DATABASE}", server.port());
+    let role = operations_lab::target::Role::Primary;
+    let watched = operations_lab::target::Target::from_url(role, &url).unwrap().with_password(server.password());
+    crate::common::sees(&[watched], "question_failed", Unknown, &server);
+    run(&mut session, "GRANT EXECUTE ON FUNCTION operations_doctor(boolean) TO watcher");
     let mut watcher = server.connect_as("watcher", DATABASE).unwrap();
     let seen =
         operations_cluster::text(&mut watcher, "SELECT DISTINCT code, severity FROM operations_doctor()").unwrap();
@@ -183,9 +189,73 @@ fn a_server_that_was_not_set_up_or_is_full() {
     }
     sees("connections_full", Broken);
     drop((idle, more));
-    operations_cluster::wait_until("the connections to be free", LIMIT, || {
-        let report = operations_lab::doctor::examine(&targets, &operations_lab::doctor::Options::default());
-        match report.findings.iter().any(|finding| finding.code.starts_with("connections")) {
+    gone(&targets, "connections");
+}
+
+#[test]
+fn wraparound_and_catalogs() {
+    let builder = Server::primary().setting("fsync", "on").setting("autovacuum", "off");
+    let server = builder.with_extension().setting("autovacuum_freeze_max_age", "100000").start().unwrap();
+    let targets = [target(operations_lab::target::Role::Primary, &server)];
+    let sees = |code, severity| crate::common::sees(&targets, code, severity, &server);
+    let mut session = server.session().unwrap();
+
+    run(
+        &mut session,
+        "DO $$ DECLARE columns text := (SELECT string_agg(format('c%s int', i), ',') FROM generate_series(1, 1500) i); \
+         BEGIN FOR i IN 1..60 LOOP EXECUTE format('CREATE TABLE wide (%s)', columns); DROP TABLE wide; END LOOP; END $$",
+    );
+    assert!(sees("catalogs_grow", Degraded).evidence.contains("pg_attribute"));
+    run(&mut session, "VACUUM pg_attribute");
+    gone(&targets, "catalogs_grow");
+
+    let mut holder = server.session().unwrap();
+    run(&mut holder, "BEGIN; CREATE TABLE held (n int)");
+    burn_transactions(&server, 210_000);
+    assert!(sees("wraparound", Degraded).evidence.contains("xid"));
+    run(&mut holder, "ROLLBACK");
+    for database in [DATABASE, "postgres", "template1"] {
+        run(&mut server.connect(database).unwrap(), "VACUUM (FREEZE)");
+    }
+    gone(&targets, "wraparound");
+}
+
+#[test]
+fn damaged_pages() {
+    let mut server = Server::primary().setting("fsync", "on").start().unwrap();
+    let targets = [target(operations_lab::target::Role::Primary, &server)];
+    run(&mut server.session().unwrap(), "CREATE EXTENSION operations_ext");
+    crate::common::sees(&targets, "checksums_off", Info, &server);
+    crate::common::sees(&targets, "rewind_impossible", Info, &server);
+    server.stop(Stop::Fast).unwrap();
+    let mut enable = server.client_program("pg_checksums", "postgres").unwrap();
+    enable.arg("--enable").arg("--no-sync").arg("--pgdata").arg(server.data());
+    finish(enable).unwrap().success().unwrap();
+    server.start().unwrap();
+    let mut session = server.session().unwrap();
+    run(&mut session, "CREATE TABLE damaged AS SELECT generate_series(1, 1000) AS n");
+    gone(&targets, "checksums_off");
+    let file: String = operations_cluster::value(&mut session, "SELECT pg_relation_filepath('damaged')").unwrap();
+    drop(session);
+    server.stop(Stop::Fast).unwrap();
+    let path = server.data().join(file);
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[8000] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    server.start().unwrap();
+    let mut session = server.session().unwrap();
+    assert!(session.batch_execute("SELECT count(*) FROM damaged").is_err());
+    let finding = crate::common::sees(&targets, "checksum_failures", Broken, &server);
+    assert!(finding.evidence.contains(DATABASE), "{finding:?}");
+    run(&mut session, "DROP TABLE damaged; SELECT pg_stat_reset()");
+    gone(&targets, "checksum_failures");
+}
+
+/// Waits until the doctor no longer finds this, whatever else it finds.
+fn gone(targets: &[operations_lab::target::Target], code: &str) {
+    operations_cluster::wait_until(&format!("{code} to be gone"), LIMIT, || {
+        let report = operations_lab::doctor::examine(targets, &operations_lab::doctor::Options::default());
+        match report.findings.iter().any(|finding| finding.code.starts_with(code)) {
             true => Err(report.text()),
             false => Ok(()),
         }
