@@ -1,11 +1,12 @@
 # The native way (no Docker): see README.md. Every target is a small script in native/.
 .DEFAULT_GOAL := help
-.PHONY: help demo stop clean status psql psql-replica test test-compose bench lint
+.PHONY: help demo stop clean status doctor psql psql-replica test test-compose bench lint
 .SILENT:
 
 help:
 	echo 'make demo          start the primary and the replica, wait until they live, say how to connect'
 	echo 'make status        what lives: operations, jobs, view, replica, partitions'
+	echo 'make doctor        one verdict: ok, degraded, broken or unknown, why, and what to type next'
 	echo 'make psql          a session on the primary (psql-replica: on the replica)'
 	echo 'make stop          stop both; the data stay'
 	echo 'make clean         stop both and delete the data of the demo'
@@ -22,7 +23,7 @@ help:
 	echo '  STATE_DIR=.state              where everything is kept that is unpacked, built or run'
 	echo '  DEMO_DIR=.state/demo          where the data of the demo are kept'
 
-demo stop clean status test bench lint:
+demo stop clean status doctor test bench lint:
 	bash native/$@.sh
 
 test-compose:

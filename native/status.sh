@@ -30,6 +30,13 @@ REPLICA_SQL="select coalesce(
 line() { printf '%-12s %-17s %s\n' "$1" "127.0.0.1:$(port_of "$1")" "$2"; }
 first_line() { printf '%s' "${1%%$'\n'*}"; }
 
+# The doctor's verdict on top, where make doctor has built it.
+LAB=${CARGO_TARGET_DIR:-$CHECKOUT/target}/release/operations-lab
+if [ -x "$LAB" ]; then
+    say "$("$LAB" doctor --brief --demo "$DEMO" || true)"
+    say
+fi
+
 healthy=yes
 if running primary; then
     line primary "$(first_line "$(ask primary "$PRIMARY_SQL" 2>&1)")"

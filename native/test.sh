@@ -35,6 +35,7 @@ test_cluster() {
 }
 
 suite "row model" cargo test --locked -p operations_model
+suite "lab program" cargo test --locked -p operations_lab
 suite "extension, inside the server" test_extension
 suite "extension, as a user sees it" regress
 suite "clusters, from outside" test_cluster

@@ -49,6 +49,11 @@ fn a_superuser_who_calls_every_procedure_springs_no_trap() {
     }
     session.batch_execute("SELECT pg_catalog.count(*) FROM public.operations_jobs()").unwrap();
     assert_eq!(traps(&server), sprung, "operations_jobs()");
+    for full in [false, true] {
+        let query = format!("SELECT pg_catalog.count(*) FROM public.operations_doctor({full})");
+        session.batch_execute(&query).unwrap();
+        assert_eq!(traps(&server), sprung, "operations_doctor({full})");
+    }
 
     // All that the calls should do happened in the real table; retention has detached its old months.
     let mut witness = server.session().unwrap();

@@ -4,7 +4,7 @@
 check_help_names_every_target() {
     local target
     make --no-print-directory -C "$checkout" >"$work/output"
-    for target in demo status psql stop clean test lint bench; do printed "make $target "; done
+    for target in demo status doctor psql stop clean test lint bench; do printed "make $target "; done
 }
 
 check_without_a_demo() {

@@ -1,0 +1,83 @@
+//! Sessions that end in time: whatever a server does, nobody waits for it longer than the limit.
+
+use std::error::Error as _;
+use std::io;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use postgres::error::SqlState;
+use postgres::{Client, NoTls};
+
+use crate::target::{Target, full_text};
+
+/// Why there is no session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// Nothing listens there, or the way is cut.
+    Down(String),
+    /// It took the connection, or part of it, and then said nothing.
+    Silent(String),
+    /// It starts, stops or recovers.
+    NotReady(String),
+    /// It does not know the password, or none was given.
+    Password(String),
+    /// pg_hba.conf does not let us in.
+    Hba(String),
+    /// It has no connection left for us.
+    Full(String),
+    /// Another reason: no such database, no such role, no such host.
+    Other(String),
+}
+
+impl Refusal {
+    /// Sorts an error of the driver.
+    #[must_use]
+    pub fn of(error: &postgres::Error) -> Self {
+        let text = full_text(error);
+        if let Some(refused) = error.as_db_error() {
+            let text = format!("{} (SQLSTATE {})", refused.message(), refused.code().code());
+            return match *refused.code() {
+                SqlState::INVALID_PASSWORD => Self::Password(text),
+                SqlState::INVALID_AUTHORIZATION_SPECIFICATION => Self::Hba(text),
+                SqlState::TOO_MANY_CONNECTIONS => Self::Full(text),
+                SqlState::CANNOT_CONNECT_NOW | SqlState::ADMIN_SHUTDOWN | SqlState::CRASH_SHUTDOWN => {
+                    Self::NotReady(text)
+                }
+                SqlState::QUERY_CANCELED => Self::Silent(text),
+                _ => Self::Other(text),
+            };
+        }
+        if text.contains("password missing") {
+            return Self::Password("it asks for a password, and none was given".to_owned());
+        }
+        match error.source().and_then(|source| source.downcast_ref::<io::Error>()).map(io::Error::kind) {
+            Some(io::ErrorKind::TimedOut) => Self::Silent(text),
+            Some(_) if text.contains("lookup address") => Self::Other(text),
+            Some(_) => Self::Down(text),
+            None if error.is_closed() => Self::Down(text),
+            None => Self::Other(text),
+        }
+    }
+}
+
+/// Connects; statements of the session end after `limit`, too.
+pub fn session(target: &Target, limit: Duration, statements: Duration) -> Result<Client, Refusal> {
+    let mut config = target.config();
+    let options = config.get_options().unwrap_or_default().to_owned();
+    config
+        .connect_timeout(limit)
+        .application_name("operations-lab")
+        .options(&format!("{options} -c statement_timeout={} -c lock_timeout=1000", statements.as_millis()));
+    within(limit, move || config.connect(NoTls).map_err(|error| Refusal::of(&error)))
+        .unwrap_or_else(|| Err(Refusal::Silent(format!("no answer within {} s", limit.as_secs_f32()))))
+}
+
+/// What `work` returns, if it does within `limit`. A thread that is stuck is left to the end of the process.
+pub fn within<T: Send + 'static>(limit: Duration, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || {
+        // Nobody may be left to hear it.
+        let _ = sender.send(work());
+    });
+    receiver.recv_timeout(limit).ok()
+}

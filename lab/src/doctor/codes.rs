@@ -1,0 +1,79 @@
+//! The codes of what the program finds by asking more than one server, or by not being answered. Those of what one server
+//! finds by itself are in `sql/install/doctor/`. docs/doctor.md explains all of them.
+
+/// The demo was stopped, or never made.
+pub const DEMO_STOPPED: &str = "demo_stopped";
+/// Nothing answers there.
+pub const SERVER_DOWN: &str = "server_down";
+/// Something is there and does not answer in time.
+pub const SERVER_SILENT: &str = "server_silent";
+/// It starts, stops or recovers.
+pub const SERVER_NOT_READY: &str = "server_not_ready";
+/// The password is wrong or missing.
+pub const PASSWORD_REFUSED: &str = "password_refused";
+/// pg_hba.conf does not let us in.
+pub const HBA_REFUSED: &str = "hba_refused";
+/// No connection is left.
+pub const CONNECTIONS_FULL: &str = "connections_full";
+/// Refused for another reason.
+pub const CONNECTION_REFUSED: &str = "connection_refused";
+/// A question failed.
+pub const QUESTION_FAILED: &str = "question_failed";
+/// The extension is not in the database, or older than the doctor.
+pub const EXTENSION_MISSING: &str = "extension_missing";
+/// The servers are not of one cluster.
+pub const OTHER_CLUSTER: &str = "other_cluster";
+/// More than one server takes writes.
+pub const TWO_WRITABLE_SERVERS: &str = "two_writable_servers";
+/// No server takes writes.
+pub const NO_WRITABLE_SERVER: &str = "no_writable_server";
+/// The server that takes writes is not the one that was named as the primary.
+pub const ROLES_SWAPPED: &str = "roles_swapped";
+/// The replica's history is not the primary's.
+pub const TIMELINE_DIFFERS: &str = "timeline_differs";
+/// The primary has no sender for a replica whose receiver says that it streams.
+pub const FOLLOWS_ANOTHER: &str = "follows_another";
+/// The primary has not heard from a replica for long.
+pub const SENDER_SILENT: &str = "sender_silent";
+/// What the primary writes does not arrive; found by one server, too.
+pub const RECEIVER_SILENT: &str = "receiver_silent";
+/// Replay does not advance.
+pub const REPLAY_STUCK: &str = "replay_stuck";
+/// Replay waits for a reader; found by one server, too.
+pub const REPLAY_WAITS: &str = "replay_waits";
+/// Replay advances and is behind.
+pub const CATCHING_UP: &str = "catching_up";
+/// A setting that must not be lower on a replica is.
+pub const STANDBY_SETTING_LOWER: &str = "standby_setting_lower";
+/// The servers' clocks differ.
+pub const CLOCK_SKEW: &str = "clock_skew";
+/// Little disk space is left.
+pub const DISK_LOW: &str = "disk_low";
+
+/// All of them.
+pub const ALL: &[&str] = &[
+    DEMO_STOPPED,
+    SERVER_DOWN,
+    SERVER_SILENT,
+    SERVER_NOT_READY,
+    PASSWORD_REFUSED,
+    HBA_REFUSED,
+    CONNECTIONS_FULL,
+    CONNECTION_REFUSED,
+    QUESTION_FAILED,
+    EXTENSION_MISSING,
+    OTHER_CLUSTER,
+    TWO_WRITABLE_SERVERS,
+    NO_WRITABLE_SERVER,
+    ROLES_SWAPPED,
+    TIMELINE_DIFFERS,
+    FOLLOWS_ANOTHER,
+    SENDER_SILENT,
+    RECEIVER_SILENT,
+    REPLAY_STUCK,
+    REPLAY_WAITS,
+    CATCHING_UP,
+    STANDBY_SETTING_LOWER,
+    CLOCK_SKEW,
+    DISK_LOW,
+];

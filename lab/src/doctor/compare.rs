@@ -1,0 +1,195 @@
+//! What only those know who asked both ends. Pure: facts in, findings out.
+
+use super::codes::{
+    CLOCK_SKEW, FOLLOWS_ANOTHER, NO_WRITABLE_SERVER, OTHER_CLUSTER, ROLES_SWAPPED, SENDER_SILENT,
+    STANDBY_SETTING_LOWER, TIMELINE_DIFFERS, TWO_WRITABLE_SERVERS,
+};
+use super::facts::{Facts, NO_LOWER};
+use super::finding::Finding;
+use super::finding::Severity::{Broken, Degraded};
+use crate::target::Role;
+
+/// A server that answered.
+#[derive(Clone, Copy, Debug)]
+pub struct Answered<'a> {
+    /// As findings name it.
+    pub name: &'a str,
+    /// What it was named as.
+    pub role: Role,
+    /// What it told.
+    pub facts: &'a Facts,
+}
+
+/// Clocks that differ by more make ages wrong that are taken across servers.
+const CLOCKS_MAY_DIFFER: f64 = 2.0;
+
+/// Compares all that answered. `everybody`: no server that was to be asked is missing.
+#[must_use]
+pub fn compare(servers: &[Answered<'_>], everybody: bool) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let writers: Vec<_> = servers.iter().filter(|server| !server.facts.in_recovery).collect();
+    findings.extend(writers_of_one_cluster(&writers));
+    if writers.is_empty() && everybody {
+        let names: Vec<_> = servers.iter().map(|server| server.name).collect();
+        findings.push(Finding::new(
+            NO_WRITABLE_SERVER,
+            Broken,
+            names.first().copied().unwrap_or("all"),
+            format!("{} answered, all in recovery: nobody takes writes", names.join(", ")),
+            "select pg_promote(); -- on the replica that is to take over, once the old primary is surely gone",
+        ));
+    }
+    if let [writer] = writers.as_slice()
+        && writer.role == Role::Replica
+    {
+        findings.push(Finding::new(
+            ROLES_SWAPPED,
+            Degraded,
+            writer.name,
+            format!("it takes the writes, on timeline {}, though it was named as a replica", writer.facts.timeline),
+            "start the old primary as a replica of this server, or clone one anew",
+        ));
+    }
+    let Some(primary) = writers.iter().find(|writer| writer.role == Role::Primary).or(writers.first()) else {
+        return findings;
+    };
+    for other in servers.iter().filter(|server| server.name != primary.name) {
+        if other.facts.system_identifier != primary.facts.system_identifier {
+            findings.push(stranger(primary, other));
+        } else if other.facts.in_recovery {
+            findings.extend(pair(primary, other));
+        }
+    }
+    findings
+}
+
+fn writers_of_one_cluster(writers: &[&Answered<'_>]) -> Option<Finding> {
+    let (first, others) = writers.split_first()?;
+    let others: Vec<_> =
+        others.iter().filter(|other| other.facts.system_identifier == first.facts.system_identifier).collect();
+    let last = others.last()?;
+    let texts: Vec<_> = std::iter::once(first)
+        .chain(others.iter().copied())
+        .map(|writer| {
+            let position = writer.facts.position.map_or_else(|| "?".to_owned(), |position| position.to_string());
+            format!("{} (timeline {}, at {position})", writer.name, writer.facts.timeline)
+        })
+        .collect();
+    Some(Finding::new(
+        TWO_WRITABLE_SERVERS,
+        Broken,
+        last.name,
+        format!("{} take writes, and are copies of one cluster: their rows drift apart", texts.join(" and ")),
+        "stop the one whose writes are to be given up, then make it a replica again",
+    ))
+}
+
+fn stranger(primary: &Answered<'_>, other: &Answered<'_>) -> Finding {
+    Finding::new(
+        OTHER_CLUSTER,
+        Broken,
+        other.name,
+        format!(
+            "its system identifier is {}, that of {} is {}: it is a copy of another cluster",
+            other.facts.system_identifier, primary.name, primary.facts.system_identifier
+        ),
+        "name the right server, or clone this replica anew from its primary",
+    )
+}
+
+fn pair(primary: &Answered<'_>, replica: &Answered<'_>) -> Vec<Finding> {
+    let (here, there) = (primary.facts, replica.facts);
+    let mut findings = Vec::new();
+    findings.extend(timelines(primary, replica));
+    findings.extend(stream(primary, replica));
+    let skew = there.clock_ahead - here.clock_ahead;
+    if skew.abs() > CLOCKS_MAY_DIFFER {
+        findings.push(Finding::new(
+            CLOCK_SKEW,
+            Degraded,
+            replica.name,
+            format!("its clock is {skew:+.1} s from that of {}", primary.name),
+            "timedatectl; chronyc tracking",
+        ));
+    }
+    let lower: Vec<_> = NO_LOWER
+        .iter()
+        .zip(here.no_lower.iter().zip(&there.no_lower))
+        .filter(|(_, (here, there))| there < here)
+        .map(|(name, (here, there))| (name, format!("{name} is {there}, on the primary {here}"), *here))
+        .collect();
+    if let Some((name, _, value)) = lower.first() {
+        let texts: Vec<_> = lower.iter().map(|(_, text, _)| text.as_str()).collect();
+        findings.push(Finding::new(
+            STANDBY_SETTING_LOWER,
+            Degraded,
+            replica.name,
+            format!("{}: its replay will pause or its start be refused", texts.join("; ")),
+            format!("alter system set {name} = {value}; -- on the replica, then restart it"),
+        ));
+    }
+    findings
+}
+
+/// A replica may be on the primary's timeline, or on an earlier one not past the point where the primary left it.
+fn timelines(primary: &Answered<'_>, replica: &Answered<'_>) -> Option<Finding> {
+    let (here, there) = (primary.facts, replica.facts);
+    let ended = here.history.iter().find(|(timeline, _)| *timeline == there.timeline).map(|(_, end)| *end);
+    let why = match (there.timeline.cmp(&here.timeline), ended, there.position) {
+        (std::cmp::Ordering::Greater, ..) => "which the primary never knew".to_owned(),
+        (std::cmp::Ordering::Less, Some(end), Some(position)) if position > end => {
+            format!("which the primary left at {end}, and the replica is at {position}")
+        }
+        _ => return None,
+    };
+    Some(Finding::new(
+        TIMELINE_DIFFERS,
+        Broken,
+        replica.name,
+        format!("it is on timeline {}, {why}; the primary is on timeline {}", there.timeline, here.timeline),
+        "stop the replica and run pg_rewind against the primary, or clone it anew",
+    ))
+}
+
+/// The receiver's word against the sender's.
+fn stream(primary: &Answered<'_>, replica: &Answered<'_>) -> Option<Finding> {
+    let receiver = replica.facts.receiver.as_ref().filter(|receiver| receiver.status == "streaming")?;
+    let senders = &primary.facts.senders;
+    let sender = match &receiver.slot {
+        Some(slot) => senders.iter().find(|sender| sender.slot.as_ref() == Some(slot)),
+        // Without a slot there is no name that both ends are sure to know.
+        None => senders.iter().find(|sender| sender.slot.is_none()),
+    };
+    let Some(sender) = sender else {
+        let slot = receiver.slot.as_deref().map_or_else(|| "no slot".to_owned(), |slot| format!("slot {slot}"));
+        return Some(Finding::new(
+            FOLLOWS_ANOTHER,
+            Broken,
+            replica.name,
+            format!(
+                "its receiver ({slot}, last message {:.1} s old) says streaming, but {} has no sender for it",
+                receiver.silence, primary.name
+            ),
+            "select status, sender_host, sender_port, slot_name from pg_stat_wal_receiver; -- on the replica",
+        ));
+    };
+    // The reply bears the replica's time.
+    let silence = sender.silence? + replica.facts.clock_ahead - primary.facts.clock_ahead;
+    let patience = 0.7 * primary.facts.sender_timeout;
+    (patience > 0.0 && silence > patience).then(|| {
+        Finding::new(
+            SENDER_SILENT,
+            Broken,
+            replica.name,
+            format!(
+                "{} has not heard from it ({}, {}) for {silence:.1} s and gives up after {} s",
+                primary.name, sender.name, sender.state, primary.facts.sender_timeout
+            ),
+            "look at the network, and whether the replica's processes run",
+        )
+    })
+}
+
+#[cfg(test)]
+#[path = "compare_tests.rs"]
+mod tests;

@@ -1,0 +1,155 @@
+//! What was found, and what it comes to.
+
+use serde::Serialize;
+
+/// How bad a finding is. The order is that of the rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Something does not do its duty now.
+    Broken,
+    /// It could not be seen whether all is well.
+    Unknown,
+    /// All do their duty, but something gets worse or will be needed and is missing.
+    Degraded,
+    /// Good to know. Does not change the verdict.
+    Info,
+}
+
+impl Severity {
+    /// As `operations_doctor()` writes it. What is not known is not good.
+    #[must_use]
+    pub fn from_sql(text: &str) -> Self {
+        match text {
+            "broken" => Self::Broken,
+            "degraded" => Self::Degraded,
+            "info" => Self::Info,
+            _ => Self::Unknown,
+        }
+    }
+
+    /// As people read it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Broken => "broken",
+            Self::Unknown => "unknown",
+            Self::Degraded => "degraded",
+            Self::Info => "info",
+        }
+    }
+}
+
+/// The one word that all findings come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// Nothing worse than info was found, and everybody answered.
+    Ok,
+    /// See [`Severity::Degraded`].
+    Degraded,
+    /// See [`Severity::Broken`].
+    Broken,
+    /// See [`Severity::Unknown`].
+    Unknown,
+}
+
+impl Verdict {
+    /// The worst wins; what could not be seen is worse than what gets worse.
+    #[must_use]
+    pub fn of(findings: &[Finding]) -> Self {
+        match findings.iter().map(|finding| finding.severity).min() {
+            Some(Severity::Broken) => Self::Broken,
+            Some(Severity::Unknown) => Self::Unknown,
+            Some(Severity::Degraded) => Self::Degraded,
+            Some(Severity::Info) | None => Self::Ok,
+        }
+    }
+
+    /// The program's exit code.
+    #[must_use]
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Self::Ok => 0,
+            Self::Degraded => 1,
+            Self::Broken => 2,
+            Self::Unknown => 3,
+        }
+    }
+
+    /// As people read it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Degraded => "degraded",
+            Self::Broken => "broken",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// One thing that was found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// Its name, as docs/doctor.md explains it.
+    pub code: String,
+    /// How bad it is.
+    pub severity: Severity,
+    /// The server it is about.
+    pub server: String,
+    /// What was seen: numbers and names.
+    pub evidence: String,
+    /// What to type next.
+    pub next_command: String,
+}
+
+impl Finding {
+    /// A finding of the program.
+    pub fn new(
+        code: &str,
+        severity: Severity,
+        server: &str,
+        evidence: impl Into<String>,
+        next: impl Into<String>,
+    ) -> Self {
+        Self {
+            code: code.to_owned(),
+            severity,
+            server: server.to_owned(),
+            evidence: evidence.into(),
+            next_command: next.into(),
+        }
+    }
+
+    /// Whether both are of the same thing, whatever the numbers in the evidence.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.code == other.code && self.server == other.server
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_worst_finding_gives_the_verdict() {
+        let of = |severities: &[Severity]| {
+            let findings: Vec<_> =
+                severities.iter().map(|severity| Finding::new("x", *severity, "s", "", "")).collect();
+            Verdict::of(&findings)
+        };
+        use Severity::{Broken, Degraded, Info, Unknown};
+        assert_eq!(of(&[]), Verdict::Ok);
+        assert_eq!(of(&[Info]), Verdict::Ok);
+        assert_eq!(of(&[Info, Degraded]), Verdict::Degraded);
+        assert_eq!(of(&[Degraded, Unknown]), Verdict::Unknown);
+        assert_eq!(of(&[Unknown, Broken, Info]), Verdict::Broken);
+        assert_eq!(Severity::from_sql("dreadful"), Unknown);
+        assert_eq!(
+            [0, 1, 2, 3],
+            [Verdict::Ok, Verdict::Degraded, Verdict::Broken, Verdict::Unknown].map(Verdict::exit_code)
+        );
+    }
+}

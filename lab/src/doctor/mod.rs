@@ -1,0 +1,248 @@
+//! One verdict about a primary and its replicas: each tells what it knows by itself, both ends are compared, and replay must
+//! advance. What does not answer is never ok.
+
+pub mod codes;
+mod compare;
+mod disk;
+mod facts;
+mod finding;
+mod replay;
+mod report;
+
+use std::time::Duration;
+
+use postgres::Client;
+
+pub use finding::{Finding, Severity, Verdict};
+pub use report::{Report, ServerLine};
+
+use crate::connect::{Refusal, session, within};
+use crate::target::Target;
+use compare::{Answered, compare};
+use facts::{Facts, own_findings};
+
+/// How to examine.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Read all rows to check the sums.
+    pub full: bool,
+    /// How long a connection, and each statement of it, may take.
+    pub limit: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { full: false, limit: Duration::from_secs(3) }
+    }
+}
+
+/// Findings that are gone a moment later were none: a job was about to run, a receiver to reconnect. They are looked for again
+/// after so long, and reported if they are still there.
+fn may_pass(code: &str) -> Option<Duration> {
+    match code {
+        // The jobs bring it up to date every 3 seconds.
+        "view_stale" => Some(Duration::from_secs(5)),
+        // wal_retrieve_retry_interval is a second.
+        "receiver_missing" | "no_replica" | "slot_inactive" | codes::FOLLOWS_ANOTHER => {
+            Some(Duration::from_millis(2500))
+        }
+        "connections_nearly_full" | "scheduler_missing" | "job_overlaps" => Some(Duration::from_secs(1)),
+        _ => None,
+    }
+}
+
+/// Asks all servers at once and judges.
+#[must_use]
+pub fn examine(targets: &[Target], options: &Options) -> Report {
+    let (servers, findings) = look(targets, *options);
+    let Some(pause) = findings.iter().filter_map(|finding| may_pass(&finding.code)).max() else {
+        return Report::new(servers, findings);
+    };
+    std::thread::sleep(pause);
+    let (servers, mut again) = look(targets, Options { full: false, ..*options });
+    let in_first = |finding: &Finding| findings.iter().any(|first| first.is_same(finding));
+    again.retain(|finding| may_pass(&finding.code).is_none() || in_first(finding));
+    // What does not pass by itself counts though one look alone saw it.
+    let lasting = findings.iter().filter(|finding| may_pass(&finding.code).is_none());
+    let lasting: Vec<_> =
+        lasting.filter(|first| !again.iter().any(|finding| finding.is_same(first))).cloned().collect();
+    again.extend(lasting);
+    Report::new(servers, again)
+}
+
+/// One server's answer.
+struct Answer {
+    target: Target,
+    facts: Option<(Facts, Client)>,
+    findings: Vec<Finding>,
+}
+
+impl Answer {
+    /// The thread that asked has died, which is our fault and says nothing good of the server.
+    fn failed(target: Target) -> Self {
+        let finding = Finding::new(
+            codes::QUESTION_FAILED,
+            Severity::Unknown,
+            &target.name(),
+            "the doctor itself failed while it asked this server",
+            "operations-lab doctor, again; what it prints on standard error is for a bug report",
+        );
+        Self { target, facts: None, findings: vec![finding] }
+    }
+}
+
+fn look(targets: &[Target], options: Options) -> (Vec<ServerLine>, Vec<Finding>) {
+    let waiting: Vec<_> = targets
+        .iter()
+        .map(|target| {
+            let target = target.clone();
+            std::thread::spawn(move || ask(target, options))
+        })
+        .collect();
+    let mut answers: Vec<_> = waiting
+        .into_iter()
+        .zip(targets)
+        .map(|(thread, target)| thread.join().unwrap_or_else(|_| Answer::failed(target.clone())))
+        .collect();
+    let names: Vec<_> = answers.iter().map(|answer| answer.target.name()).collect();
+    let everybody = answers.iter().all(|answer| answer.facts.is_some());
+    let answered: Vec<_> = answers
+        .iter()
+        .zip(&names)
+        .filter_map(|(answer, name)| {
+            answer.facts.as_ref().map(|(facts, _)| Answered { name, role: answer.target.role, facts })
+        })
+        .collect();
+    let mut findings = compare(&answered, everybody);
+    let written =
+        answered.iter().filter(|server| !server.facts.in_recovery).filter_map(|server| server.facts.position).max();
+    let lines = answers.iter().zip(&names).map(|(answer, name)| line(answer, name)).collect();
+    let watched: Vec<_> = answers
+        .iter_mut()
+        .filter_map(|answer| {
+            // Those of a server that did not answer stay where they are.
+            let (facts, client) = answer.facts.take()?;
+            let findings = std::mem::take(&mut answer.findings);
+            let known = findings.iter().any(|finding| STOPS_REPLAY.contains(&finding.code.as_str()));
+            let name = answer.target.name();
+            let target = written.filter(|_| facts.in_recovery && !known);
+            Some((
+                findings,
+                std::thread::spawn(move || target.map(|target| watch(client, name, target, options.limit))),
+            ))
+        })
+        .collect();
+    findings.extend(answers.into_iter().flat_map(|answer| answer.findings));
+    for (own, thread) in watched {
+        let replay = thread.join().ok().flatten().flatten();
+        // One server may have named the same cause already.
+        findings.extend(replay.filter(|replay| !own.iter().any(|finding| finding.is_same(replay))));
+        findings.extend(own);
+    }
+    (lines, findings)
+}
+
+/// Where one of these is found, it is no news that replay does not advance.
+const STOPS_REPLAY: [&str; 3] = ["receiver_missing", "receiver_silent", "replay_paused"];
+
+fn watch(mut client: Client, name: String, target: crate::lsn::Lsn, limit: Duration) -> Option<Finding> {
+    let server = name.clone();
+    let limit = limit + Duration::from_secs(6);
+    match within(limit, move || replay::watch(&mut client, &server, target)) {
+        Some(Ok(finding)) => finding,
+        Some(Err(error)) => Some(refused(&Refusal::of(&error), &name, "while its replay was watched, ")),
+        None => Some(refused(&Refusal::Silent(format!("no answer within {} s", limit.as_secs())), &name, "")),
+    }
+}
+
+fn ask(target: Target, options: Options) -> Answer {
+    let name = target.name();
+    let statements = if options.full { Duration::from_secs(3600) } else { options.limit };
+    let mut client = match session(&target, options.limit, statements) {
+        Ok(client) => client,
+        Err(refusal) => return Answer { findings: vec![refused(&refusal, &name, "")], facts: None, target },
+    };
+    // A server whose way is cut, or that is stopped, ends no statement by itself.
+    let limit = statements + options.limit;
+    let server = name.clone();
+    let answer = within(limit, move || {
+        let facts = Facts::ask(&mut client)?;
+        let findings = own_findings(&mut client, &server, options.full);
+        Ok::<_, postgres::Error>((facts, client, findings))
+    });
+    match answer {
+        Some(Ok((facts, client, own))) => {
+            let mut findings = own.unwrap_or_else(|error| vec![question_failed(&error, &name)]);
+            if target.is_local() {
+                findings.extend(disk::look(&name, &facts));
+            }
+            Answer { target, facts: Some((facts, client)), findings }
+        }
+        Some(Err(error)) => {
+            let finding = match error.as_db_error() {
+                Some(_) => question_failed(&error, &name),
+                None => refused(&Refusal::of(&error), &name, "while it was asked, "),
+            };
+            Answer { target, facts: None, findings: vec![finding] }
+        }
+        None => {
+            let silent = Refusal::Silent(format!("it let us in, and then no answer within {} s", limit.as_secs()));
+            Answer { findings: vec![refused(&silent, &name, "")], facts: None, target }
+        }
+    }
+}
+
+fn line(answer: &Answer, name: &str) -> ServerLine {
+    let facts = answer.facts.as_ref().map(|(facts, _)| facts);
+    let state = match facts {
+        Some(facts) if facts.in_recovery => "in recovery",
+        Some(_) => "takes writes",
+        None => report::NO_ANSWER,
+    };
+    ServerLine {
+        name: name.to_owned(),
+        state: state.to_owned(),
+        version: facts.map(|facts| facts.version.clone()),
+        timeline: facts.map(|facts| facts.timeline),
+        position: facts.and_then(|facts| facts.position).map(|position| position.to_string()),
+    }
+}
+
+fn question_failed(error: &postgres::Error, server: &str) -> Finding {
+    let (text, code) = match error.as_db_error() {
+        Some(error) => (error.message().to_owned(), error.code().code().to_owned()),
+        None => (crate::target::full_text(error), "none".to_owned()),
+    };
+    Finding::new(
+        codes::QUESTION_FAILED,
+        Severity::Unknown,
+        server,
+        format!("it answers, but the doctor's question failed: {text} (SQLSTATE {code})"),
+        "select * from operations_doctor();",
+    )
+}
+
+/// Down, silent, locked out and full are different things, and each is said by its name.
+fn refused(refusal: &Refusal, server: &str, when: &str) -> Finding {
+    use Severity::{Broken, Unknown};
+    let (code, severity, text, next) = match refusal {
+        Refusal::Down(text) => {
+            (codes::SERVER_DOWN, Broken, text, "start it (make demo starts the demo's); its log says why it ended")
+        }
+        Refusal::Silent(text) => {
+            (codes::SERVER_SILENT, Broken, text, "see whether its processes are stopped, and the network between")
+        }
+        Refusal::NotReady(text) => (codes::SERVER_NOT_READY, Broken, text, "wait, and read its log"),
+        Refusal::Password(text) => {
+            (codes::PASSWORD_REFUSED, Unknown, text, "set PGPASSWORD, or give PGPASSFILE a line for this server")
+        }
+        Refusal::Hba(text) => {
+            (codes::HBA_REFUSED, Unknown, text, "add a line to its pg_hba.conf, then select pg_reload_conf();")
+        }
+        Refusal::Full(text) => (codes::CONNECTIONS_FULL, Broken, text, "end idle sessions, or raise max_connections"),
+        Refusal::Other(text) => {
+            (codes::CONNECTION_REFUSED, Unknown, text, "name a database, a role and a host that exist")
+        }
+    };
+    Finding::new(code, severity, server, format!("{when}{text}"), next)
+}

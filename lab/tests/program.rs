@@ -1,0 +1,69 @@
+//! The program as a user calls it, where no server is needed.
+#![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
+
+use std::net::TcpListener;
+use std::process::{Command, Output};
+use std::time::{Duration, Instant};
+
+fn doctor(arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_operations-lab"));
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("PG") || name == "DEMO_DIR" || name == "STATE_DIR" {
+            command.env_remove(name);
+        }
+    }
+    command.arg("doctor").args(arguments).output().unwrap()
+}
+
+fn printed(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+}
+
+#[test]
+fn help_tells_the_exit_codes() {
+    let output = doctor(&["--help"]);
+    assert_eq!(output.status.code(), Some(0));
+    for text in ["0   ok", "1   degraded", "2   broken", "3   unknown", "--replica <URL>"] {
+        assert!(printed(&output).contains(text), "{}", printed(&output));
+    }
+}
+
+#[test]
+fn a_demo_that_is_not_there_is_unknown_with_what_to_type() {
+    let output = doctor(&["--demo", "/nonexistent"]);
+    assert_eq!(output.status.code(), Some(3));
+    assert!(printed(&output).starts_with("unknown: demo_stopped\n") && printed(&output).contains("> make demo\n"));
+}
+
+#[test]
+fn a_server_that_is_down_is_broken_and_json_says_so() {
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let output = doctor(&["--json", "--primary", &format!("postgresql://me@127.0.0.1:{port}/db")]);
+    assert_eq!(output.status.code(), Some(2), "{}", printed(&output));
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(json["verdict"], "broken");
+    assert_eq!(json["findings"][0]["code"], "server_down");
+    assert_eq!(json["findings"][0]["severity"], "broken");
+    assert_eq!(json["findings"][0]["server"], format!("primary 127.0.0.1:{port}"));
+    assert_eq!(json["servers"][0]["state"], "no answer");
+}
+
+#[test]
+fn a_server_that_says_nothing_is_not_waited_for() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let start = Instant::now();
+    let output = doctor(&["--primary", &format!("postgresql://me@127.0.0.1:{port}/db")]);
+    assert_eq!(output.status.code(), Some(2), "{}", printed(&output));
+    assert!(printed(&output).starts_with("broken: server_silent\n"), "{}", printed(&output));
+    assert!(start.elapsed() < Duration::from_secs(6), "{:?}", start.elapsed());
+}
+
+#[test]
+fn a_wrong_command_line_is_no_verdict() {
+    for arguments in [["--no-such", "x"], ["--primary", "postgresql://me:secret@here/db"]] {
+        let output = doctor(&arguments);
+        assert_eq!(output.status.code(), Some(64), "{}", printed(&output));
+        assert!(!printed(&output).contains("secret"), "{}", printed(&output));
+    }
+}

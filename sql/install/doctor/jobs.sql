@@ -1,0 +1,136 @@
+-- The jobs, whoever runs them.
+
+create function @extschema@.operations_doctor_jobs()
+returns table (code text, severity text, evidence text, next_command text)
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $function$
+declare
+    worker_jobs boolean := exists (select from @extschema@.operations_job);
+    preloaded boolean;
+    worker_database text := current_setting('operations_ext.database', true);
+    restart timestamptz := pg_postmaster_start_time();
+begin
+    -- A replica runs none; what it knows about them is the primary's to say.
+    if pg_is_in_recovery() then
+        return;
+    end if;
+
+    return query
+    select 'job_missing', w.severity, format('the job %s is not scheduled in database %s', w.job_name, current_database()),
+           'call @extschema@.operations_schedule();'
+    from (values ('operation_insert_one', 'broken'), ('change_status', 'broken'),
+                 ('operations_maintain_partitions', 'degraded'), ('operations_prune_job_history', 'degraded')) w (job_name, severity)
+    where not exists (select from @extschema@.operations_jobs() j where j.job_name = w.job_name);
+
+    return query
+    select 'job_two_schedulers', 'broken',
+           format('the job %s is run by %s', j.job_name, string_agg(j.scheduler || ' (' || j.schedule || ')', ' and ' order by j.scheduler)),
+           'call @extschema@.operations_unschedule(); call @extschema@.operations_schedule();'
+    from @extschema@.operations_jobs() j
+    where j.active
+    group by j.job_name
+    having count(*) > 1;
+
+    return query
+    with job as (
+        select j.*, case when j.schedule ~ '^[0-9]+ ?(ms|s|min|h|d|seconds?)$' and j.schedule !~ '^0+ ?[a-z]*$' then j.schedule::interval
+                         else interval '1 day' end as every,
+               case when j.job_name in ('operation_insert_one', 'change_status') then 'broken' else 'degraded' end as weight
+        from @extschema@.operations_jobs() j
+    ), judged as (
+        select j.*, clock_timestamp() - greatest(j.last_started_at, restart,
+                    -- One that was registered a moment ago has not run yet.
+                    case when j.scheduler = 'worker' and current_setting('track_commit_timestamp')::boolean then (
+                        select pg_xact_commit_timestamp(o.xmin) from @extschema@.operations_job o where o.job_name = j.job_name
+                    ) end) as since,
+               j.every + least(j.every, interval '2 h') + interval '5 s' as patience
+        from job j
+    )
+    select case when not j.active then 'job_inactive' when j.last_status = 'failed' then 'job_failing' else 'job_late' end,
+           j.weight,
+           case when not j.active then format('the job %s (%s) is switched off', j.job_name, j.scheduler)
+                when j.last_status = 'failed' then
+                    format('the last run of %s (%s), at %s, failed (%s of %s kept runs did): %s', j.job_name, j.scheduler,
+                           j.last_started_at, j.failures, j.runs, j.last_message)
+                else format('the job %s (%s, every %s) %s', j.job_name, j.scheduler, j.schedule,
+                            coalesce('ended its last run ' || round(extract(epoch from clock_timestamp() - j.last_finished_at)) || ' s ago', 'never ran'))
+           end,
+           case when not j.active and j.scheduler = 'worker' then
+                    format('alter system reset operations_ext.%s; select pg_reload_conf();',
+                           case j.job_name when 'change_status' then 'change_status_interval' else 'insert_interval' end)
+                when not j.active then 'call @extschema@.operations_schedule();'
+                when j.last_status = 'failed' then format('call @extschema@.%I(); -- shows the error in full', j.job_name)
+                else 'select pid, backend_type, state, wait_event, query from pg_stat_activity where backend_type ~ ''operations_ext|pg_cron'';'
+           end
+    from judged j
+    where not j.active or j.last_status = 'failed'
+       or (j.since > j.patience
+           and not exists (
+               -- It runs right now, only for long: what it waits for is another finding, or none.
+               select
+               from pg_stat_activity a
+               where a.backend_type = 'operations_ext ' || j.job_name and a.state = 'active'
+                 and a.xact_start > clock_timestamp() - interval '60 s'
+           ));
+
+    if worker_jobs then
+        -- An ordinary role may not read the setting; the missing process shows it, too.
+        preloaded := not pg_has_role('pg_read_all_settings', 'usage') or current_setting('shared_preload_libraries') ~ '\moperations_ext\M';
+        if not preloaded then
+            return query
+            select 'scheduler_missing', 'broken', 'the worker should run the jobs, but operations_ext is not in shared_preload_libraries',
+                   'add operations_ext to shared_preload_libraries, set operations_ext.database, and restart';
+        elsif worker_database is distinct from current_database() and worker_database is not null then
+            return query
+            select 'job_wrong_database', 'broken',
+                   format('the jobs are registered in database %s, but operations_ext.database is %L', current_database(), worker_database),
+                   format('alter system set operations_ext.database = %L; select pg_reload_conf();', current_database());
+        elsif pg_has_role('pg_read_all_stats', 'usage') then
+            return query
+            select 'scheduler_missing', 'broken', format('there is no process "%s"', p.process),
+                   'read the server''s log; the postmaster starts it again within 5 s'
+            from unnest(array['operations_ext operation_insert_one', 'operations_ext change_status', 'operations_ext maintenance']) p (process)
+            where not exists (select from pg_stat_activity a where a.backend_type = p.process);
+        end if;
+    end if;
+
+    if to_regclass('cron.job') is null then
+        return;
+    end if;
+    return query execute $query$
+        select 'job_wrong_database', 'broken',
+               format('pg_cron runs the job %s in database %s, not in %s', j.jobname, j.database, current_database()),
+               'call @extschema@.operations_schedule();'
+        from cron.job j
+        where j.jobname in ('operation_insert_one', 'change_status', 'operations_maintain_partitions', 'operations_prune_job_history')
+          and j.database <> current_database()
+    $query$;
+    return query execute $query$
+        select 'job_overlaps', 'degraded',
+               format('%s runs of %s are at work at once: processes %s', count(*), j.jobname, string_agg(d.job_pid::text, ', ' order by d.job_pid)),
+               'select * from cron.job_run_details where end_time is null order by runid desc;'
+        from cron.job j
+        join cron.job_run_details d on d.jobid = j.jobid
+        join pg_stat_activity a on a.pid = d.job_pid
+        where j.database = current_database() and d.status = 'running' and d.start_time > pg_postmaster_start_time()
+          and j.jobname in ('operation_insert_one', 'change_status', 'operations_maintain_partitions', 'operations_prune_job_history')
+          -- A day's history has tens of thousands of rows.
+          and d.runid > (select max(n.runid) - 1000 from cron.job_run_details n)
+        group by j.jobname
+        having count(*) > 1
+    $query$;
+    return query
+    select 'scheduler_missing', 'broken', 'pg_cron should run the jobs, but its launcher does not run',
+           'add pg_cron to shared_preload_libraries, set cron.database_name, and restart'
+    where pg_has_role('pg_read_all_stats', 'usage')
+      and exists (select from @extschema@.operations_jobs() j where j.scheduler = 'pg_cron')
+      and not exists (select from pg_stat_activity a where a.backend_type = 'pg_cron launcher');
+end
+$function$;
+
+comment on function @extschema@.operations_doctor_jobs() is
+    'The part of operations_doctor() about the jobs: missing, off, late, failing, overlapping, run twice, in the wrong database, without a scheduler.';
+
+revoke all on function @extschema@.operations_doctor_jobs() from public;

@@ -1,0 +1,85 @@
+-- The table and its months.
+
+create function @extschema@.operations_doctor_partitions()
+returns table (code text, severity text, evidence text, next_command text)
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $function$
+declare
+    parent regclass := to_regclass('@extschema@.operations');
+    wanted date;
+    missing text[];
+    fallback regclass;
+    holds_rows boolean;
+begin
+    if parent is null or to_regclass('@extschema@.client_type_sum_mv') is null or to_regclass('@extschema@.client_type_sum_live') is null then
+        return query
+        select 'setup_missing', 'broken',
+               format('in database %s there is no %s', current_database(),
+                      concat_ws(', ', case when parent is null then 'table operations' end,
+                                case when to_regclass('@extschema@.client_type_sum_mv') is null then 'view client_type_sum_mv' end,
+                                case when to_regclass('@extschema@.client_type_sum_live') is null then 'view client_type_sum_live' end)),
+               'call @extschema@.operations_setup();';
+        return;
+    end if;
+
+    return query
+    select 'relation_locked', 'broken',
+           format('process %s (%s, %s) has locked %s against all readers, its transaction is %s s old', l.pid, a.usename, a.state,
+                  string_agg(distinct c.relname, ', '), round(extract(epoch from clock_timestamp() - a.xact_start))),
+           format('select pg_terminate_backend(%s);', l.pid)
+    from pg_locks l
+    join pg_class c on c.oid = l.relation
+    join pg_stat_activity a on a.pid = l.pid
+    where l.locktype = 'relation' and l.mode = 'AccessExclusiveLock' and l.granted
+      and l.database = (select d.oid from pg_database d where d.datname = current_database())
+      and (l.relation in (parent, '@extschema@.client_type_sum_mv'::regclass, '@extschema@.client_type_sum_live'::regclass)
+           or exists (select from pg_inherits i where i.inhparent = parent and i.inhrelid = l.relation))
+      and a.backend_type = 'client backend' and a.xact_start < clock_timestamp() - interval '3 s'
+    group by l.pid, a.usename, a.state, a.xact_start;
+
+    -- A replica has the primary's months.
+    if pg_is_in_recovery() then
+        return;
+    end if;
+
+    -- The daily job makes three; on the first days of a month there may be two.
+    for wanted in
+        select m::date from generate_series(date_trunc('month', current_date), date_trunc('month', current_date) + interval '2 months', interval '1 month') m
+    loop
+        if not exists (
+            select
+            from pg_inherits i
+            join pg_class c on c.oid = i.inhrelid
+            where i.inhparent = parent and not i.inhdetachpending
+              and pg_get_expr(c.relpartbound, c.oid) = format('FOR VALUES FROM (%L) TO (%L)', wanted, (wanted + interval '1 month')::date)
+        ) then
+            missing := missing || to_char(wanted, 'YYYY-MM');
+        end if;
+    end loop;
+    return query
+    select 'months_missing', case when missing[1] = to_char(current_date, 'YYYY-MM') then 'broken' else 'degraded' end,
+           format('operations has no partition for %s', array_to_string(missing, ', ')),
+           'call @extschema@.operations_maintain_partitions();'
+    where missing is not null;
+
+    select i.inhrelid::regclass into fallback
+    from pg_partitioned_table p
+    join pg_inherits i on i.inhrelid = p.partdefid
+    where p.partrelid = parent;
+    if fallback is not null then
+        execute format('select exists (select from %s)', fallback) into holds_rows;
+        return query
+        select 'default_partition_rows', 'degraded',
+               format('the DEFAULT partition %s holds rows, so that their months cannot be attached', fallback),
+               format('select date_trunc(''month'', operation_date) as month, count(*) from %s group by 1; -- then move them to partitions', fallback)
+        where holds_rows;
+    end if;
+end
+$function$;
+
+comment on function @extschema@.operations_doctor_partitions() is
+    'The part of operations_doctor() about the table operations: set up, not locked, months ahead, no rows in a DEFAULT partition.';
+
+revoke all on function @extschema@.operations_doctor_partitions() from public;

@@ -1,0 +1,103 @@
+-- The sums against the rows.
+
+create function @extschema@.operations_doctor_sums(p_full boolean)
+returns table (code text, severity text, evidence text, next_command text)
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $function$
+declare
+    differences bigint;
+    example text;
+    sample oid;
+    -- Reading so much of a month takes some 10 ms.
+    largest_sample constant bigint := 8 * 1024 * 1024;
+begin
+    if to_regclass('@extschema@.operations') is null or to_regclass('@extschema@.client_type_sum_mv') is null
+       or to_regclass('@extschema@.client_type_sum_live') is null then
+        return; -- setup_missing
+    end if;
+
+    if not (select c.relispopulated from pg_class c where c.oid = '@extschema@.client_type_sum_mv'::regclass) then
+        return query
+        select 'view_stale', 'degraded', 'client_type_sum_mv was never filled', 'call @extschema@.change_status();';
+    else
+        select count(*), min(format('client %s %s: %s in client_type_sum_mv, %s in client_type_sum_live', coalesce(m.client_id, l.client_id),
+                                    coalesce(m.operation_type, l.operation_type), coalesce(m.total_amount, 0), coalesce(l.total_amount, 0)))
+        into differences, example
+        from @extschema@.client_type_sum_mv m
+        full join @extschema@.client_type_sum_live l on l.client_id = m.client_id and l.operation_type = m.operation_type
+        where m.total_amount is distinct from l.total_amount;
+        return query
+        select 'view_stale', 'degraded', format('%s sums of client_type_sum_mv are not up to date, such as %s', differences, example),
+               'call @extschema@.change_status();'
+        where differences > 0;
+    end if;
+
+    if p_full then
+        select count(*), min(format('client %s %s: %s by the rollups, %s by the rows', v.client_id, v.operation_type,
+                                    coalesce(v.rolled_up_amount, 0), coalesce(v.actual_amount, 0)))
+        into differences, example
+        from @extschema@.operations_verify_rollup(false) v;
+    else
+        -- One small month, another each time: its rollup and what is not folded yet against its rows.
+        select r.partition into sample
+        from @extschema@.operations_rollup_partition r
+        join @extschema@.operations_partition_version v on v.partition = r.partition and v.version = r.version
+        where v.counted and pg_relation_size(r.partition) between 1 and largest_sample
+        order by random()
+        limit 1;
+
+        select count(*), min(format('client %s %s of %s: %s by the rollups, %s by the rows', d.client_id, d.operation_type,
+                                    sample::regclass, d.rolled_up, d.actual))
+        into differences, example
+        from (
+            select s.client_id, s.operation_type, sum(s.rolled_up) as rolled_up, sum(s.actual) as actual
+            from (
+                select r.client_id, r.operation_type, r.amount as rolled_up, 0 as actual
+                from @extschema@.operations_rollup r
+                where r.partition = sample
+                union all
+                select d.client_id, d.operation_type, d.amount, 0
+                from @extschema@.operations_delta d
+                where d.partition = sample
+                union all
+                select o.client_id, o.operation_type, 0, o.amount
+                from @extschema@.operations_direct_sums(array[sample]) o
+                where sample is not null
+            ) s
+            group by s.client_id, s.operation_type
+            having sum(s.rolled_up) <> sum(s.actual)
+        ) d;
+
+        if differences = 0 then
+            -- All months together against the total.
+            select count(*), min(format('client %s %s: %s by the rollups of the months, %s in their total', d.client_id, d.operation_type,
+                                        d.months, d.total))
+            into differences, example
+            from (
+                select s.client_id, s.operation_type, sum(s.months) as months, sum(s.total) as total
+                from (
+                    select r.client_id, r.operation_type, r.amount as months, 0 as total
+                    from @extschema@.operations_rollup r
+                    union all
+                    select t.client_id, t.operation_type, 0, t.amount
+                    from @extschema@.operations_rollup_total t
+                ) s
+                group by s.client_id, s.operation_type
+                having sum(s.months) <> sum(s.total)
+            ) d
+            where pg_relation_size('@extschema@.operations_rollup') < largest_sample;
+        end if;
+    end if;
+    return query
+    select 'sums_differ', 'broken', format('%s sums are wrong, such as %s', differences, example),
+           'select * from @extschema@.operations_verify_rollup(true); -- on the primary'
+    where differences > 0;
+end
+$function$;
+
+comment on function @extschema@.operations_doctor_sums(boolean) is
+    'The part of operations_doctor() about the sums: client_type_sum_mv against client_type_sum_live, and the rollups against the rows: of one small month, or with p_full of all.';
+
+revoke all on function @extschema@.operations_doctor_sums(boolean) from public;
