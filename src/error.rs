@@ -32,6 +32,8 @@ pub enum Error {
     RowSecurity { procedure: &'static str },
     #[error("pg_cron {version} cannot run jobs every few seconds")]
     PgCronTooOld { version: String },
+    #[error("relation \"{relation}\" belongs to a role that is not trusted with the rights of \"{role}\"")]
+    ForeignPartition { relation: String, owner: String, role: String },
     #[error("role \"{name}\" does not exist")]
     MissingRole { job: &'static str, name: String },
     #[error("operations_count_change() can only be called by the triggers of operations")]
@@ -72,6 +74,7 @@ impl Error {
                 PgSqlErrorCode::ERRCODE_READ_ONLY_SQL_TRANSACTION
             }
             Self::RowSecurity { .. } | Self::PgCronTooOld { .. } => PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED,
+            Self::ForeignPartition { .. } => PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
             Self::MissingRole { .. } => PgSqlErrorCode::ERRCODE_UNDEFINED_OBJECT,
             Self::NotATrigger => PgSqlErrorCode::ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED,
             Self::OtherColumn { .. } => PgSqlErrorCode::ERRCODE_UNDEFINED_COLUMN,
@@ -110,6 +113,9 @@ impl Error {
             Self::PgCronTooOld { version } => {
                 format!("This database has the extension pg_cron {version}; intervals in seconds came with 1.5.")
             }
+            Self::ForeignPartition { relation, owner, role } => format!(
+                "This would run with the rights of the role {role} what {owner}, the owner of \"{relation}\", has put on it."
+            ),
             Self::MissingRole { job, .. } => format!("The job {job} was scheduled by that role."),
             Self::NotATrigger => {
                 "It counts the changes of partitions of operations, row by row, after they are made.".into()
@@ -159,6 +165,9 @@ impl Error {
             Self::RowSecurity { .. } => "Run it as the owner of the table or as a role with BYPASSRLS.".into(),
             Self::PgCronTooOld { .. } => {
                 "Upgrade pg_cron and run ALTER EXTENSION pg_cron UPDATE, or drop it so that the extension's own worker runs the jobs.".into()
+            }
+            Self::ForeignPartition { .. } => {
+                "Have the table and all its partitions belong to one role (ALTER TABLE .. OWNER TO), and do this as that role.".into()
             }
             Self::MissingRole { .. } => "Call operations_schedule() again, as the role that the jobs shall run as.".into(),
             Self::NotATrigger => "Call operations_setup() to have its triggers made.".into(),

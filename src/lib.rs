@@ -15,6 +15,7 @@ mod pg;
 mod pgrx_tests;
 mod query;
 mod random;
+mod rights;
 mod rollup;
 mod schema;
 mod worker;

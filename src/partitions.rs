@@ -7,8 +7,9 @@ use pgrx::spi::{quote_identifier, quote_literal};
 use crate::error::Error;
 use crate::pg::catalog::{self, LockMode, RelationOid};
 use crate::pg::partitions::{Bound, Partitions};
-use crate::pg::session::{self, ActingAs, Settings};
+use crate::pg::session::{self, Settings};
 use crate::query;
+use crate::rights;
 use crate::schema::Schema;
 
 const ATTACH: &str = include_str!("../sql/partition/attach.sql");
@@ -50,7 +51,7 @@ pub fn create_missing(
     operations.lock(LockMode::ShareUpdateExclusive);
     let months = missing(&partitions_of(schema, operations)?, months.into_iter())?;
     let _settings = Settings::safe_search_path();
-    let _owner = operations.owner().map(ActingAs::role);
+    let _owner = rights::act_as_owner(operations)?;
     let created: Result<Vec<_>, Error> = months.into_iter().map(|month| attach(schema, month)).collect();
     Ok(created?.into_iter().flatten().collect())
 }

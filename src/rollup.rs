@@ -15,6 +15,7 @@ use crate::pg::matview::{self, Shape};
 use crate::pg::session::{self, ActingAs, Settings};
 use crate::pg::view_rule;
 use crate::query;
+use crate::rights;
 use crate::schema::Schema;
 
 const FOLD: &str = include_str!("../sql/rollup/fold.sql");
@@ -138,6 +139,10 @@ fn refresh(schema: &Schema, view: RelationOid) -> Result<(), Error> {
     const KEY: usize = 2;
     let Some(owner) = view.owner() else { return Ok(()) };
     let_read(schema, owner)?;
+    // What partitions' owners put on them is evaluated by the query.
+    if let Some(table) = table(schema) {
+        rights::require_trusted(table, owner)?;
+    }
     let _owner = ActingAs::restricted(owner);
     let types = [pg_sys::INT4OID, schema.counter()?.operation_type, pg_sys::NUMERICOID];
     let shape = Shape { types, key: KEY };

@@ -12,8 +12,9 @@ use crate::partitions::{create_missing, partitions_of, today};
 use crate::pg::call::Call;
 use crate::pg::catalog::{self, LockMode, RelationOid};
 use crate::pg::partitions::{Bound, Partition};
-use crate::pg::session::{self, ActingAs, Settings};
+use crate::pg::session::{self, Settings};
 use crate::query;
+use crate::rights;
 use crate::schema::Schema;
 
 const DETACH: &str = include_str!("../../sql/partition/detach.sql");
@@ -81,7 +82,7 @@ fn detach(schema: &Schema, operations: RelationOid, partition: &Partition) -> Re
     let partition_schema = catalog::schema_name(catalog::relation_schema(partition.oid));
     let sql = schema.sql(DETACH).replace("@partition@", &quote_qualified_identifier(partition_schema, name.clone()));
     let _settings = Settings::safe_search_path();
-    let _owner = operations.owner().map(ActingAs::role);
+    let _owner = rights::act_as_owner(operations)?;
     query::run(&sql, &[])?;
     notice!("detached partition \"{name}\"; its rows are kept in the table of that name");
     Ok(())

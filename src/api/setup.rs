@@ -14,6 +14,7 @@ use crate::pg::counting;
 use crate::pg::session::{self, Settings};
 use crate::pg::view_rule;
 use crate::query;
+use crate::rights;
 use crate::rollup;
 use crate::schema::Schema;
 
@@ -50,6 +51,12 @@ fn set_up(schema: &Schema) -> Result<(), Error> {
     ]);
     catalog::lock_extension();
     let is_new = schema.operations().is_err();
+    // Whoever can make tables in the schema may have made this one. What is on it is not for a superuser to run.
+    if let Ok(operations) = schema.operations()
+        && catalog::is_superuser(session::current_user())
+    {
+        rights::require_owners_with_rights_of(operations, session::current_user())?;
+    }
     run(schema, OPERATIONS)?;
     create_views(schema)?;
     let today = partitions::today()?;

@@ -21,6 +21,7 @@ use crate::pg::load_progress::{Phase, Progress};
 use crate::pg::session::{self, ActingAs, Settings};
 use crate::pg::stored_row::Target;
 use crate::pg::{index, relation_files, sequence, statistics};
+use crate::rights;
 use crate::schema::Schema;
 
 /// Fewer rows than this are not worth making the indexes of a partition anew.
@@ -134,7 +135,7 @@ impl<'a> Bulk<'a> {
         self.progress.enter(Phase::Attaching, None, 1);
         stage::publish(self.schema, self.operations, stages)?;
         self.progress.enter(Phase::Analyzing, None, 1);
-        let _owner = self.as_owner();
+        let _owner = self.as_owner()?;
         statistics::analyze(self.operations, self.data.rows());
         Ok(None)
     }
@@ -162,7 +163,7 @@ impl<'a> Bulk<'a> {
         for (month, way) in ways {
             let (table, is_new, rebuilt) = match way {
                 Way::Stage { exists } => {
-                    let _owner = self.as_owner();
+                    let _owner = self.as_owner()?;
                     let stage = Stage::create(self.schema, month, self.rows(month), exists)?;
                     let table = stage.table();
                     stages.push(stage);
@@ -220,7 +221,7 @@ impl<'a> Bulk<'a> {
         });
         drop(settings);
         session::next_command();
-        let _owner = self.as_owner();
+        let _owner = self.as_owner()?;
         for Work { month, target, .. } in work {
             self.progress.enter(Phase::Analyzing, Some(month), 1);
             if let Some(table) = RelationOid::from_oid(target.table) {
@@ -236,7 +237,7 @@ impl<'a> Bulk<'a> {
     }
 
     /// What is done to the table itself is done with its owner's rights, as everywhere.
-    fn as_owner(&self) -> Option<ActingAs> {
-        self.operations.owner().map(ActingAs::role)
+    fn as_owner(&self) -> Result<Option<ActingAs>, Error> {
+        rights::act_as_owner(self.operations)
     }
 }

@@ -14,8 +14,9 @@ use crate::pg::catalog::RelationOid;
 use crate::pg::exchange::Exchange;
 use crate::pg::lock::Exclusive;
 use crate::pg::relation_files;
-use crate::pg::session::{self, ActingAs, Settings};
+use crate::pg::session::{self, Settings};
 use crate::query;
+use crate::rights;
 use crate::schema::Schema;
 
 const STAGE: &str = include_str!("../../sql/load/stage.sql");
@@ -106,7 +107,7 @@ impl Stage {
 /// for each other.
 pub fn publish(schema: &Schema, operations: RelationOid, stages: Vec<Stage>) -> Result<(), Error> {
     let _settings = Settings::safe_search_path();
-    let _owner = operations.owner().map(ActingAs::role);
+    let _owner = rights::act_as_owner(operations)?;
     let (mut existing, mut partitions) = (Vec::new(), Vec::new());
     for stage in stages {
         match partition_of(schema, operations, &stage)? {

@@ -4,6 +4,8 @@ use std::ffi::{CStr, c_char};
 
 use pgrx::{IntoDatum, pg_sys};
 
+use crate::pg::unbound;
+
 /// A relation that existed when it was looked up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RelationOid(pg_sys::Oid);
@@ -184,6 +186,31 @@ pub fn partition_root(relation: pg_sys::Oid) -> Option<pg_sys::Oid> {
         }
         pgrx::direct_function_call(pg_sys::pg_partition_root, &[relation.into_datum()])
     }
+}
+
+/// The table and all of its partitions, at every level. No lock is taken.
+pub fn with_partitions(table: RelationOid) -> Vec<RelationOid> {
+    // SAFETY: the list is of OIDs, and is freed once it was copied.
+    unsafe {
+        let list = unbound::with_inheritors(table.oid());
+        let count = list.as_ref().map_or(0, |list| usize::try_from(list.length).unwrap_or(0));
+        let relations =
+            (0..count).filter_map(|index| RelationOid::from_oid((*(*list).elements.add(index)).oid_value)).collect();
+        pg_sys::list_free(list);
+        relations
+    }
+}
+
+/// Whether a role may do all that another may, being a member of it or a superuser.
+pub fn has_rights_of(member: pg_sys::Oid, role: pg_sys::Oid) -> bool {
+    // SAFETY: takes any OIDs.
+    unsafe { pg_sys::has_privs_of_role(member, role) }
+}
+
+/// Whether the role is a superuser.
+pub fn is_superuser(role: pg_sys::Oid) -> bool {
+    // SAFETY: takes any OID, and answers no for one that is no role.
+    unsafe { pg_sys::superuser_arg(role) }
 }
 
 /// Whether the relation is a partition.

@@ -58,7 +58,7 @@ impl Drop for Settings {
         if !std::thread::panicking() {
             // SAFETY: the level was opened by `set`, and levels opened later were closed before it, as values are
             // dropped in the reverse order of their creation.
-            unsafe { pg_sys::AtEOXact_GUC(true, self.nest_level) }
+            unsafe { pg_sys::AtEOXact_GUC(false, self.nest_level) }
         }
     }
 }

@@ -8,6 +8,11 @@ mod exported {
 
     unsafe extern "C-unwind" {
         pub fn TransferPredicateLocksToHeapRelation(relation: pg_sys::Relation);
+        pub fn find_all_inheritors(
+            parent: pg_sys::Oid,
+            lock: pg_sys::LOCKMODE,
+            parents: *mut *mut pg_sys::List,
+        ) -> *mut pg_sys::List;
     }
 }
 
@@ -19,4 +24,15 @@ mod exported {
 pub unsafe fn transfer_predicate_locks(relation: pg_sys::Relation) {
     // SAFETY: by the contract; an error becomes a panic at the boundary, beyond which there is nothing to be dropped.
     unsafe { pg_guard_ffi_boundary(|| exported::TransferPredicateLocksToHeapRelation(relation)) }
+}
+
+/// A relation and all that inherit from it, partitions among them, without a lock on any (pg_inherits.h): a list of OIDs,
+/// allocated for the caller.
+pub fn with_inheritors(relation: pg_sys::Oid) -> *mut pg_sys::List {
+    // SAFETY: takes any OID; an error becomes a panic at the boundary, beyond which there is nothing to be dropped.
+    unsafe {
+        pg_guard_ffi_boundary(|| {
+            exported::find_all_inheritors(relation, pg_sys::NoLock as pg_sys::LOCKMODE, std::ptr::null_mut())
+        })
+    }
 }

@@ -14,6 +14,7 @@ use crate::pg::background::{self, Failure};
 use crate::pg::catalog;
 use crate::pg::session::{ActingAs, Settings};
 use crate::query;
+use crate::rights;
 use crate::schema::Schema;
 use crate::worker::timetable::{Outcome, pause_after};
 
@@ -84,7 +85,15 @@ fn role_to_run_as(schema: &Schema, job: &Job) -> Result<Option<pg_sys::Oid>, Err
         return Ok(None);
     }
     match CString::new(name.as_str()).ok().and_then(|name| catalog::role(&name)) {
-        Some(role) => Ok(Some(role)),
+        Some(role) => {
+            // The table may have come to another owner since, whose triggers are not to run as a superuser.
+            if catalog::is_superuser(role)
+                && let Ok(operations) = schema.operations()
+            {
+                rights::require_owners_with_rights_of(operations, role)?;
+            }
+            Ok(Some(role))
+        }
         None => Err(Error::MissingRole { job: job.name, name }),
     }
 }

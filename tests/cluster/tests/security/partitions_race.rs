@@ -1,12 +1,12 @@
-//! What the owner of an empty partition puts on it while a load into it is under way.
+//! What a new owner of an empty partition puts on it while a load into it is under way.
 
 use operations_cluster::expect::{run, wait_blocked};
 use operations_cluster::{SUPERUSER, text, value};
 
 use crate::lab::{Lab, MOLE, Sprung};
 
-/// A load finds the partition as it should be, fills a table beside it, and waits; meanwhile the partition gets what its owner
-/// likes; then the rows go there one by one.
+/// A load finds the partition as it should be, fills a table beside it, and waits; meanwhile the partition gets another owner, and
+/// what that one likes; then the rows would go there one by one.
 fn race(name: &str, trap: &str, armed: &str) {
     let mut lab = Lab::new(name, MOLE);
     let mut superuser = lab.superuser();
@@ -31,14 +31,15 @@ fn race(name: &str, trap: &str, armed: &str) {
     lab.expect_armed(&format!("BEGIN; {insert}; ROLLBACK"), &[armed]);
     run(&mut lab.attacker(), &take_away(&put, &month));
     // Into a partition without a page a load does not write at once.
-    run(&mut superuser, &format!("TRUNCATE {month}"));
+    run(&mut superuser, &format!("TRUNCATE {month}; ALTER TABLE {month} OWNER TO {SUPERUSER}"));
 
     run(&mut superuser, "BEGIN; LOCK TABLE ONLY operations IN SHARE UPDATE EXCLUSIVE MODE");
     let mut loader = lab.attacker();
     let pid = value::<i32>(&mut loader, "SELECT pg_backend_pid()").unwrap();
     let call = format!("CALL operations_test_data('{day}', '{day}', 20000, 1, 1)");
-    let load = std::thread::spawn(move || loader.batch_execute(&call).err().map(|error| error.to_string()));
+    let load = std::thread::spawn(move || loader.batch_execute(&call).err());
     wait_blocked(lab.server(), &[pid]);
+    run(&mut lab.superuser(), &format!("ALTER TABLE {month} OWNER TO mole"));
     run(&mut lab.attacker(), &put);
     lab.sprung();
     run(&mut superuser, "COMMIT");
@@ -46,6 +47,8 @@ fn race(name: &str, trap: &str, armed: &str) {
     let sprung = lab.sprung();
     let lent = Sprung { trap: armed.to_owned(), role: SUPERUSER.to_owned() };
     assert!(!sprung.contains(&lent), "ran as the owner of operations: {sprung:?}, the load: {error:?}");
+    let code = error.and_then(|error| error.code().map(|code| code.code().to_owned()));
+    assert_eq!(code.as_deref(), Some("42501"), "the load is refused");
 }
 
 /// What takes away again what was put on the partition.

@@ -7,8 +7,15 @@ use operations_cluster::repository;
 use crate::page::{expect_same, table};
 
 /// What acts with other rights than the caller's, or changes what only a superuser may.
-const MARKS: [&str; 5] =
-    ["ActingAs::role", "SetUserIdAndSecContext", "set_as_superuser", "security definer", "as_owner_of_the_"];
+const MARKS: [&str; 7] = [
+    "ActingAs::role",
+    "ActingAs::restricted",
+    "act_as_owner",
+    "SetUserIdAndSecContext",
+    "set_as_superuser",
+    "security definer",
+    "as_owner_of_the_",
+];
 
 #[test]
 fn every_file_that_acts_as_another_role_is_on_the_page() {

@@ -1,0 +1,51 @@
+//! Acting for the owner of a table, where nobody with fewer rights has a part in it.
+//!
+//! Whoever plans a statement over a partition evaluates what is constant in its checks, index expressions and statistics, and
+//! ATTACH evaluates the checks of a DEFAULT partition. All of that the partition's owner supplies.
+
+use pgrx::pg_sys;
+
+use crate::error::Error;
+use crate::pg::catalog::{self, RelationOid};
+use crate::pg::session::{self, ActingAs};
+
+/// Takes on the rights of the table's owner.
+///
+/// # Errors
+///
+/// [`Error::ForeignPartition`], as [`require_trusted`].
+pub fn act_as_owner(table: RelationOid) -> Result<Option<ActingAs>, Error> {
+    let Some(owner) = table.owner() else { return Ok(None) };
+    require_trusted(table, owner)?;
+    Ok(Some(ActingAs::role(owner)))
+}
+
+/// Asks that whoever owns the table, or a partition of it, has the rights of the role that somebody else is about to take on. A
+/// caller who has that role gains nothing by it.
+///
+/// # Errors
+///
+/// [`Error::ForeignPartition`] if an owner has not.
+pub fn require_trusted(table: RelationOid, role: pg_sys::Oid) -> Result<(), Error> {
+    if session::current_user() == role {
+        return Ok(());
+    }
+    require_owners_with_rights_of(table, role)
+}
+
+/// As [`require_trusted`], whoever calls.
+///
+/// # Errors
+///
+/// [`Error::ForeignPartition`]
+pub fn require_owners_with_rights_of(table: RelationOid, role: pg_sys::Oid) -> Result<(), Error> {
+    for relation in catalog::with_partitions(table) {
+        let Some(owner) = relation.owner().filter(|owner| !catalog::has_rights_of(*owner, role)) else { continue };
+        return Err(Error::ForeignPartition {
+            relation: catalog::relation_name(relation.oid()),
+            owner: catalog::role_name(owner),
+            role: catalog::role_name(role),
+        });
+    }
+    Ok(())
+}
