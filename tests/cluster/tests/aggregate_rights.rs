@@ -124,12 +124,12 @@ fn forced_row_level_security_is_the_same_for_what_is_tracked_and_what_is_not() {
     let mut admin = server.session().unwrap();
     run(
         &mut admin,
-        "CREATE ROLE boss; GRANT ALL ON SCHEMA public TO boss; GRANT EXECUTE ON PROCEDURE change_status TO boss; \
+        "CREATE ROLE boss; GRANT ALL ON SCHEMA public TO boss; GRANT EXECUTE ON PROCEDURE change_status, operations_setup TO boss; \
          ALTER TABLE operations OWNER TO boss; ALTER VIEW client_type_sum_live OWNER TO boss; \
          ALTER MATERIALIZED VIEW client_type_sum_mv OWNER TO boss; \
          DO $$ DECLARE p regclass; BEGIN FOR p IN SELECT inhrelid::regclass FROM pg_inherits \
          WHERE inhparent = 'operations'::regclass LOOP EXECUTE format('ALTER TABLE %s OWNER TO boss', p); END LOOP; END $$; \
-         CALL operations_setup()",
+         SET ROLE boss; CALL operations_setup(); RESET ROLE",
     );
     tick(&mut admin);
     assert_eq!(text(&mut admin, LIVE_DIFFERENCE).unwrap(), "");
