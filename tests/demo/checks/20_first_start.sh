@@ -54,6 +54,14 @@ check_status_of_a_live_demo() {
     [ "$(wc -l <"$work/output")" -le 24 ]
 }
 
+check_doctor_of_a_live_demo() {
+    succeeds doctor
+    printed "ok"
+    printed "127.0.0.1:$PRIMARY_PORT"
+    succeeds doctor DOCTOR=--json
+    printed '"verdict"'
+}
+
 check_psql_from_a_pipe() {
     [ "$(on_primary 'SELECT current_database() || pg_is_in_recovery();')" = operations_dbfalse ]
     [ "$(on_replica 'SELECT current_database() || pg_is_in_recovery();')" = operations_dbtrue ]
