@@ -196,7 +196,7 @@ impl Drop for SmallDisk {
 #[test]
 fn a_full_disk_fails_the_load_and_nothing_else() {
     let mut server = Server::primary().with_extension().start().unwrap();
-    let disk = match SmallDisk::new(&server, 56) {
+    let disk = match SmallDisk::new(&server, 48) {
         Ok(disk) => disk,
         Err(error) => {
             skipped("a_full_disk_fails_the_load_and_nothing_else", &format!("nothing can be mounted here: {error}"));
