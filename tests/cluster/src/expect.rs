@@ -192,3 +192,27 @@ pub fn wait_blocked(server: &Server, pids: &[i32]) {
 fn fail(message: String) -> ! {
     panic!("{message}")
 }
+
+/// Puts operations into a new server, half of them done, all of them in the sums.
+#[track_caller]
+pub fn fill_with_sums(session: &mut Client) {
+    run(session, "CALL operations_test_data('2025-08-01', '2025-11-30', 2000, 7)");
+    run(session, "UPDATE operations SET status = 1 WHERE id % 2 = 0");
+    tick(session);
+}
+
+/// Lets the sums take in what happened. What a transaction made, only the next one may rely on.
+#[track_caller]
+pub fn tick(session: &mut Client) {
+    run(session, "CALL change_status(1)");
+    run(session, "CALL change_status(1)");
+}
+
+/// The live view shows what the full query does.
+#[track_caller]
+pub fn expect_exact(session: &mut Client, after: &str) {
+    match text(session, LIVE_DIFFERENCE) {
+        Ok(difference) => assert_eq!(difference, "", "{after}"),
+        Err(error) => fail(format!("{after}: {error}")),
+    }
+}

@@ -4,8 +4,10 @@
 
 use std::io::Write;
 
-use operations_cluster::expect::{AGGREGATE_DIFFERENCE, LIVE_DIFFERENCE, SOON, wait_blocked, wait_for_text};
-use operations_cluster::{DATABASE, Error, Server, db_error, finish, text, value, wait_until};
+use operations_cluster::expect::{
+    AGGREGATE_DIFFERENCE, SOON, expect_exact, fill_with_sums, run, tick, wait_blocked, wait_for_text,
+};
+use operations_cluster::{DATABASE, Server, db_error, finish, text, value, wait_until};
 use postgres::Client;
 
 const COLUMNS: &str = "operation_date, operation_guid, client_id, operation_type, amount, status, message";
@@ -17,36 +19,11 @@ const ROW: &str = "('2025-08-05', gen_random_uuid(), 1, 'online', 12.34, 1, '{}'
 const SCANS: &str = "SELECT coalesce(sum(seq_scan + coalesce(idx_scan, 0)), 0)::bigint FROM pg_stat_xact_user_tables \
     WHERE relid IN (SELECT inhrelid FROM pg_inherits WHERE inhparent = 'operations'::regclass)";
 
-#[track_caller]
-fn run(session: &mut Client, statements: &str) {
-    if let Err(error) = session.batch_execute(statements) {
-        assert_eq!(Error::from(error).to_string(), "", "{statements}");
-    }
-}
-
 /// A server with rows, half of them done, all of them in the sums.
 fn server() -> Server {
     let server = Server::primary().with_extension().start().unwrap();
-    fill(&mut server.session().unwrap());
+    fill_with_sums(&mut server.session().unwrap());
     server
-}
-
-fn fill(session: &mut Client) {
-    run(session, "CALL operations_test_data('2025-08-01', '2025-11-30', 2000, 7)");
-    run(session, "UPDATE operations SET status = 1 WHERE id % 2 = 0");
-    tick(session);
-}
-
-/// Lets the sums take in what happened. What a transaction made, only the next one may rely on.
-#[track_caller]
-fn tick(session: &mut Client) {
-    run(session, "CALL change_status(1)");
-    run(session, "CALL change_status(1)");
-}
-
-#[track_caller]
-fn expect_exact(session: &mut Client, after: &str) {
-    assert_eq!(text(session, LIVE_DIFFERENCE).unwrap(), "", "{after}");
 }
 
 /// The live view is right, and does not read the partitions for it.

@@ -2,7 +2,7 @@
 //! name or schema, functions that look in the middle of a statement.
 #![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
 
-use operations_cluster::expect::{AGGREGATE_DIFFERENCE, LIVE_DIFFERENCE, run};
+use operations_cluster::expect::{AGGREGATE_DIFFERENCE, LIVE_DIFFERENCE, expect_exact, fill_with_sums, run, tick};
 use operations_cluster::{Server, db_error, text, value};
 use postgres::Client;
 
@@ -12,21 +12,8 @@ const WRITE: &str = "UPDATE operations SET amount = amount + 1, status = 1 - sta
 fn server() -> Server {
     let server = Server::primary().with_extension().start().unwrap();
     let mut session = server.session().unwrap();
-    run(&mut session, "CALL operations_test_data('2025-08-01', '2025-11-30', 2000, 7)");
-    run(&mut session, "UPDATE operations SET status = 1 WHERE id % 2 = 0");
-    tick(&mut session);
+    fill_with_sums(&mut session);
     server
-}
-
-#[track_caller]
-fn tick(session: &mut Client) {
-    run(session, "CALL change_status(1)");
-    run(session, "CALL change_status(1)");
-}
-
-#[track_caller]
-fn expect_exact(session: &mut Client, after: &str) {
-    assert_eq!(text(session, LIVE_DIFFERENCE).unwrap(), "", "{after}");
 }
 
 /// Exact, also in the materialized view and by the rollups, and no partition is read for it.

@@ -2,7 +2,7 @@
 //! rows that its reader could not see through a plain view.
 #![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
 
-use operations_cluster::expect::{AGGREGATE_DIFFERENCE, LIVE_DIFFERENCE, run};
+use operations_cluster::expect::{AGGREGATE_DIFFERENCE, LIVE_DIFFERENCE, fill_with_sums, run, tick};
 use operations_cluster::{DATABASE, Server, db_error, text, value};
 use postgres::Client;
 
@@ -20,17 +20,9 @@ const TRAP: &str = "\
 fn server() -> Server {
     let server = Server::primary().with_extension().start().unwrap();
     let mut session = server.session().unwrap();
-    run(&mut session, "CALL operations_test_data('2025-08-01', '2025-11-30', 2000, 7)");
-    run(&mut session, "UPDATE operations SET status = 1 WHERE id % 2 = 0");
-    tick(&mut session);
+    fill_with_sums(&mut session);
     run(&mut session, &READER.replace("@password@", server.password()));
     server
-}
-
-#[track_caller]
-fn tick(session: &mut Client) {
-    run(session, "CALL change_status(1)");
-    run(session, "CALL change_status(1)");
 }
 
 #[track_caller]
