@@ -38,6 +38,23 @@ revoke all on @extschema@.operations_job, @extschema@.operations_job_run_details
 -- A dump keeps which jobs are scheduled; what they did stays with the server that did it.
 select pg_catalog.pg_extension_config_dump('@extschema@.operations_job', '');
 
+create function @extschema@.operations_has_pg_cron()
+returns boolean
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+return (
+    select count(*) = 2
+    from pg_depend
+    join pg_extension on pg_extension.oid = refobjid
+    where refclassid = 'pg_extension'::regclass and extname = 'pg_cron' and deptype = 'e'
+      and classid = 'pg_class'::regclass
+      and objid in (to_regclass('cron.job'), to_regclass('cron.job_run_details'))
+);
+
+comment on function @extschema@.operations_has_pg_cron() is
+    'Whether this database has pg_cron''s tables. Where pg_cron is not installed anybody may have made others of these names, which nobody should read.';
+
 create function @extschema@.operations_jobs(
     out job_name text,
     out scheduler text,
@@ -85,13 +102,7 @@ begin
         ) l on true
         order by j.job_name;
 
-    -- The tables must be pg_cron's: where it is not installed, anybody may have made others of these names.
-    if 2 <> (select count(*)
-             from pg_depend
-             join pg_extension on pg_extension.oid = refobjid
-             where refclassid = 'pg_extension'::regclass and extname = 'pg_cron' and deptype = 'e'
-               and classid = 'pg_class'::regclass
-               and objid in (to_regclass('cron.job'), to_regclass('cron.job_run_details'))) then
+    if not @extschema@.operations_has_pg_cron() then
         return;
     end if;
     if has_schema_privilege('cron', 'USAGE') then

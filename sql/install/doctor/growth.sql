@@ -25,7 +25,7 @@ begin
         order by d.finished_at
         limit 1
     ) h;
-    if to_regclass('cron.job_run_details') is not null then
+    if @extschema@.operations_has_pg_cron() then
         execute 'select least($1, (select d.start_time from cron.job_run_details d order by d.runid limit 1))' into oldest using oldest;
     end if;
     return query

@@ -96,7 +96,8 @@ begin
         end if;
     end if;
 
-    if to_regclass('cron.job') is null then
+    -- Whoever asks reads the tables with rights of their own: they must be pg_cron's.
+    if not @extschema@.operations_has_pg_cron() then
         return;
     end if;
     return query execute $query$
@@ -105,6 +106,7 @@ begin
                'call @extschema@.operations_schedule();'
         from cron.job j
         where j.jobname in ('operation_insert_one', 'change_status', 'operations_maintain_partitions', 'operations_prune_job_history')
+          and j.command = 'call @extschema@.' || j.jobname || '()'
           and j.database <> current_database()
     $query$;
     return query execute $query$
@@ -116,6 +118,7 @@ begin
         join pg_stat_activity a on a.pid = d.job_pid
         where j.database = current_database() and d.status = 'running' and d.start_time > pg_postmaster_start_time()
           and j.jobname in ('operation_insert_one', 'change_status', 'operations_maintain_partitions', 'operations_prune_job_history')
+          and j.command = 'call @extschema@.' || j.jobname || '()'
           -- A day's history has tens of thousands of rows.
           and d.runid > (select max(n.runid) - 1000 from cron.job_run_details n)
         group by j.jobname

@@ -1,6 +1,6 @@
 //! What a primary finds by itself.
 
-use operations_cluster::expect::run;
+use operations_cluster::expect::{run, wait_for_text};
 use operations_cluster::{DATABASE, Server, Stop, finish};
 use operations_lab::doctor::Severity::{Broken, Degraded, Info, Unknown};
 
@@ -48,7 +48,14 @@ fn jobs_and_months() {
          CREATE TABLE cron.job_run_details (jobid bigint, runid bigint, job_pid int, database text, username text, \
                                             command text, status text, return_message text, start_time timestamptz, \
                                             end_time timestamptz); \
-         INSERT INTO cron.job VALUES (1, '1 second', '', '', 0, current_database(), 'postgres', true, 'change_status'); \
+         SET allow_system_table_mods = on; \
+         INSERT INTO pg_extension SELECT 4000000000, 'pg_cron', 10, oid, false, '1.6' FROM pg_namespace WHERE nspname = 'cron'; \
+         RESET allow_system_table_mods; \
+         ALTER EXTENSION pg_cron ADD TABLE cron.job; \
+         ALTER EXTENSION pg_cron ADD TABLE cron.job_run_details; \
+         INSERT INTO cron.job VALUES (1, '1 second', 'call public.change_status()', '', 0, current_database(), 'second', true, \
+                                      'change_status'); \
+         CREATE ROLE second SUPERUSER; \
          INSERT INTO cron.job_run_details SELECT 1, r, pid, '', '', '', 'running', '', now(), null \
          FROM (SELECT pid, row_number() OVER () AS r FROM pg_stat_activity LIMIT 2) a",
     );
@@ -57,7 +64,7 @@ fn jobs_and_months() {
     assert!(pair.sees("scheduler_missing", Broken, primary).evidence.contains("pg_cron"));
     run(&mut session, "UPDATE cron.job SET database = 'elsewhere'");
     assert!(pair.sees("job_wrong_database", Broken, primary).evidence.contains("elsewhere"));
-    run(&mut session, "DROP SCHEMA cron CASCADE");
+    run(&mut session, "DROP EXTENSION pg_cron; DROP SCHEMA cron; DROP ROLE second");
     pair.expect_well();
 
     let next = "operations_' || to_char(date_trunc('month', current_date) + interval '1 month', 'YYYY_MM')";
@@ -90,10 +97,18 @@ fn sums_locks_and_growth() {
     run(&mut session, "SELECT * FROM operations_verify_rollup(true)");
     pair.expect_well();
 
-    set(primary, "operations_ext.change_status_interval", "0");
+    run(&mut session, "CALL operations_unschedule()");
+    // A run that had begun before that may still end.
+    wait_for_text(
+        &mut session,
+        "the last run of change_status to end",
+        "SELECT count(*)::text FROM pg_stat_activity \
+         WHERE backend_type = 'operations_ext change_status' AND state = 'active'",
+        "0",
+    );
     run(&mut session, "UPDATE operations SET status = 1 WHERE id = (SELECT min(id) FROM operations WHERE status = 0)");
     pair.sees("view_stale", Degraded, primary);
-    set(primary, "operations_ext.change_status_interval", "1s");
+    run(&mut session, "CALL operations_schedule()");
     pair.expect_well();
 
     let mut locker = primary.session().unwrap();

@@ -21,6 +21,7 @@ fn a_schema_named_cron_is_not_taken_for_pg_cron() {
     lab.expect_armed("SELECT * FROM cron.job, cron.job_run_details", &["cron.job", "cron.job_run_details"]);
     let calls = [
         "SELECT * FROM public.operations_jobs()",
+        "SELECT * FROM public.operations_doctor()",
         "CALL public.operations_schedule()",
         "CALL public.operations_prune_job_history(0)",
         "CALL public.operations_test_data('2025-08-01', '2025-08-31', 20000, 3)",
