@@ -97,8 +97,9 @@ impl<'a> Bulk<'a> {
         if !may_stage {
             super::create_missing(self.schema, self.operations, months)?;
         }
-        // To rebuild indexes locks a month against change_status() until the load ends.
-        let may_rebuild = !serializable && {
+        // To rebuild indexes locks a month against change_status() until the load ends. Which snapshots an index is for says a row
+        // of the catalogs that a load does not change.
+        let may_rebuild = !serializable && !session::gives_up_old_snapshots() && {
             let _settings = Settings::safe_search_path();
             !jobs::workload_is_scheduled(self.schema)?
         };

@@ -61,7 +61,10 @@ pub fn database_exists(name: &CStr) -> bool {
 /// Ends the process so that the postmaster starts it anew.
 pub fn restart() -> ! {
     // SAFETY: runs PostgreSQL's exit handlers; an exit code other than 0 asks for a restart.
-    unsafe { pg_sys::proc_exit(1) }
+    unsafe { pg_sys::proc_exit(1) };
+    // It does not return, but its binding for PostgreSQL 18 does not say so.
+    #[cfg(feature = "pg18")]
+    std::process::abort()
 }
 
 /// Waits for that long, or for ever, but no longer than until a signal comes. Reloads the settings if SIGHUP asked for

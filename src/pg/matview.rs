@@ -8,6 +8,7 @@ use pgrx::{check_for_interrupts, pg_sys};
 
 use crate::error::Error;
 use crate::pg::catalog::RelationOid;
+use crate::pg::descriptor;
 
 /// The columns of the view.
 const COLUMNS: usize = 3;
@@ -34,7 +35,7 @@ pub fn has_shape(view: RelationOid, shape: Shape) -> bool {
         }
         let class = &*(*relation).rd_rel;
         let descriptor = (*relation).rd_att;
-        let columns = (*descriptor).attrs.as_slice((*descriptor).natts as usize);
+        let columns = descriptor::columns(descriptor);
         let mut fits = class.relkind as u8 == pg_sys::RELKIND_MATVIEW
             && class.relispopulated
             && ptr::eq((*relation).rd_tableam, pg_sys::GetHeapamTableAmRoutine())

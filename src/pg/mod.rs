@@ -11,6 +11,7 @@ pub mod call;
 pub mod catalog;
 pub mod copy;
 pub mod counting;
+mod descriptor;
 pub mod durable;
 pub mod exchange;
 pub mod heap_file;

@@ -106,6 +106,9 @@ pub unsafe fn remove_at_commit(files: &[RelationFile]) {
         // SAFETY: what stands for the relation has what RelationDropStorage looks at, which keeps a copy of that.
         unsafe {
             let relation = pg_sys::CreateFakeRelcacheEntry(file.locator());
+            // Since PostgreSQL 17 it comes with a reference that is not counted, which RelationDropStorage would count down.
+            #[cfg(not(feature = "pg16"))]
+            (&raw mut (*relation).rd_smgr).write(std::ptr::null_mut());
             pg_sys::RelationDropStorage(relation);
             pg_sys::FreeFakeRelcacheEntry(relation);
         }

@@ -8,6 +8,7 @@ use pgrx::pg_sys;
 
 use crate::error::Error;
 use crate::pg::call::Call;
+use crate::pg::descriptor;
 
 /// The result of a function that returns SETOF record, as it is filled.
 #[derive(Debug)]
@@ -76,10 +77,7 @@ impl<'call> ResultSet<'call> {
     /// Whoever reads the rows goes by the types of the declaration.
     fn require_types(&self, types: impl Iterator<Item = pg_sys::Oid>) -> Result<(), Error> {
         // SAFETY: as above; the descriptor has natts columns.
-        let columns = unsafe {
-            let descriptor = (*self.info).setDesc;
-            (*descriptor).attrs.as_slice((*descriptor).natts as usize)
-        };
+        let columns = unsafe { descriptor::columns((*self.info).setDesc) };
         if types.eq(columns.iter().map(|column| column.atttypid)) { Ok(()) } else { Err(mismatch()) }
     }
 }

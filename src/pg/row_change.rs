@@ -11,6 +11,7 @@ use crate::error::Error;
 use crate::pg::call::Call;
 use crate::pg::catalog::{self, RelationOid};
 use crate::pg::counting::{Columns, Counter};
+use crate::pg::descriptor;
 use crate::pg::view_rule;
 
 /// The status of operations that are done.
@@ -196,7 +197,7 @@ unsafe fn check_delta(relation: pg_sys::Relation, place: &Place) -> Result<(), E
     // SAFETY: by the contract; the descriptor has natts columns.
     unsafe {
         let descriptor = (*relation).rd_att;
-        let columns = (*descriptor).attrs.as_slice((*descriptor).natts as usize);
+        let columns = descriptor::columns(descriptor);
         if columns.len() != DELTA_COLUMNS {
             return Err(other_delta(format!(
                 "It has {} columns, also counting those dropped; 5 are written.",

@@ -191,6 +191,17 @@ pub fn wal_is_logical() -> bool {
     unsafe { pg_sys::wal_level >= pg_sys::WalLevel::WAL_LEVEL_LOGICAL as c_int }
 }
 
+/// Whether rows may be gone that an old snapshot is to see (`old_snapshot_threshold`, which PostgreSQL 17 has no more). An index
+/// that is built then is not for such a snapshot.
+pub fn gives_up_old_snapshots() -> bool {
+    // SAFETY: a plain read of a variable that is set before the process starts.
+    #[cfg(feature = "pg16")]
+    let gives_up = unsafe { pg_sys::old_snapshot_threshold >= 0 };
+    #[cfg(not(feature = "pg16"))]
+    let gives_up = false;
+    gives_up
+}
+
 /// Has what follows see what was done so far.
 pub fn next_command() {
     // SAFETY: has no preconditions inside a transaction.

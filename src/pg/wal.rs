@@ -4,7 +4,7 @@ use std::ffi::c_int;
 
 use pgrx::pg_sys;
 
-/// Whether changes of the relation are logged: the macro RelationNeedsWAL, for one that is not temporary.
+/// Whether changes of the relation are logged: the macro RelationNeedsWAL.
 ///
 /// # Safety
 ///
@@ -14,7 +14,8 @@ pub unsafe fn is_needed_for(relation: pg_sys::Relation) -> bool {
     unsafe {
         // The subtransactions that made the relation, or its file; 0 stands for none.
         let is_new = (*relation).rd_createSubid != 0 || (*relation).rd_firstRelfilelocatorSubid != 0;
-        pg_sys::wal_level >= pg_sys::WalLevel::WAL_LEVEL_REPLICA as c_int || !is_new
+        (*(*relation).rd_rel).relpersistence as u8 == pg_sys::RELPERSISTENCE_PERMANENT
+            && (pg_sys::wal_level >= pg_sys::WalLevel::WAL_LEVEL_REPLICA as c_int || !is_new)
     }
 }
 

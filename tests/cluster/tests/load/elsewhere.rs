@@ -164,6 +164,20 @@ fn a_logical_decoder_gets_each_row_as_one_of_a_partition() {
     }
 }
 
+/// With `old_snapshot_threshold` rows may be gone that an old snapshot is to see. Indexes that miss them are not for such a
+/// snapshot: PostgreSQL marks those that it rebuilds, and a load leaves them as they are.
+#[test]
+fn where_old_snapshots_are_given_up_no_index_is_rebuilt() {
+    let server = Server::primary().with_extension().setting("old_snapshot_threshold", "1h").start().unwrap();
+    let mut loader = Loader::new(&server);
+    let dates = Dates::of(&mut loader.session);
+    for (way, note) in [(Way::Empty, Way::Empty.note()), (Way::Grown, Way::Full.note())] {
+        way.prepare(&mut loader.session, &dates);
+        assert_eq!(loader.call(&dates.statement(2 * ROWS_A_MONTH, "1, 3")), [note; 2], "{way:?}");
+        expect_sound(&mut loader.session);
+    }
+}
+
 /// A file system in memory, until it is dropped.
 struct SmallDisk(PathBuf);
 
