@@ -33,19 +33,27 @@ pub fn require_trusted(table: RelationOid, role: pg_sys::Oid) -> Result<(), Erro
     require_owners_with_rights_of(table, role)
 }
 
+/// Asks that the owner of a relation has the rights of a role, whoever calls: the functions of a view are called as its reader.
+///
+/// # Errors
+///
+/// [`Error::ForeignPartition`] if the owner has not.
+pub fn require_owner_with_rights_of(relation: RelationOid, role: pg_sys::Oid) -> Result<(), Error> {
+    match relation.owner() {
+        Some(owner) if !catalog::has_rights_of(owner, role) => Err(Error::ForeignPartition {
+            relation: catalog::relation_name(relation.oid()),
+            owner: catalog::role_name(owner),
+            role: catalog::role_name(role),
+        }),
+        _ => Ok(()),
+    }
+}
+
 /// As [`require_trusted`], whoever calls.
 ///
 /// # Errors
 ///
 /// [`Error::ForeignPartition`]
 pub fn require_owners_with_rights_of(table: RelationOid, role: pg_sys::Oid) -> Result<(), Error> {
-    for relation in catalog::with_partitions(table) {
-        let Some(owner) = relation.owner().filter(|owner| !catalog::has_rights_of(*owner, role)) else { continue };
-        return Err(Error::ForeignPartition {
-            relation: catalog::relation_name(relation.oid()),
-            owner: catalog::role_name(owner),
-            role: catalog::role_name(role),
-        });
-    }
-    Ok(())
+    catalog::with_partitions(table).into_iter().try_for_each(|relation| require_owner_with_rights_of(relation, role))
 }

@@ -16,6 +16,7 @@ use crate::schema::Schema;
 
 const DIRECT_SUMS: &str = include_str!("../../sql/rollup/direct_sums.sql");
 const DIFFERENCES: &str = include_str!("../../sql/rollup/differences.sql");
+const STALE: &str = include_str!("../../sql/rollup/stale.sql");
 
 #[pg_extern(sql = r#"
 create function @extschema@.operations_count_change()
@@ -151,4 +152,34 @@ fn verify(fcinfo: pg_sys::FunctionCallInfo, repair: bool) -> Result<(), Error> {
     let _settings = Settings::safe_search_path();
     rollup::as_owner_of_the_rollups(&schema, || result.add(&schema.sql(DIFFERENCES), !repair))?;
     if repair { rollup::repair(&schema) } else { Ok(()) }
+}
+
+#[pg_extern(sql = r#"
+create function @extschema@.operations_stale_sums(
+    out client_id integer,
+    out operation_type @extschema@.operation_type_enum,
+    out held_amount numeric,
+    out live_amount numeric
+)
+returns setof record
+language c stable parallel restricted
+as '@MODULE_PATHNAME@', '@FUNCTION_NAME@';
+
+revoke all on function @extschema@.operations_stale_sums() from public;
+
+comment on function @extschema@.operations_stale_sums() is
+    'The sums that client_type_sum_mv holds and that client_type_sum_live has otherwise, read with the rights of the owner of the former: nothing that is in the views is called as whoever asks. For operations_doctor().';
+"#)]
+fn operations_stale_sums(fcinfo: pg_sys::FunctionCallInfo) -> Result<(), ErrorReport> {
+    Ok(stale_sums(fcinfo)?)
+}
+
+fn stale_sums(fcinfo: pg_sys::FunctionCallInfo) -> Result<(), Error> {
+    let schema = Schema::of(&Call::new(fcinfo));
+    let mut result = ResultSet::new(fcinfo);
+    let Some(owner) = schema.client_type_sum_mv()?.owner() else { return Ok(()) };
+    let _settings = Settings::safe_search_path();
+    let _owner = rollup::as_owner_of_the_view(&schema, owner)?;
+    result.add(&schema.sql(STALE), true)?;
+    Ok(())
 }

@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
 
 mod counting;
+mod doctor;
 mod jobs;
 mod lab;
 mod page;
