@@ -7,17 +7,28 @@ use pgrx::pg_sys;
 
 use crate::error::Error;
 use crate::pg::catalog::{self, RelationOid};
-use crate::pg::session::{self, ActingAs};
+use crate::pg::session::{self, ActingAs, Settings};
+
+/// The rights of a table's owner, held until the value is dropped or the (sub)transaction is aborted.
+#[derive(Debug)]
+#[must_use]
+pub struct AsOwner {
+    // In the order in which they are given back.
+    _role: ActingAs,
+    _settings: Option<Settings>,
+}
 
 /// Takes on the rights of the table's owner.
 ///
 /// # Errors
 ///
 /// [`Error::ForeignPartition`], as [`require_trusted`].
-pub fn act_as_owner(table: RelationOid) -> Result<Option<ActingAs>, Error> {
+pub fn act_as_owner(table: RelationOid) -> Result<Option<AsOwner>, Error> {
     let Some(owner) = table.owner() else { return Ok(None) };
     require_trusted(table, owner)?;
-    Ok(Some(ActingAs::role(owner)))
+    // The tablespace that the session prefers is the caller's choice: the owner's right to it is not.
+    let settings = (!session::may_use_default_tablespace()).then(|| Settings::set(&[(c"default_tablespace", c"")]));
+    Ok(Some(AsOwner { _role: ActingAs::role(owner), _settings: settings }))
 }
 
 /// Asks that whoever owns the table, or a partition of it, has the rights of the role that somebody else is about to take on. A

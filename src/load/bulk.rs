@@ -18,10 +18,10 @@ use crate::pg::bulk_insert;
 use crate::pg::catalog::{self, LockMode, RelationOid};
 use crate::pg::heap_file::PageCache;
 use crate::pg::load_progress::{Phase, Progress};
-use crate::pg::session::{self, ActingAs, Settings};
+use crate::pg::session::{self, Settings};
 use crate::pg::stored_row::Target;
 use crate::pg::{index, relation_files, sequence, statistics};
-use crate::rights;
+use crate::rights::{self, AsOwner};
 use crate::schema::Schema;
 
 /// Fewer rows than this are not worth making the indexes of a partition anew.
@@ -237,7 +237,7 @@ impl<'a> Bulk<'a> {
     }
 
     /// What is done to the table itself is done with its owner's rights, as everywhere.
-    fn as_owner(&self) -> Result<Option<ActingAs>, Error> {
+    fn as_owner(&self) -> Result<Option<AsOwner>, Error> {
         rights::act_as_owner(self.operations)
     }
 }

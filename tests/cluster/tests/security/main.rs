@@ -15,6 +15,7 @@ mod partitions;
 mod partitions_race;
 mod public;
 mod reach;
+mod settings;
 mod setup;
 mod sources;
 mod views;
