@@ -46,9 +46,14 @@ impl Settings {
         Self { nest_level }
     }
 
-    /// A search_path on which nobody but PostgreSQL itself can put anything.
+    /// A search_path on which nobody but PostgreSQL itself can put anything. And, as our statements compare what PostgreSQL
+    /// writes of its catalogs, names and strings are written and read in the usual way.
     pub fn safe_search_path() -> Self {
-        Self::set(&[(c"search_path", c"pg_catalog, pg_temp")])
+        Self::set(&[
+            (c"search_path", c"pg_catalog, pg_temp"),
+            (c"quote_all_identifiers", c"off"),
+            (c"standard_conforming_strings", c"on"),
+        ])
     }
 }
 
