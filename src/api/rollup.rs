@@ -107,13 +107,14 @@ fn direct_sums(fcinfo: pg_sys::FunctionCallInfo, partitions: Vec<Option<pg_sys::
     let schema = Schema::of(&Call::new(fcinfo));
     let mut result = ResultSet::new(fcinfo);
     let query = schema.sql(DIRECT_SUMS);
-    let _settings = Settings::set(&[
-        (c"search_path", c"pg_catalog, pg_temp"),
-        (c"row_security", c"off"),
-        (c"constraint_exclusion", c"off"),
-    ]);
     for partition in partitions.into_iter().flatten().filter_map(RelationOid::from_oid) {
         let Some(owner) = partition.owner() else { continue };
+        // Anew for each: what is evaluated as one owner may set them, and the next partition may be another's.
+        let _settings = Settings::set(&[
+            (c"search_path", c"pg_catalog, pg_temp"),
+            (c"row_security", c"off"),
+            (c"constraint_exclusion", c"off"),
+        ]);
         let oid = quote_literal(partition.oid().to_u32().to_string());
         let query = query.replace("@partition@", &oid).replace("@table@", &catalog::qualified_name(partition.oid()));
         let _owner = ActingAs::restricted(owner);

@@ -15,6 +15,9 @@ use crate::pg::session::Settings;
 /// the time of what went before; autovacuum, which counts these rows as changed, does it again with the target that is set.
 pub fn analyze(table: RelationOid, rows: u64) {
     const DEFAULT: c_int = -1;
+    // Its owner's functions are called as the owner: what they call by its name alone is not to be the session's choice. So does
+    // the command since PostgreSQL 17.
+    let _path = Settings::safe_search_path();
     let _settings = lower_target(rows);
     // SAFETY: what ANALYZE does inside a transaction block. The parameters are valid for the call; without a RangeVar and a
     // list of columns it is the whole table.
