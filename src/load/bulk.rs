@@ -34,6 +34,11 @@ const SMALL_PART: u64 = 8;
 /// table as a whole.
 const SAMPLED: u64 = 1_000_000;
 
+/// How long to wait for the lock that ANALYZE of a month takes: autovacuum soon does it, too; and for that on the table, where it
+/// does not.
+const ANALYZE_WITHIN: Duration = Duration::from_secs(1);
+const ANALYZE_ALL_WITHIN: Duration = Duration::from_secs(10);
+
 /// How long to wait until nobody else uses a partition that is to be locked for its indexes' sake.
 const LOCK_WITHIN: Duration = Duration::from_millis(100);
 
@@ -136,7 +141,7 @@ impl<'a> Bulk<'a> {
         stage::publish(self.schema, self.operations, stages)?;
         self.progress.enter(Phase::Analyzing, None, 1);
         let _owner = self.as_owner()?;
-        statistics::analyze(self.operations, self.data.rows());
+        statistics::analyze(self.operations, self.data.rows(), ANALYZE_ALL_WITHIN);
         Ok(None)
     }
 
@@ -225,7 +230,7 @@ impl<'a> Bulk<'a> {
         for Work { month, target, .. } in work {
             self.progress.enter(Phase::Analyzing, Some(month), 1);
             if let Some(table) = RelationOid::from_oid(target.table) {
-                statistics::analyze(table, self.rows(month).min(SAMPLED));
+                statistics::analyze(table, self.rows(month).min(SAMPLED), ANALYZE_WITHIN);
             }
         }
         Ok(stages)
