@@ -26,9 +26,13 @@ pub struct AsOwner {
 pub fn act_as_owner(table: RelationOid) -> Result<Option<AsOwner>, Error> {
     let Some(owner) = table.owner() else { return Ok(None) };
     require_trusted(table, owner)?;
+    if session::current_user() == owner {
+        return Ok(Some(AsOwner { _role: ActingAs::role(owner), _settings: None }));
+    }
     // The tablespace that the session prefers is the caller's choice: the owner's right to it is not.
     let settings = (!session::may_use_default_tablespace()).then(|| Settings::set(&[(c"default_tablespace", c"")]));
-    Ok(Some(AsOwner { _role: ActingAs::role(owner), _settings: settings }))
+    // Nor is the session the owner's: what is evaluated of the table's may leave nothing there to run with the caller's rights.
+    Ok(Some(AsOwner { _role: ActingAs::restricted(owner), _settings: settings }))
 }
 
 /// Asks that whoever owns the table, or a partition of it, has the rights of the role that somebody else is about to take on. A

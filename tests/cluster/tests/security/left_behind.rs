@@ -63,3 +63,40 @@ fn an_owner_leaves_nothing_in_the_session_that_its_code_was_run_in() {
         assert_eq!(text(&mut superuser, LEFT).unwrap(), format!("0|0|0|{SUPERUSER}|{SUPERUSER}"), "{call}");
     }
 }
+
+/// ATTACH evaluates what is constant in the checks of a DEFAULT partition, as the owner of the table.
+#[test]
+fn an_owner_leaves_nothing_behind_when_months_are_made() {
+    let mut lab = Lab::new("left_months", MALLORY);
+    let gift = "GRANT CREATE ON SCHEMA public TO mallory; ALTER TABLE operations OWNER TO mallory; \
+        DO $$ DECLARE month regclass; BEGIN FOR month IN SELECT inhrelid FROM pg_inherits WHERE inhparent = 'operations'::regclass LOOP \
+            EXECUTE format('ALTER TABLE %s OWNER TO mallory', month); END LOOP; END $$";
+    run(&mut lab.superuser(), gift);
+    let rest = "CREATE FUNCTION lair.once() RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN lair.act(); END $$; \
+        CREATE TABLE lair.rest (LIKE public.operations INCLUDING DEFAULTS INCLUDING CONSTRAINTS); \
+        ALTER TABLE lair.rest ADD CONSTRAINT a_check CHECK (client_id > 0 OR lair.once() = 2); \
+        ALTER TABLE public.operations ATTACH PARTITION lair.rest DEFAULT";
+    run(&mut lab.attacker(), &format!("{ACT}; {rest}"));
+    let month = "CREATE TABLE mine (LIKE operations INCLUDING CONSTRAINTS); \
+                 ALTER TABLE operations ATTACH PARTITION mine FOR VALUES FROM ('2020-01-01') TO ('2020-02-01')";
+    lab.expect_armed(
+        &format!("BEGIN; {month}; DROP TABLE mine; COMMIT"),
+        &["trigger later", "a held cursor", "LISTEN lair"],
+    );
+    for call in [
+        "CALL operations_maintain_partitions(9)",
+        "CALL operations_test_data('2024-01-01', '2024-01-31', 20000, 1, 1)",
+        "CALL operations_test_data('2023-01-01', '2023-01-31', 10, 1, 1)",
+        "CALL operations_maintain_partitions(9, 12)",
+        "CALL operation_insert_one()",
+    ] {
+        lab.sprung();
+        let mut superuser = lab.superuser();
+        run(&mut superuser, &format!("BEGIN; {call}; COMMIT"));
+        let sprung = lab.sprung();
+        let later: Vec<_> =
+            sprung.iter().filter(|s| ["trigger later", "a held cursor"].contains(&s.trap.as_str())).collect();
+        assert!(later.iter().all(|sprung| sprung.role == MALLORY), "{call}: {later:?}");
+        assert_eq!(text(&mut superuser, LEFT).unwrap(), format!("0|0|0|{SUPERUSER}|{SUPERUSER}"), "{call}");
+    }
+}
