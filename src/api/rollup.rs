@@ -11,6 +11,7 @@ use crate::pg::counting;
 use crate::pg::result_set::ResultSet;
 use crate::pg::row_change;
 use crate::pg::session::{self, ActingAs, Settings};
+use crate::rights;
 use crate::rollup;
 use crate::schema::Schema;
 
@@ -179,6 +180,10 @@ fn stale_sums(fcinfo: pg_sys::FunctionCallInfo) -> Result<(), Error> {
     let schema = Schema::of(&Call::new(fcinfo));
     let mut result = ResultSet::new(fcinfo);
     let Some(owner) = schema.client_type_sum_mv()?.owner() else { return Ok(()) };
+    // Also where that is who asks: a doctor's look is no reason to run what others put on their partitions.
+    if let Some(table) = rollup::table(&schema) {
+        rights::require_owners_with_rights_of(table, owner)?;
+    }
     let _settings = Settings::safe_search_path();
     let _owner = rollup::as_owner_of_the_view(&schema, owner)?;
     result.add(&schema.sql(STALE), true)?;

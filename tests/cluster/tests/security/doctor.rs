@@ -96,3 +96,19 @@ fn who_owns_the_live_view_gets_no_rights_of_who_owns_the_other() {
     run(&mut lab.superuser(), "DROP MATERIALIZED VIEW client_type_sum_mv");
     expect_none_lent(&mut lab, SUPERUSER, &["CALL operations_setup()", "CALL change_status(10)"]);
 }
+
+/// The views stayed the superuser's when the table was given away, so that what is on its partitions would be evaluated as the
+/// superuser.
+#[test]
+fn who_owns_the_table_alone_gets_no_rights_of_who_owns_the_views() {
+    let mut lab = Lab::new("doctor_table", MALLORY);
+    let views = "ALTER VIEW client_type_sum_live OWNER TO postgres; ALTER MATERIALIZED VIEW client_type_sum_mv OWNER TO postgres";
+    run(&mut lab.superuser(), &format!("{GIFT}; {views}"));
+    run(&mut lab.attacker(), &format!("{MONTH}; {FALLBACK}"));
+    lab.expect_armed("SELECT count(*) FROM client_type_sum_live", &["index expression", "index of the rest"]);
+    expect_none_lent(&mut lab, SUPERUSER, &DOCTOR);
+    let breaches = lab.breaches(MOLE, &["CALL change_status(10)"]);
+    assert!(breaches.is_empty(), "{}", breaches.join("\n"));
+    let unknown = "SELECT severity FROM operations_doctor() WHERE evidence LIKE 'sums: %'";
+    assert_eq!(text(&mut lab.superuser(), unknown).unwrap(), "unknown");
+}
