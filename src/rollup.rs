@@ -139,11 +139,7 @@ fn refresh(schema: &Schema, view: RelationOid) -> Result<(), Error> {
     const KEY: usize = 2;
     let Some(owner) = view.owner() else { return Ok(()) };
     let_read(schema, owner)?;
-    // What partitions' owners put on them is evaluated by the query.
-    if let Some(table) = table(schema) {
-        rights::require_trusted(table, owner)?;
-    }
-    let _owner = ActingAs::restricted(owner);
+    let _owner = as_owner_of_the_view(schema, owner)?;
     let types = [pg_sys::INT4OID, schema.counter()?.operation_type, pg_sys::NUMERICOID];
     let shape = Shape { types, key: KEY };
     if !matview::has_shape(view, shape) {
@@ -157,10 +153,29 @@ fn refresh(schema: &Schema, view: RelationOid) -> Result<(), Error> {
     Ok(())
 }
 
+/// Takes on the rights of the owner of `client_type_sum_mv`, restricted as REFRESH is, to read what it is made of.
+///
+/// # Errors
+///
+/// [`Error::ForeignPartition`] if somebody with fewer rights has a part in that.
+pub fn as_owner_of_the_view(schema: &Schema, owner: pg_sys::Oid) -> Result<ActingAs, Error> {
+    // What partitions' owners put on them is evaluated by the query.
+    if let Some(table) = table(schema) {
+        rights::require_trusted(table, owner)?;
+    }
+    // And so is what the owner of the view that it reads puts there, at any time, whoever calls.
+    if let Ok(live) = schema.client_type_sum_live() {
+        rights::require_owner_with_rights_of(live, owner)?;
+    }
+    Ok(ActingAs::restricted(owner))
+}
+
 /// Lets the owner of a view over the rollups read them, if it may read the rows themselves.
 pub fn let_read(schema: &Schema, owner: pg_sys::Oid) -> Result<(), Error> {
     const GRANT: &str = "grant select on @extschema@.operations_rollup_live to ";
-    if schema.rollup_live()?.may_be_read_by(owner) || !schema.operations()?.may_be_read_by(owner) {
+    // Not one that has only taken the name: the rollups hold the sums of that which the live view reads.
+    let may_read = table(schema).map_or_else(|| schema.operations(), Ok)?.may_be_read_by(owner);
+    if !may_read || schema.rollup_live()?.may_be_read_by(owner) {
         return Ok(());
     }
     let grant = schema.sql(GRANT) + &quote_identifier(catalog::role_name(owner));

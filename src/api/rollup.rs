@@ -11,11 +11,13 @@ use crate::pg::counting;
 use crate::pg::result_set::ResultSet;
 use crate::pg::row_change;
 use crate::pg::session::{self, ActingAs, Settings};
+use crate::rights;
 use crate::rollup;
 use crate::schema::Schema;
 
 const DIRECT_SUMS: &str = include_str!("../../sql/rollup/direct_sums.sql");
 const DIFFERENCES: &str = include_str!("../../sql/rollup/differences.sql");
+const STALE: &str = include_str!("../../sql/rollup/stale.sql");
 
 #[pg_extern(sql = r#"
 create function @extschema@.operations_count_change()
@@ -102,13 +104,14 @@ fn direct_sums(call: Call<'_>, partitions: Vec<Option<pg_sys::Oid>>) -> Result<(
     let schema = Schema::of(call);
     let mut result = ResultSet::new(call);
     let query = schema.sql(DIRECT_SUMS);
-    let _settings = Settings::set(&[
-        (c"search_path", c"pg_catalog, pg_temp"),
-        (c"row_security", c"off"),
-        (c"constraint_exclusion", c"off"),
-    ]);
     for partition in partitions.into_iter().flatten().filter_map(RelationOid::from_oid) {
         let Some(owner) = partition.owner() else { continue };
+        // Anew for each: what is evaluated as one owner may set them, and the next partition may be another's.
+        let _settings = Settings::set(&[
+            (c"search_path", c"pg_catalog, pg_temp"),
+            (c"row_security", c"off"),
+            (c"constraint_exclusion", c"off"),
+        ]);
         let oid = quote_literal(partition.oid().to_u32().to_string());
         let query = query.replace("@partition@", &oid).replace("@table@", &catalog::qualified_name(partition.oid()));
         let _owner = ActingAs::restricted(owner);
@@ -147,4 +150,38 @@ fn verify(call: Call<'_>, repair: bool) -> Result<(), Error> {
     let _settings = Settings::safe_search_path();
     rollup::as_owner_of_the_rollups(&schema, || result.add(&schema.sql(DIFFERENCES), !repair))?;
     if repair { rollup::repair(&schema) } else { Ok(()) }
+}
+
+#[pg_extern(sql = r#"
+create function @extschema@.operations_stale_sums(
+    out client_id integer,
+    out operation_type @extschema@.operation_type_enum,
+    out held_amount numeric,
+    out live_amount numeric
+)
+returns setof record
+language c stable parallel restricted
+as '@MODULE_PATHNAME@', '@FUNCTION_NAME@';
+
+revoke all on function @extschema@.operations_stale_sums() from public;
+
+comment on function @extschema@.operations_stale_sums() is
+    'The sums that client_type_sum_mv holds and that client_type_sum_live has otherwise, read with the rights of the owner of the former: nothing that is in the views is called as whoever asks. For operations_doctor().';
+"#)]
+fn operations_stale_sums(fcinfo: pg_sys::FunctionCallInfo) -> Result<(), ErrorReport> {
+    Ok(stale_sums(fcinfo)?)
+}
+
+fn stale_sums(fcinfo: pg_sys::FunctionCallInfo) -> Result<(), Error> {
+    let schema = Schema::of(&Call::new(fcinfo));
+    let mut result = ResultSet::new(fcinfo);
+    let Some(owner) = schema.client_type_sum_mv()?.owner() else { return Ok(()) };
+    // Also where that is who asks: a doctor's look is no reason to run what others put on their partitions.
+    if let Some(table) = rollup::table(&schema) {
+        rights::require_owners_with_rights_of(table, owner)?;
+    }
+    let _settings = Settings::safe_search_path();
+    let _owner = rollup::as_owner_of_the_view(&schema, owner)?;
+    result.add(&schema.sql(STALE), true)?;
+    Ok(())
 }

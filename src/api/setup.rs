@@ -79,6 +79,10 @@ fn create_views(schema: &Schema) -> Result<(), Error> {
     if !live_view_reads(schema, operations)? {
         run(schema, CLIENT_TYPE_SUM_LIVE)?;
     }
+    if schema.client_type_sum_mv().is_err() {
+        // Whoever owns the one view would put there what the owner of the other evaluates from now on.
+        rights::require_owner_with_rights_of(schema.client_type_sum_live()?, session::current_user())?;
+    }
     run(schema, CLIENT_TYPE_SUM_MV)?;
     let views = [schema.client_type_sum_live()?, schema.client_type_sum_mv()?];
     views.into_iter().filter_map(RelationOid::owner).try_for_each(|owner| rollup::let_read(schema, owner))

@@ -19,10 +19,10 @@ use crate::pg::catalog::{self, LockMode, RelationOid};
 use crate::pg::heap_file::PageCache;
 use crate::pg::load_progress::{Phase, Progress};
 use crate::pg::lock::Exclusive;
-use crate::pg::session::{self, ActingAs, Settings};
+use crate::pg::session::{self, Settings};
 use crate::pg::stored_row::Target;
 use crate::pg::{index, relation_files, sequence, statistics};
-use crate::rights;
+use crate::rights::{self, AsOwner};
 use crate::schema::Schema;
 
 /// Fewer rows than this are not worth making the indexes of a partition anew.
@@ -34,6 +34,11 @@ const SMALL_PART: u64 = 8;
 /// A month that gets more rows than this is sampled as if it got so many: autovacuum soon does it again, as it does not for the
 /// table as a whole.
 const SAMPLED: u64 = 1_000_000;
+
+/// How long to wait for the lock that ANALYZE of a month takes: autovacuum soon does it, too; and for that on the table, where it
+/// does not.
+const ANALYZE_WITHIN: Duration = Duration::from_secs(1);
+const ANALYZE_ALL_WITHIN: Duration = Duration::from_secs(10);
 
 /// How long to wait until nobody else uses a partition that is to be locked for its indexes' sake.
 const LOCK_WITHIN: Duration = Duration::from_millis(100);
@@ -138,7 +143,7 @@ impl<'a> Bulk<'a> {
         stage::publish(self.schema, self.operations, stages)?;
         self.progress.enter(Phase::Analyzing, None, 1);
         let _owner = self.as_owner()?;
-        statistics::analyze(self.operations, self.data.rows());
+        statistics::analyze(self.operations, self.data.rows(), ANALYZE_ALL_WITHIN);
         Ok(None)
     }
 
@@ -232,7 +237,7 @@ impl<'a> Bulk<'a> {
         for Work { month, target, .. } in work {
             self.progress.enter(Phase::Analyzing, Some(month), 1);
             if let Some(table) = RelationOid::from_oid(target.table) {
-                statistics::analyze(table, self.rows(month).min(SAMPLED));
+                statistics::analyze(table, self.rows(month).min(SAMPLED), ANALYZE_WITHIN);
             }
         }
         Ok(stages)
@@ -244,7 +249,7 @@ impl<'a> Bulk<'a> {
     }
 
     /// What is done to the table itself is done with its owner's rights, as everywhere.
-    fn as_owner(&self) -> Result<Option<ActingAs>, Error> {
+    fn as_owner(&self) -> Result<Option<AsOwner>, Error> {
         rights::act_as_owner(self.operations)
     }
 }

@@ -3,6 +3,7 @@
 use pgrx::pg_sys;
 
 use crate::pg::catalog::RelationOid;
+use crate::pg::wal;
 
 /// The row of a sequence, `FormData_pg_sequence_data` of sequence.h.
 #[repr(C)]
@@ -65,7 +66,10 @@ pub fn reserve(IdentitySequence(sequence): IdentitySequence, count: u64) -> Opti
         let first = (*state).last_value.checked_add((*state).is_called.into());
         let range = first.and_then(|first| Some((first, first.checked_add(count - 1)?)));
         if let Some((_, last)) = range {
-            let logged = (*(*relation).rd_rel).relpersistence as u8 == pg_sys::RELPERSISTENCE_PERMANENT;
+            // Where `wal_level` is `minimal`, nextval logs nothing of a sequence that is new: what it gave since would be lost by the
+            // replay of a record.
+            let logged = (*(*relation).rd_rel).relpersistence as u8 == pg_sys::RELPERSISTENCE_PERMANENT
+                && wal::is_needed_for(relation);
             let mut record = LogRecord { locator: (*relation).rd_locator };
             if logged {
                 pg_sys::XLogEnsureRecordSpace(1, 2);

@@ -1,6 +1,6 @@
 //! What a procedure changes in its session for as long as it runs, and what it asks of it.
 
-use std::ffi::{CStr, c_int};
+use std::ffi::{CStr, c_char, c_int};
 use std::time::Duration;
 
 use pgrx::{check_for_interrupts, pg_sys};
@@ -46,9 +46,14 @@ impl Settings {
         Self { nest_level }
     }
 
-    /// A search_path on which nobody but PostgreSQL itself can put anything.
+    /// A search_path on which nobody but PostgreSQL itself can put anything. And, as our statements compare what PostgreSQL
+    /// writes of its catalogs, names and strings are written and read in the usual way.
     pub fn safe_search_path() -> Self {
-        Self::set(&[(c"search_path", c"pg_catalog, pg_temp")])
+        Self::set(&[
+            (c"search_path", c"pg_catalog, pg_temp"),
+            (c"quote_all_identifiers", c"off"),
+            (c"standard_conforming_strings", c"on"),
+        ])
     }
 }
 
@@ -222,6 +227,19 @@ pub fn pause(limit: Option<Duration>) {
         pg_sys::ResetLatch(pg_sys::MyLatch);
     }
     check_for_interrupts!();
+}
+
+/// Whether the current role may make tables in the tablespace that the session prefers (`default_tablespace`), if it prefers one.
+pub fn may_use_default_tablespace() -> bool {
+    let create = pg_sys::AclMode::from(pg_sys::ACL_CREATE);
+    // SAFETY: looks the setting up, which answers InvalidOid for the tablespace of the database; then asks for a right on it,
+    // which is an OID of pg_tablespace.
+    unsafe {
+        let tablespace = pg_sys::GetDefaultTablespace(pg_sys::RELPERSISTENCE_PERMANENT as c_char, false);
+        tablespace == pg_sys::InvalidOid
+            || pg_sys::object_aclcheck(pg_sys::TableSpaceRelationId, tablespace, pg_sys::GetUserId(), create)
+                == pg_sys::AclResult::ACLCHECK_OK
+    }
 }
 
 /// The current role.

@@ -2,19 +2,36 @@
 
 use std::ffi::{CString, c_int};
 use std::ptr;
+use std::time::{Duration, Instant};
 
-use pgrx::pg_sys;
+use pgrx::{notice, pg_sys};
 
-use crate::pg::catalog::RelationOid;
-use crate::pg::session::Settings;
+use crate::pg::catalog::{self, LockMode, RelationOid};
+use crate::pg::session::{self, Settings};
 
 /// ANALYZE of one table. Of a partitioned one, only of what is known of it as a whole: the command ANALYZE would go on to
 /// all its partitions. Does nothing if the current role may not.
 ///
+/// It needs a lock that VACUUM, CREATE INDEX CONCURRENTLY and their like hold, of whom some wait for this transaction. So it is not
+/// waited for in its queue, and no longer than told: then the statistics stay as they are, which costs less than the load.
+///
 /// A table to which few rows came is sampled with a lower `default_statistics_target`, so that this takes a small part of
 /// the time of what went before; autovacuum, which counts these rows as changed, does it again with the target that is set.
-pub fn analyze(table: RelationOid, rows: u64) {
+pub fn analyze(table: RelationOid, rows: u64, within: Duration) {
     const DEFAULT: c_int = -1;
+    const POLL: Duration = Duration::from_millis(10);
+    let began = Instant::now();
+    while !table.try_lock(LockMode::ShareUpdateExclusive) {
+        if began.elapsed() >= within {
+            let name = catalog::relation_name(table.oid());
+            notice!("{name}: others keep it from being analysed: its statistics are as they were");
+            return;
+        }
+        session::pause(Some(POLL));
+    }
+    // Its owner's functions are called as the owner: what they call by its name alone is not to be the session's choice. So does
+    // the command since PostgreSQL 17.
+    let _path = Settings::safe_search_path();
     let _settings = lower_target(rows);
     // SAFETY: what ANALYZE does inside a transaction block. The parameters are valid for the call; without a RangeVar and a
     // list of columns it is the whole table.

@@ -69,7 +69,7 @@ impl Report {
             wrap(&mut text, "          ", &finding.evidence);
             wrap(&mut text, "        > ", &finding.next_command);
         }
-        text
+        printable(&text)
     }
 
     /// The verdict and what it rests on, in one line.
@@ -106,6 +106,11 @@ fn wrap(text: &mut String, indent: &str, words: &str) {
     let _ = writeln!(text, "{}", line.trim_end());
 }
 
+/// Names of tables and of prepared transactions are anybody's to choose: what a terminal would obey is shown, and not sent.
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && c != '\n' { char::REPLACEMENT_CHARACTER } else { c }).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::Severity;
@@ -124,6 +129,14 @@ mod tests {
         let report = Report::new(vec![server("takes writes"), server(NO_ANSWER)], Vec::new());
         assert_eq!(report.verdict, Verdict::Unknown);
         assert_eq!(report.headline(), "unknown: not all of 2 servers answered");
+    }
+
+    #[test]
+    fn sends_a_terminal_nothing_to_obey() {
+        let name = "a\u{1b}]0;title\u{7}b\u{9b}2Jc\rd\ne";
+        let text = Report::new(Vec::new(), vec![Finding::new("x", Severity::Degraded, "s", name, name)]).text();
+        assert!(text.chars().all(|c| c == '\n' || !c.is_control()), "{text:?}");
+        assert!(text.contains("title"), "{text:?}");
     }
 
     #[test]

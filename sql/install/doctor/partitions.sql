@@ -68,7 +68,21 @@ begin
     from pg_partitioned_table p
     join pg_inherits i on i.inhrelid = p.partdefid
     where p.partrelid = parent;
-    if fallback is not null then
+    if fallback is null then
+        return;
+    end if;
+    -- Whoever reads a table evaluates what its owner put on it.
+    if exists (
+        select
+        from pg_partition_tree(fallback) t
+        join pg_class c on c.oid = t.relid
+        where not pg_has_role(c.relowner, current_user, 'usage')
+    ) then
+        return query
+        select 'not_permitted', 'unknown',
+               format('the DEFAULT partition %s was not looked into: its owner is not trusted with the rights of %I', fallback, current_user),
+               format('as its owner: select exists (select from %s);', fallback);
+    else
         execute format('select exists (select from %s)', fallback) into holds_rows;
         return query
         select 'default_partition_rows', 'degraded',

@@ -49,6 +49,28 @@ fn a_reader_of_an_empty_month_does_not_stop_a_load() {
     expect_sound(&mut loader.session);
 }
 
+/// CREATE INDEX CONCURRENTLY holds such a lock on the month and waits for the load: to wait for it would be a deadlock.
+#[test]
+fn who_keeps_a_month_from_being_analysed_does_not_stop_a_load() {
+    let server = Server::primary().with_extension().start().unwrap();
+    let mut loader = Loader::new(&server);
+    let dates = Dates::of(&mut loader.session);
+    Way::Full.prepare(&mut loader.session, &dates);
+    let mut holder = server.session().unwrap();
+    for (locked, least) in [(dates.partitions[0].as_str(), 1), ("ONLY operations", 10)] {
+        run(&mut holder, &format!("BEGIN; LOCK TABLE {locked} IN SHARE UPDATE EXCLUSIVE MODE"));
+        run(&mut loader.session, "SET lock_timeout = '15s'");
+        let began = Instant::now();
+        let heard = loader.heard_of(&dates.statement(2 * ROWS_A_MONTH, "1, 2"));
+        let took = began.elapsed();
+        let kept = format!("{}: others keep it from being analysed", locked.trim_start_matches("ONLY "));
+        assert_eq!(heard.iter().filter(|notice| notice.contains(&kept)).count(), 1, "{heard:?}");
+        assert!((Duration::from_secs(least)..Duration::from_secs(least + 9)).contains(&took), "it took {took:?}");
+        run(&mut holder, "COMMIT");
+        expect_sound(&mut loader.session);
+    }
+}
+
 #[test]
 fn a_month_that_somebody_else_creates_or_writes_to_meanwhile() {
     let server = Server::primary().with_extension().start().unwrap();

@@ -103,6 +103,22 @@ fn every_way_gives_what_copy_gives() {
     }
 }
 
+/// What the catalogs are compared with is not to be written otherwise for a session.
+#[test]
+fn how_a_session_writes_names_and_strings_does_not_change_the_way_of_a_load() {
+    let server = Server::primary().with_extension().start().unwrap();
+    let mut loader = Loader::new(&server);
+    let dates = Dates::of(&mut loader.session);
+    for setting in ["quote_all_identifiers = on", "standard_conforming_strings = off"] {
+        run(&mut loader.session, &format!("SET {setting}"));
+        for way in [Way::New, Way::Empty, Way::Grown] {
+            way.prepare(&mut loader.session, &dates);
+            assert_eq!(loader.call(&dates.statement(2 * ROWS_A_MONTH, "1")), [way.note(); 2], "{setting}, {way:?}");
+        }
+        run(&mut loader.session, "RESET ALL");
+    }
+}
+
 /// The rows that have an id from `first` on are those of `expected`.
 #[track_caller]
 fn expect_rows(session: &mut Client, first: i64, case: &str) {

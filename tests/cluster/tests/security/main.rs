@@ -7,13 +7,18 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
 
 mod counting;
+mod doctor;
 mod jobs;
 mod lab;
+mod left_behind;
+mod notes;
 mod page;
 mod partitions;
 mod partitions_race;
+mod plans;
 mod public;
 mod reach;
+mod settings;
 mod setup;
 mod sources;
 mod views;

@@ -12,6 +12,7 @@ const SQUAT: &str = "\
     CREATE FUNCTION lair.as_number(lair.status) RETURNS int LANGUAGE sql IMMUTABLE AS \
         $$ SELECT lair.spring('cast') * ($1).number $$; \
     CREATE CAST (lair.status AS int) WITH FUNCTION lair.as_number(lair.status) AS IMPLICIT; \
+    CREATE DOMAIN lair.mark AS smallint CHECK (value IS NULL OR lair.spring('domain') + value > 0); \
     CREATE TABLE public.operations (id bigint GENERATED ALWAYS AS IDENTITY, operation_date date NOT NULL, \
         operation_guid uuid, client_id int, operation_type public.operation_type_enum, amount numeric, \
         status @status@, message jsonb) PARTITION BY RANGE (operation_date); \
@@ -22,7 +23,9 @@ const SQUAT: &str = "\
     INSERT INTO public.operations (operation_date, client_id, operation_type, amount, status) \
         VALUES ('2025-08-01', 1, 'online', 1, @done@)";
 
-fn squat(name: &str, status: &str, done: &str, traps: &[&str]) {
+const READ: &str = "SELECT count(*) FROM operations WHERE status = 1";
+
+fn squat(name: &str, status: &str, done: &str, armed: &str, traps: &[&str]) {
     let mut lab = Lab::empty(name, MALLORY);
     run(
         &mut lab.superuser(),
@@ -31,7 +34,7 @@ fn squat(name: &str, status: &str, done: &str, traps: &[&str]) {
          GRANT EXECUTE ON FUNCTION operations_verify_rollup(boolean) TO reader",
     );
     run(&mut lab.attacker(), &SQUAT.replace("@status@", status).replace("@done@", done));
-    lab.expect_armed("SELECT count(*) FROM operations WHERE status = 1", traps);
+    lab.expect_armed(armed, traps);
     let mut breaches = lab.breaches("mallory", &["SELECT 1"]);
     // Whether it is refused is not asked: as whom the traps ran is.
     lab.sprung();
@@ -53,12 +56,17 @@ fn squat(name: &str, status: &str, done: &str, traps: &[&str]) {
 
 #[test]
 fn what_is_on_a_table_that_was_there_before_lends_its_owner_no_rights() {
-    squat("setup_table", "smallint", "1", &["index expression", "check"]);
+    squat("setup_table", "smallint", "1", READ, &["index expression", "check"]);
 }
 
 #[test]
 fn a_cast_of_a_table_that_was_there_before_lends_its_owner_no_rights() {
-    squat("setup_cast", "lair.status", "ROW(1)", &["cast"]);
+    squat("setup_cast", "lair.status", "ROW(1)", READ, &["cast"]);
+}
+
+#[test]
+fn a_domain_of_a_table_that_was_there_before_lends_its_owner_no_rights() {
+    squat("setup_domain", "lair.mark", "1", "SELECT 1::smallint::lair.mark", &["domain"]);
 }
 
 /// What the owner of a table does while others have it read leaves nothing behind in their session.
@@ -101,6 +109,16 @@ fn nothing_of_the_extension_is_anybodys_to_take_apart() {
         "ALTER TABLE operations ALTER client_id SET DEFAULT lair.spring('default')",
         "CREATE TABLE public.operations_load_x (LIKE operations)",
         "CREATE CAST (text AS operation_type_enum) WITH INOUT AS IMPLICIT",
+        "CREATE EVENT TRIGGER mine ON ddl_command_end EXECUTE FUNCTION lair.none()",
+        "ALTER TYPE operation_type_enum ADD VALUE 'mine'",
+        "ALTER SEQUENCE operations_id_seq RESTART",
+        "SELECT setval('operations_id_seq', 1)",
+        "CREATE PUBLICATION mine FOR TABLE operations",
+        "TRUNCATE operations",
+        "COMMENT ON TABLE operations IS 'mine'",
+        "ALTER DATABASE security_setup_objects SET search_path = lair",
+        "SET session_replication_role = replica",
+        "SELECT pg_create_physical_replication_slot('mine')",
         "SET ROLE postgres",
         "SET SESSION AUTHORIZATION postgres",
         "ALTER SYSTEM SET operations_ext.database = 'x'",

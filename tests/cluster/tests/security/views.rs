@@ -61,3 +61,33 @@ fn a_condition_of_a_reader_is_not_told_of_operations_that_are_not_done() {
     assert_ne!(text(&mut attacker, "SELECT count(*) FROM heard").unwrap(), "0");
     assert_eq!(text(&mut attacker, heard).unwrap(), "0", "told of a client who has no operation that is done");
 }
+
+/// The owner of the view gets a grant to read the rollups, if it may read the table: that whose sums they hold.
+#[test]
+fn a_table_that_took_the_name_of_the_one_that_is_summed_opens_no_sums() {
+    let lab = Lab::new("views_renamed", MALLORY);
+    run(
+        &mut lab.superuser(),
+        "ALTER TABLE operations RENAME TO archive; ALTER MATERIALIZED VIEW client_type_sum_mv OWNER TO mallory; \
+         GRANT CREATE ON SCHEMA public TO mallory; GRANT EXECUTE ON PROCEDURE change_status(integer) TO mallory",
+    );
+    let mut attacker = lab.attacker();
+    run(
+        &mut attacker,
+        "CREATE TABLE public.operations (id bigint, operation_date date, operation_guid uuid, client_id int, \
+             operation_type public.operation_type_enum, amount numeric, status smallint, message jsonb) \
+             PARTITION BY RANGE (operation_date); \
+         DROP MATERIALIZED VIEW public.client_type_sum_mv; \
+         CREATE MATERIALIZED VIEW public.client_type_sum_mv AS \
+             SELECT 1 AS client_id, 'online'::public.operation_type_enum AS operation_type, 1.0 AS total_amount; \
+         CREATE UNIQUE INDEX ON public.client_type_sum_mv (client_id, operation_type)",
+    );
+    let may_read = "SELECT has_table_privilege('mallory', 'public.operations_rollup_live', 'SELECT')";
+    let mut superuser = lab.superuser();
+    // Who may read the table that is summed is let.
+    run(&mut superuser, "BEGIN; GRANT SELECT ON archive TO mallory; CALL change_status(1)");
+    assert_eq!(text(&mut superuser, may_read).unwrap(), "t");
+    run(&mut superuser, "ROLLBACK");
+    run(&mut attacker, "CALL public.change_status(1)");
+    assert_eq!(text(&mut superuser, may_read).unwrap(), "f");
+}
