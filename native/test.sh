@@ -2,7 +2,7 @@
 # make test: all tests that need no Docker. Every suite runs, whatever became of those before it.
 # shellcheck source-path=SCRIPTDIR source=env.sh
 . "$(dirname "${BASH_SOURCE[0]}")/env.sh"
-load steps ports packages rust postgres build toolchain
+load steps packages rust postgres build toolchain
 need_toolchain
 trap stop_leftover_servers EXIT
 stop_leftover_servers
@@ -39,7 +39,7 @@ suite "lab program" cargo test --locked -p operations_lab
 suite "extension, inside the server" test_extension
 suite "extension, as a user sees it" regress
 suite "clusters, from outside" test_cluster
-test_demo() { bash "$CHECKOUT/tests/demo/run" | tee "$LOGS/demo-tests.log"; }
+test_demo() { cargo test --locked -p operations_demo_checks | tee "$LOGS/demo-tests.log"; }
 suite "the demo itself" test_demo
 cat "$LOGS/cluster-tests.log" "$LOGS/demo-tests.log" 2>/dev/null | grep '^SKIPPED' || true
 

@@ -1,0 +1,93 @@
+//! The native demo: a primary and a replica on this machine, made, started, looked at, stopped and removed.
+
+mod folders;
+mod init;
+mod layout;
+mod live;
+mod lock;
+mod long;
+mod programs;
+mod replica;
+mod servers;
+mod settings;
+mod start;
+mod status;
+mod stop;
+
+pub use layout::Layout;
+pub use programs::{Programs, Scheduler};
+pub use settings::{Named, Settings, port_variable};
+pub use start::start;
+pub use status::{Health, status};
+pub use stop::{clean, stop};
+
+use std::path::Path;
+
+use crate::error::Error;
+use crate::target::{Role, Target};
+
+/// The replica's slot on the primary.
+pub const SLOT: &str = "operations_replica";
+
+/// Both servers, in the order in which they start.
+pub const SERVERS: [Role; 2] = [Role::Primary, Role::Replica];
+
+/// A demo: where it is and how it is set up.
+#[derive(Clone, Debug)]
+pub struct Demo {
+    /// Where it is.
+    pub layout: Layout,
+    /// How it is set up.
+    pub settings: Settings,
+    saved: Named,
+}
+
+impl Demo {
+    /// The demo in a folder, with the settings that are given now and, for the rest, those of its last start.
+    pub fn open(folder: Option<&Path>) -> Result<Self, Error> {
+        let layout = Layout::find(folder)?;
+        let saved = Named::saved(&layout)?;
+        let settings = Settings::of(&Named::given()?, &saved)?;
+        Ok(Self { layout, settings, saved })
+    }
+
+    /// The demo in a folder, with the settings of its last start only, whatever is given now.
+    pub fn as_started(folder: Option<&Path>) -> Result<Self, Error> {
+        let layout = Layout::find(folder)?;
+        let saved = Named::saved(&layout)?;
+        let nothing = Named::default();
+        let settings = Settings::of(&nothing, &saved).or_else(|_| Settings::of(&nothing, &nothing))?;
+        Ok(Self { layout, settings, saved })
+    }
+
+    /// Its servers, to be asked.
+    #[must_use]
+    pub fn targets(&self) -> Vec<Target> {
+        SERVERS.map(|role| self.target(role)).into()
+    }
+
+    /// One of its servers, to be asked.
+    #[must_use]
+    pub fn target(&self, role: Role) -> Target {
+        let settings = &self.settings;
+        Target::local(role, settings.port(role), &settings.user, &settings.database, &settings.password)
+    }
+
+    /// Whether it was ever started.
+    #[must_use]
+    pub fn exists(&self) -> bool {
+        self.layout.folder.join("settings").exists()
+    }
+
+    /// Whether no server of it runs, nor died without a farewell: each removes its `postmaster.pid` when it is stopped.
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        SERVERS.iter().all(|role| !self.layout.data(*role).path().join("postmaster.pid").exists())
+    }
+
+    /// Whether one of its servers runs.
+    #[must_use]
+    pub fn is_running(&self, role: Role) -> bool {
+        self.layout.data(role).is_running()
+    }
+}

@@ -1,0 +1,90 @@
+//! What the environment gives: the programs to run, the folder to work in, and who owns it.
+
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::OnceLock;
+
+use crate::error::{Context, Error};
+use crate::server::{Owner, clean};
+use crate::throwaway::leftovers;
+
+/// Where the programs are and where servers are made.
+#[derive(Debug)]
+pub(crate) struct Environment {
+    /// The folder of `postgres`, `initdb`, `psql` and the others.
+    pub bindir: PathBuf,
+    /// The folder that holds the servers, the template and the ports in use.
+    pub scratch: PathBuf,
+    /// Who owns `scratch`: the server runs as this user.
+    pub owner: Owner,
+}
+
+impl Environment {
+    /// Reads the environment once a process.
+    pub fn get() -> Result<&'static Self, Error> {
+        static CELL: OnceLock<Result<Environment, String>> = OnceLock::new();
+        CELL.get_or_init(|| Self::read().map_err(|error| error.to_string()))
+            .as_ref()
+            .map_err(|message| Error::Environment(message.clone()))
+    }
+
+    fn read() -> Result<Self, Error> {
+        let pg_config = variable("PG_CONFIG", "the pg_config of the PostgreSQL to test")?;
+        let output = Command::new(&pg_config)
+            .arg("--bindir")
+            .output()
+            .context(|| format!("run {} --bindir", pg_config.display()))?;
+        let bindir = PathBuf::from(String::from_utf8_lossy(&output.stdout).trim());
+        if !output.status.success() || !bindir.join("postgres").exists() {
+            return Err(Error::Environment(format!(
+                "{} --bindir gives \"{}\", which holds no postgres: set PG_CONFIG to the pg_config of a whole server",
+                pg_config.display(),
+                bindir.display(),
+            )));
+        }
+        let scratch = variable("OPERATIONS_TEST_DIR", "a folder that belongs to the user who runs the server")?;
+        // Without links, as the kernel names the folders that processes work in.
+        let scratch =
+            scratch.canonicalize().context(|| format!("look at OPERATIONS_TEST_DIR {}", scratch.display()))?;
+        let owner =
+            std::fs::metadata(&scratch).context(|| format!("look at OPERATIONS_TEST_DIR {}", scratch.display()))?;
+        let owner = Owner::by_id(owner.uid(), owner.gid());
+        if owner.uid() == 0 {
+            return Err(Error::Environment(format!(
+                "OPERATIONS_TEST_DIR {} belongs to root, and PostgreSQL refuses to run as root: \
+                 chown it to the user whom PG_CONFIG's programs run as",
+                scratch.display(),
+            )));
+        }
+        leftovers::tidy_up(&scratch, &owner)?;
+        Ok(Self { bindir, scratch, owner })
+    }
+
+    /// Makes one of PostgreSQL's programs ready to run: nothing of the caller's `PG*` variables reaches it, messages
+    /// are in English, and it starts in a folder that its user can enter.
+    pub fn program(&self, name: &str) -> Command {
+        let mut command = Command::new(self.bindir.join(name));
+        self.clean(&mut command);
+        command
+    }
+
+    /// What [`Self::program`] does, for a program of ours.
+    pub fn clean(&self, command: &mut Command) {
+        clean(command);
+        command.env("LC_ALL", "C").current_dir(&self.scratch);
+    }
+}
+
+/// A path from an environment variable that must be set.
+fn variable(name: &str, what: &str) -> Result<PathBuf, Error> {
+    match std::env::var_os(name) {
+        Some(path) if !path.is_empty() => Ok(PathBuf::from(path)),
+        _ => Err(Error::Environment(format!("{name} is not set: set it to {what}, or run the tests with `make test`"))),
+    }
+}
+
+/// A file of the checkout, by its path from the top.
+pub fn repository(path: &str) -> PathBuf {
+    crate::checkout().join(path)
+}
