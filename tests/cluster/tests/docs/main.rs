@@ -1,0 +1,110 @@
+//! README.md, CONTRIBUTING.md and docs/ are true: every ```sql block is run on a real server and its output compared, and every
+//! link leads somewhere.
+//!
+//! The conventions, for who writes a page:
+//!
+//! - A page's examples run in its order, each in a psql session of its own, as the superuser, in a database set up as the demo's
+//!   is (20,000 operations of 2025-08 to 2025-11, 3,000 of them done), with jobs that are not scheduled yet. A page with the
+//!   comment `<!-- examples: empty database -->` begins without the extension.
+//! - ```` ```sql on the replica ```` runs on a replica that has caught up.
+//! - The ```` ```text ```` block that follows a ```` ```sql ```` block is its output: results, notices and errors, as
+//!   `psql --quiet` shows them. An error's first line has its SQLSTATE, as after `\set VERBOSITY verbose`. Without such a
+//!   block the statements must succeed, whatever they print.
+//! - In an output, `…` stands for what varies within a line, and a line `…` for any number of lines. Runs of blanks or of
+//!   dashes count as one, and blank lines do not count, so that the width of a column may vary.
+//! - A block whose first line is `-- not run: WHY` is not run; the test lists these.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by a panic")]
+
+mod examples;
+mod links;
+mod output;
+mod page;
+
+use page::Page;
+
+#[test]
+fn each_example_prints_what_its_page_says() {
+    let pages = Page::all();
+    let mut failures = Vec::new();
+    let (mut compared, mut run) = (0, 0);
+    for page in pages.iter().filter(|page| !page.examples().is_empty()) {
+        failures.extend(examples::failures(page));
+        for example in page.examples() {
+            match &example.not_run {
+                Some(why) => operations_cluster::expect::skipped(&format!("{}:{}", page.name, example.line), why),
+                None => run += 1,
+            }
+            compared += usize::from(example.not_run.is_none() && example.output.is_some());
+        }
+    }
+    assert!(failures.is_empty(), "{} of {run} examples are wrong:\n\n{}", failures.len(), failures.join("\n"));
+    // The pages were read: were a fence overlooked, nothing else would say so.
+    assert!(run > 30 && compared > 20, "{run} examples were run, of {compared} the output was compared");
+}
+
+#[test]
+fn examples_that_are_wrong_are_found() {
+    let page = Page::parse("wrong.md", WRONG);
+    let failures = examples::failures(&page);
+    let lines: Vec<_> = failures.iter().filter_map(|failure| failure.split(' ').next()).collect();
+    assert_eq!(lines, ["wrong.md:11", "wrong.md:21", "wrong.md:25", "wrong.md:33", "wrong.md:41"], "{failures:#?}");
+}
+
+/// One right example, and then: another value, an error without output, an error that does not come, a notice that is not
+/// said, another SQLSTATE.
+const WRONG: &str = r"<!-- examples: empty database -->
+```sql
+select 1 as one, now() > '2000-01-01' as later;
+```
+```text
+ one | later
+-----+-------
+   1 | …
+(1 row)
+```
+```sql
+select 1 as one, 2 as two;
+```
+```text
+ one | two
+-----+-----
+   1 |   3
+(1 row)
+```
+
+```sql
+call nothing();
+```
+
+```sql
+select 1;
+```
+```text
+ERROR:  42883: procedure nothing() does not exist
+…
+```
+
+```sql
+do $$ begin raise notice 'said'; end $$;
+select 1 as one;
+```
+```text
+ one
+…
+```
+```sql
+select 1 / 0;
+```
+```text
+ERROR:  22003: division by zero
+```
+";
+
+#[test]
+fn links_lead_to_pages_and_headings() {
+    let pages = Page::all();
+    let broken: Vec<_> = pages.iter().flat_map(|page| links::broken(page, &pages)).collect();
+    assert!(broken.is_empty(), "links that lead nowhere:\n{}", broken.join("\n"));
+    let links: usize = pages.iter().map(|page| links::of(page).len()).sum();
+    assert!(links > 20, "found only {links} links");
+}
