@@ -19,6 +19,7 @@ mod examples;
 mod links;
 mod output;
 mod page;
+mod reference;
 
 use page::Page;
 
