@@ -25,18 +25,19 @@ use page::Page;
 
 #[test]
 fn each_example_prints_what_its_page_says() {
-    let pages = Page::all();
-    let mut failures = Vec::new();
+    let pages: Vec<_> = Page::all().into_iter().filter(|page| !page.examples().is_empty()).collect();
+    let failures: Vec<String> = std::thread::scope(|scope| {
+        let pages: Vec<_> = pages.iter().map(|page| scope.spawn(|| examples::failures(page))).collect();
+        pages.into_iter().flat_map(|page| page.join().unwrap()).collect()
+    });
     let (mut compared, mut run) = (0, 0);
-    for page in pages.iter().filter(|page| !page.examples().is_empty()) {
-        failures.extend(examples::failures(page));
-        for example in page.examples() {
-            match &example.not_run {
-                Some(why) => operations_cluster::expect::skipped(&format!("{}:{}", page.name, example.line), why),
-                None => run += 1,
-            }
-            compared += usize::from(example.not_run.is_none() && example.output.is_some());
+    for (page, example) in pages.iter().flat_map(|page| page.examples().into_iter().map(move |example| (page, example)))
+    {
+        match &example.not_run {
+            Some(why) => operations_cluster::expect::skipped(&format!("{}:{}", page.name, example.line), why),
+            None => run += 1,
         }
+        compared += usize::from(example.not_run.is_none() && example.output.is_some());
     }
     assert!(failures.is_empty(), "{} of {run} examples are wrong:\n\n{}", failures.len(), failures.join("\n"));
     // The pages were read: were a fence overlooked, nothing else would say so.
