@@ -13,10 +13,8 @@ use crate::page::{Example, Page};
 pub fn failures(page: &Page) -> Vec<String> {
     let examples = page.examples();
     let primary = primary(page);
-    let replica = examples.iter().any(|example| example.on_the_replica).then(|| {
-        let settings = primary.replica().setting("fsync", "on");
-        settings.start().unwrap()
-    });
+    let wants_replica = examples.iter().any(|example| example.on_the_replica);
+    let replica = wants_replica.then(|| primary.replica().start().unwrap());
     let mut failures = Vec::new();
     for example in examples.iter().filter(|example| example.not_run.is_none()) {
         let server = match &replica {
@@ -45,8 +43,7 @@ fn what_is_wrong(example: &Example, printed: &str) -> Option<&'static str> {
 
 /// A server whose worker serves the database, which is set up as the demo's is or empty.
 fn primary(page: &Page) -> Server {
-    // As in the demo, and unlike other tests: the doctor minds.
-    let builder = Server::primary().with_worker().setting("fsync", "on");
+    let builder = Server::primary().with_worker();
     if page.wants_an_empty_database() {
         return builder.start().unwrap();
     }

@@ -1,18 +1,7 @@
 //! README.md, CONTRIBUTING.md and docs/ are true: every ```sql block is run on a real server and its output compared, and every
 //! link leads somewhere.
 //!
-//! The conventions, for who writes a page:
-//!
-//! - A page's examples run in its order, each in a psql session of its own, as the superuser, in a database set up as the demo's
-//!   is (20,000 operations of 2025-08 to 2025-11, 3,000 of them done), with jobs that are not scheduled yet. A page with the
-//!   comment `<!-- examples: empty database -->` begins without the extension.
-//! - ```` ```sql on the replica ```` runs on a replica that has caught up.
-//! - The ```` ```text ```` block that follows a ```` ```sql ```` block is its output: results, notices and errors, as
-//!   `psql --quiet` shows them. An error's first line has its SQLSTATE, as after `\set VERBOSITY verbose`. Without such a
-//!   block the statements must succeed, whatever they print.
-//! - In an output, `…` stands for what varies within a line, and a line `…` for any number of lines. Runs of blanks or of
-//!   dashes count as one, and blank lines do not count, so that the width of a column may vary.
-//! - A block whose first line is `-- not run: WHY` is not run; the test lists these.
+//! CONTRIBUTING.md, "Examples in the pages", has the conventions.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by a panic")]
 
 mod examples;
@@ -99,6 +88,10 @@ select 1 / 0;
 ```
 ```text
 ERROR:  22003: division by zero
+```
+```sql
+-- not run: it would fail
+call nothing();
 ```
 ";
 
