@@ -66,7 +66,7 @@ impl Page {
 
     /// Whether its examples begin without the extension.
     pub fn wants_an_empty_database(&self) -> bool {
-        self.text.contains(EMPTY_DATABASE)
+        self.text.lines().any(|line| line == EMPTY_DATABASE)
     }
 
     /// Its lines outside of fenced blocks.
