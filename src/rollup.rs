@@ -11,6 +11,7 @@ use pgrx::{Spi, pg_sys};
 
 use crate::error::Error;
 use crate::pg::catalog::{self, LockMode, RelationOid};
+use crate::pg::fold;
 use crate::pg::matview::{self, Shape};
 use crate::pg::session::{self, ActingAs, Settings};
 use crate::pg::view_rule;
@@ -18,7 +19,7 @@ use crate::query;
 use crate::rights;
 use crate::schema::Schema;
 
-const FOLD: &str = include_str!("../sql/rollup/fold.sql");
+const STALE: &str = include_str!("../sql/rollup/stale.sql");
 const UNTRACKED: &str = include_str!("../sql/rollup/untracked.sql");
 const TRACK: &str = include_str!("../sql/rollup/track.sql");
 const REMOVE_EMPTY: &str = include_str!("../sql/rollup/remove_empty.sql");
@@ -79,10 +80,12 @@ pub fn as_owner_of_the_rollups<T>(schema: &Schema, work: impl FnOnce() -> Result
 }
 
 fn fold(schema: &Schema) -> Result<(), Error> {
-    let empty = Spi::connect_mut(|client| {
-        let row = client.update(schema.sql(FOLD).as_str(), None, &[])?.first();
-        Ok::<_, Error>(row.get::<bool>(1)?.unwrap_or(true))
+    let (tracked, empty) = Spi::connect_mut(|client| {
+        let row = client.update(schema.sql(STALE).as_str(), None, &[])?.first();
+        let tracked = row.get::<Vec<pg_sys::Oid>>(1)?.unwrap_or_default();
+        Ok::<_, Error>((tracked, row.get::<bool>(2)?.unwrap_or(true)))
     })?;
+    fold::fold(schema.kept_tables()?, &tracked)?;
     if empty {
         query::run(&schema.sql(REMOVE_EMPTY), &[])?;
     }
@@ -136,7 +139,7 @@ fn track(schema: &Schema, untracked: &[Untracked]) -> Result<(), Error> {
 /// Takes into the view what its query gives now, with the rights of its owner and as restricted as REFRESH is: whoever was
 /// granted the procedure may have it done.
 fn refresh(schema: &Schema, view: RelationOid) -> Result<(), Error> {
-    const KEY: usize = 2;
+    const KEY: [u32; 2] = [pg_sys::F_INT4EQ, pg_sys::F_ENUM_EQ];
     let Some(owner) = view.owner() else { return Ok(()) };
     let_read(schema, owner)?;
     // What partitions' owners put on them is evaluated by the query.
