@@ -4,7 +4,7 @@
 use std::ffi::c_int;
 use std::ptr;
 
-use pgrx::pg_sys;
+use pgrx::{check_for_interrupts, pg_sys};
 
 use crate::error::Error;
 use crate::pg::catalog::{self, RelationOid};
@@ -94,17 +94,18 @@ impl KeptRows {
     /// # Safety
     ///
     /// The values must be of the types of the columns. What `read` is lent does not outlast it.
-    pub unsafe fn find<R>(&mut self, key: &[pg_sys::Datum], read: impl FnOnce(Option<&Row>) -> R) -> R {
+    pub unsafe fn find<R>(&self, key: &[pg_sys::Datum], read: impl FnOnce(Option<&Row>) -> R) -> R {
         // SAFETY: the keys are of the index's own columns, in their order, which are the table's first ones; a row that is
         // found stays in its buffer until the scan ends.
         unsafe {
-            for (place, value) in self.keys.iter_mut().zip(key) {
+            let mut keys = self.keys.clone();
+            for (place, value) in keys.iter_mut().zip(key) {
                 place.sk_argument = *value;
             }
-            let count = self.keys.len() as c_int;
+            let count = keys.len() as c_int;
             let snapshot = pg_sys::GetActiveSnapshot();
             let scan =
-                pg_sys::systable_beginscan_ordered(self.relation, self.index, snapshot, count, self.keys.as_mut_ptr());
+                pg_sys::systable_beginscan_ordered(self.relation, self.index, snapshot, count, keys.as_mut_ptr());
             let tuple = pg_sys::systable_getnext_ordered(scan, pg_sys::ScanDirection::ForwardScanDirection);
             let answer = if tuple.is_null() {
                 read(None)
@@ -114,6 +115,25 @@ impl KeptRows {
             pg_sys::systable_endscan_ordered(scan);
             answer
         }
+    }
+
+    /// Whether reading all rows costs less than finding so many by the index, which costs about seven times as much for each.
+    pub fn is_better_read_whole(&self, rows: usize) -> bool {
+        const ROWS_OF_A_PAGE: usize = 60;
+        const FOUND: usize = 7;
+        // SAFETY: the relation is open.
+        let pages = unsafe { pg_sys::RelationGetNumberOfBlocksInFork(self.relation, pg_sys::ForkNumber::MAIN_FORKNUM) };
+        (pages as usize).saturating_mul(ROWS_OF_A_PAGE) < rows.saturating_mul(FOUND)
+    }
+
+    /// Visits all rows, which may be changed meanwhile.
+    ///
+    /// # Safety
+    ///
+    /// What `visit` is lent does not outlast it.
+    pub unsafe fn each(&self, visit: impl FnMut(&Row) -> Result<(), Error>) -> Result<(), Error> {
+        // SAFETY: `begin` opened the relation and has a snapshot active.
+        unsafe { each(self.relation, visit) }
     }
 
     /// Removes a row.
@@ -243,12 +263,36 @@ pub unsafe fn is_unique_by_first_columns(index: pg_sys::Relation, columns: usize
     }
 }
 
+/// Visits all rows of a table.
+///
+/// # Safety
+///
+/// `relation` must be open, with columns that were checked, and a snapshot active. What `visit` is lent does not outlast it.
+pub unsafe fn each(relation: pg_sys::Relation, mut visit: impl FnMut(&Row) -> Result<(), Error>) -> Result<(), Error> {
+    // SAFETY: by the contract. A row stays in its buffer until the next is read; an error in between ends the scan with the
+    // transaction. What is changed meanwhile the snapshot does not see.
+    unsafe {
+        let snapshot = pg_sys::GetActiveSnapshot();
+        let scan = pg_sys::systable_beginscan(relation, pg_sys::InvalidOid, false, snapshot, 0, ptr::null_mut());
+        loop {
+            let tuple = pg_sys::systable_getnext(scan);
+            if tuple.is_null() {
+                break;
+            }
+            check_for_interrupts!();
+            visit(&Row { place: (*tuple).t_self, values: values_of(tuple, (*relation).rd_att) })?;
+        }
+        pg_sys::systable_endscan(scan);
+        Ok(())
+    }
+}
+
 /// The values of a row, which point into it.
 ///
 /// # Safety
 ///
 /// The row must have these columns, of which there are [`MOST_COLUMNS`] at most.
-pub unsafe fn values_of(tuple: pg_sys::HeapTuple, descriptor: pg_sys::TupleDesc) -> Values {
+unsafe fn values_of(tuple: pg_sys::HeapTuple, descriptor: pg_sys::TupleDesc) -> Values {
     let mut datums = [pg_sys::Datum::from(0); MOST_COLUMNS];
     let mut nulls = [true; MOST_COLUMNS];
     // SAFETY: by the contract.
