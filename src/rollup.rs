@@ -11,6 +11,7 @@ use pgrx::{Spi, pg_sys};
 
 use crate::error::Error;
 use crate::pg::catalog::{self, LockMode, RelationOid};
+use crate::pg::copy_total::copy_total;
 use crate::pg::counting;
 use crate::pg::fold;
 use crate::pg::matview::{self, Shape};
@@ -161,7 +162,7 @@ fn refresh(schema: &Schema, view: RelationOid, is_whole: bool) -> Result<(), Err
         return Ok(());
     }
     if is_whole && views_are_total(schema, view, owner)? {
-        return fold::copy_total(schema.kept_tables()?, view);
+        return copy_total(schema.kept_tables()?, view);
     }
     let merge = schema.sql(MERGE).replace("@query@", &catalog::view_definition(view)?);
     matview::merge(view, &merge, shape)?;

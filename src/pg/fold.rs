@@ -1,7 +1,6 @@
 //! Moves the changes of done operations from `operations_delta` into the rollups: each is read once, and each sum that changed
 //! is written once.
 
-use std::collections::HashMap;
 use std::ffi::c_int;
 use std::ptr;
 
@@ -10,9 +9,7 @@ use pgrx::{AnyNumeric, FromDatum, check_for_interrupts, pg_sys};
 use crate::error::Error;
 use crate::pg::catalog::RelationOid;
 use crate::pg::kept_rows::{self, Columns, KeptRows, Row, Values};
-
-/// The functions of `=` of partition, client and type.
-const BY_PARTITION: [u32; 3] = [pg_sys::F_OIDEQ, pg_sys::F_INT4EQ, pg_sys::F_ENUM_EQ];
+use crate::pg::sum_key::{BY_PARTITION, Key, Sums, oid};
 
 /// What the aggregate is kept in.
 #[derive(Clone, Copy, Debug)]
@@ -27,38 +24,6 @@ pub struct Tables {
     pub operation_type: pg_sys::Oid,
 }
 
-/// What a sum is of; in the total, of no partition.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-struct Key {
-    partition: u32,
-    client_id: i32,
-    operation_type: u32,
-}
-
-impl Key {
-    /// From the columns of a table: with the partition or without. None, if one is null.
-    fn of(columns: &[Option<pg_sys::Datum>]) -> Option<Self> {
-        let (partition, [client_id, operation_type]) = match columns {
-            [partition, rest @ ..] if rest.len() == 2 => (oid((*partition)?).to_u32(), [rest[0], rest[1]]),
-            [client_id, operation_type] => (0, [*client_id, *operation_type]),
-            _ => return None,
-        };
-        let operation_type = oid(operation_type?).to_u32();
-        Some(Self { partition, client_id: client_id?.value() as i32, operation_type })
-    }
-
-    /// The values of the columns.
-    fn datums(self) -> [pg_sys::Datum; 3] {
-        [self.partition.into(), self.client_id.into(), self.operation_type.into()]
-    }
-
-    /// A row of the view.
-    fn with(self, amount: pg_sys::Numeric) -> Values {
-        let [_, client_id, operation_type] = self.datums();
-        [Some(client_id), Some(operation_type), Some(amount.into()), None, None]
-    }
-}
-
 /// A change of a sum. The number is palloc'd, and belongs to it.
 #[derive(Clone, Copy)]
 struct Change {
@@ -66,7 +31,7 @@ struct Change {
     amount: pg_sys::Numeric,
 }
 
-type Changes = HashMap<Key, Change>;
+type Changes = Sums<Change>;
 
 /// Takes out all changes, and adds those of partitions that are tracked to the rollups.
 ///
@@ -222,54 +187,12 @@ unsafe fn add_one(sums: &KeptRows, key: Key, of_key: usize, change: Change, row:
     }
 }
 
-/// Gives a view with the columns of the key and the amount the sums of the total, where they differ.
-///
-/// # Errors
-///
-/// As [`fold`].
-pub fn copy_total(tables: Tables, view: RelationOid) -> Result<(), Error> {
-    let types = [pg_sys::INT4OID, tables.operation_type, pg_sys::INT8OID, pg_sys::NUMERICOID];
-    // SAFETY: as in `fold`. A number is copied from its row, which does not stay.
-    unsafe {
-        let mut sums = Changes::default();
-        let total = KeptRows::begin(tables.total, Columns { types: &types, equal: &BY_PARTITION[1..] })?;
-        total.each(|row| {
-            let [Some(rows), Some(stored)] = [row.values[2], row.values[3]] else { return Ok(()) };
-            if let Some(key) = Key::of(&row.values[..2])
-                && rows.value() as i64 != 0
-            {
-                sums.add(key, rows.value() as i64, stored.cast_mut_ptr());
-            }
-            Ok(())
-        })?;
-        total.end();
-        let types = [types[0], types[1], types[3]];
-        let view = KeptRows::begin(view, Columns { types: &types, equal: &BY_PARTITION[1..] })?;
-        view.each(|row| {
-            let sum = Key::of(&row.values[..2]).and_then(|key| Some((key, sums.remove(&key)?)));
-            let Some((key, sum)) = sum else { return view.remove(row.place) };
-            let is_same = row.values[2].is_some_and(|stored| is_same(stored, sum.amount));
-            if is_same { Ok(()) } else { view.put(Some(row.place), &key.with(sum.amount)) }
-        })?;
-        for (key, sum) in sums {
-            check_for_interrupts!();
-            view.put(None, &key.with(sum.amount))?;
-        }
-        view.end();
-    }
-    Ok(())
-}
-
-fn oid(value: pg_sys::Datum) -> pg_sys::Oid {
-    pg_sys::Oid::from_u32(value.value() as u32)
-}
-
 /// A stored number with a whole header, as arithmetic needs it: itself or a copy.
 ///
 /// # Safety
 ///
 /// The value must be of type numeric.
-unsafe fn numeric(stored: pg_sys::Datum) -> pg_sys::Numeric {
+pub unsafe fn numeric(stored: pg_sys::Datum) -> pg_sys::Numeric {
     // SAFETY: by the contract.
     unsafe { pg_sys::pg_detoast_datum(stored.cast_mut_ptr()).cast() }
 }
@@ -279,29 +202,10 @@ unsafe fn numeric(stored: pg_sys::Datum) -> pg_sys::Numeric {
 /// # Safety
 ///
 /// `numeric` must have made it of `stored`, and nobody use it any more.
-unsafe fn free(numeric: pg_sys::Numeric, stored: pg_sys::Datum) {
+pub unsafe fn free(numeric: pg_sys::Numeric, stored: pg_sys::Datum) {
     if numeric != stored.cast_mut_ptr() {
         // SAFETY: by the contract, a copy.
         unsafe { pg_sys::pfree(numeric.cast()) }
-    }
-}
-
-/// Whether a stored number is equal to another.
-///
-/// # Safety
-///
-/// Both must be of type numeric.
-unsafe fn is_same(stored: pg_sys::Datum, amount: pg_sys::Numeric) -> bool {
-    // SAFETY: by the contract; numeric_eq is a function of SQL that takes two of them.
-    unsafe {
-        let before = numeric(stored);
-        let sizes = [before, amount].map(|number| pgrx::varlena::varsize_any(number.cast()));
-        let bytes = |number: pg_sys::Numeric, size| std::slice::from_raw_parts(number.cast::<u8>(), size);
-        let is_same = bytes(before, sizes[0]) == bytes(amount, sizes[1])
-            || pgrx::direct_function_call(pg_sys::numeric_eq, &[Some(before.into()), Some(amount.into())])
-                .unwrap_or(false);
-        free(before, stored);
-        is_same
     }
 }
 
