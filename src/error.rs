@@ -48,6 +48,8 @@ pub enum Error {
     NotSummable,
     #[error("table \"operations_delta\" has other columns, or an index")]
     OtherDelta { facts: String },
+    #[error("table \"{table}\" is not as this version of operations_ext has it")]
+    OtherRollup { table: String, facts: String },
     #[error("could not serialize access due to concurrent update")]
     ConcurrentUpdate,
     #[error("no source of random numbers")]
@@ -83,7 +85,9 @@ impl Error {
             Self::OtherColumns { .. } => PgSqlErrorCode::ERRCODE_DATATYPE_MISMATCH,
             Self::NotEmpty { .. } => PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
             Self::NotSummable => PgSqlErrorCode::ERRCODE_CHECK_VIOLATION,
-            Self::OtherDelta { .. } => PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+            Self::OtherDelta { .. } | Self::OtherRollup { .. } => {
+                PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE
+            }
             Self::ConcurrentUpdate => PgSqlErrorCode::ERRCODE_T_R_SERIALIZATION_FAILURE,
             Self::NoRandomness { .. } => PgSqlErrorCode::ERRCODE_SYSTEM_ERROR,
             Self::Note(_) => PgSqlErrorCode::ERRCODE_IO_ERROR,
@@ -131,7 +135,7 @@ impl Error {
             Self::NotSummable => {
                 "One of them is null, or the amount is NaN or infinite: client_type_sum_mv could not hold it.".into()
             }
-            Self::OtherDelta { facts } => facts.clone(),
+            Self::OtherDelta { facts } | Self::OtherRollup { facts, .. } => facts.clone(),
             Self::ConcurrentUpdate => {
                 "Another session has changed client_type_sum_mv since this transaction took its snapshot.".into()
             }
@@ -180,7 +184,7 @@ impl Error {
             }
             Self::OtherColumns { .. } | Self::NotEmpty { .. } => "Call the procedure again.".into(),
             Self::NotSummable => "Give the operation these values before its status is 1.".into(),
-            Self::OtherDelta { .. } => "Connect again, so that the session loads the library of the version that is installed; if that does not help, drop what was added to the table.".into(),
+            Self::OtherDelta { .. } | Self::OtherRollup { .. } => "Connect again, so that the session loads the library of the version that is installed; if that does not help, drop what was added to the table.".into(),
             Self::ConcurrentUpdate => "Run the transaction again.".into(),
             Self::NoRandomness { .. } => "Pass a seed, or see to the operating system's random device.".into(),
             Self::Note(_) => "See to the data directory of the server: the file is to be at its top.".into(),

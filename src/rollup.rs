@@ -11,6 +11,9 @@ use pgrx::{Spi, pg_sys};
 
 use crate::error::Error;
 use crate::pg::catalog::{self, LockMode, RelationOid};
+use crate::pg::copy_total::copy_total;
+use crate::pg::counting;
+use crate::pg::fold;
 use crate::pg::matview::{self, Shape};
 use crate::pg::session::{self, ActingAs, Settings};
 use crate::pg::view_rule;
@@ -18,12 +21,14 @@ use crate::query;
 use crate::rights;
 use crate::schema::Schema;
 
-const FOLD: &str = include_str!("../sql/rollup/fold.sql");
+const UNTRACK: &str = include_str!("../sql/rollup/untrack.sql");
 const UNTRACKED: &str = include_str!("../sql/rollup/untracked.sql");
 const TRACK: &str = include_str!("../sql/rollup/track.sql");
 const REMOVE_EMPTY: &str = include_str!("../sql/rollup/remove_empty.sql");
 const FORGET: &str = include_str!("../sql/rollup/forget.sql");
 const MERGE: &str = include_str!("../sql/rollup/merge.sql");
+const CLIENT_TYPE_SUM_LIVE: &str = include_str!("../sql/setup/client_type_sum_live.sql");
+const CLIENT_TYPE_SUM_MV: &str = include_str!("../sql/setup/client_type_sum_mv.sql");
 const REFRESH: &str = include_str!("../sql/rollup/refresh.sql");
 const POPULATE: &str = include_str!("../sql/rollup/populate.sql");
 
@@ -48,19 +53,19 @@ pub fn may_be_kept(schema: &Schema, table: RelationOid) -> bool {
 pub fn bring_up_to_date(schema: &Schema) -> Result<(), Error> {
     let view = lock(schema)?;
     let _settings = Settings::set(&PLANNER);
-    as_owner_of_the_rollups(schema, || fold(schema))?;
-    refresh(schema, view)
+    let is_whole = as_owner_of_the_rollups(schema, || fold(schema))?;
+    refresh(schema, view, is_whole)
 }
 
 /// Sums all partitions up anew.
 pub fn repair(schema: &Schema) -> Result<(), Error> {
     let view = lock(schema)?;
     let _settings = Settings::set(&PLANNER);
-    as_owner_of_the_rollups(schema, || {
+    let is_whole = as_owner_of_the_rollups(schema, || {
         query::run(&schema.sql(FORGET), &[])?;
         fold(schema)
     })?;
-    refresh(schema, view)
+    refresh(schema, view, is_whole)
 }
 
 /// REFRESH takes this lock itself, but only after it has its snapshot: a session that waited for another's refresh would
@@ -78,16 +83,20 @@ pub fn as_owner_of_the_rollups<T>(schema: &Schema, work: impl FnOnce() -> Result
     work()
 }
 
-fn fold(schema: &Schema) -> Result<(), Error> {
-    let empty = Spi::connect_mut(|client| {
-        let row = client.update(schema.sql(FOLD).as_str(), None, &[])?.first();
-        Ok::<_, Error>(row.get::<bool>(1)?.unwrap_or(true))
+/// Answers whether the total is that of all partitions: of none the rows are to be summed up.
+fn fold(schema: &Schema) -> Result<bool, Error> {
+    let (tracked, empty) = Spi::connect_mut(|client| {
+        let row = client.update(schema.sql(UNTRACK).as_str(), None, &[])?.first();
+        let tracked = row.get::<Vec<pg_sys::Oid>>(1)?.unwrap_or_default();
+        Ok::<_, Error>((tracked, row.get::<bool>(2)?.unwrap_or(true)))
     })?;
+    fold::fold(schema.kept_tables()?, &tracked)?;
     if empty {
         query::run(&schema.sql(REMOVE_EMPTY), &[])?;
     }
     let untracked = untracked(schema)?;
-    if untracked.is_empty() { Ok(()) } else { track(schema, &untracked) }
+    track(schema, &untracked)?;
+    Ok(untracked.is_empty())
 }
 
 /// A partition whose changes are not followed.
@@ -135,8 +144,8 @@ fn track(schema: &Schema, untracked: &[Untracked]) -> Result<(), Error> {
 
 /// Takes into the view what its query gives now, with the rights of its owner and as restricted as REFRESH is: whoever was
 /// granted the procedure may have it done.
-fn refresh(schema: &Schema, view: RelationOid) -> Result<(), Error> {
-    const KEY: usize = 2;
+fn refresh(schema: &Schema, view: RelationOid, is_whole: bool) -> Result<(), Error> {
+    const KEY: [u32; 2] = [pg_sys::F_INT4EQ, pg_sys::F_ENUM_EQ];
     let Some(owner) = view.owner() else { return Ok(()) };
     let_read(schema, owner)?;
     let _owner = as_owner_of_the_view(schema, owner)?;
@@ -147,6 +156,9 @@ fn refresh(schema: &Schema, view: RelationOid) -> Result<(), Error> {
         let refresh = if view.is_populated() { REFRESH } else { POPULATE };
         query::run(&schema.sql(refresh), &[])?;
         return Ok(());
+    }
+    if is_whole && views_are_total(schema, view, owner)? {
+        return copy_total(schema.kept_tables()?, view);
     }
     let merge = schema.sql(MERGE).replace("@query@", &catalog::view_definition(view)?);
     matview::merge(view, &merge, shape)?;
@@ -168,6 +180,22 @@ pub fn as_owner_of_the_view(schema: &Schema, owner: pg_sys::Oid) -> Result<Actin
         rights::require_owner_with_rights_of(live, owner)?;
     }
     Ok(ActingAs::restricted(owner))
+}
+
+/// Whether both views are as set-up makes them, and their owners may read what they read, so that where all partitions are in the
+/// total, the total is what the query of the materialized view gives.
+fn views_are_total(schema: &Schema, view: RelationOid, owner: pg_sys::Oid) -> Result<bool, Error> {
+    let live = schema.client_type_sum_live()?;
+    let table = schema.operations()?;
+    let rollup = schema.rollup_live()?;
+    Ok(table.is_partitioned()
+        && live.may_be_read_by(owner)
+        && live.owner().is_some_and(|owner| rollup.may_be_read_by(owner) && table.may_be_read_by(owner))
+        // The statements name these columns, and cannot be understood without.
+        && counting::numbers_of_columns(table.oid()).is_some()
+        && catalog::column(table.oid(), c"operation_date").is_some()
+        && view_rule::is_made_by(view, &schema.sql(CLIENT_TYPE_SUM_MV))
+        && view_rule::is_made_by(live, &schema.sql(CLIENT_TYPE_SUM_LIVE)))
 }
 
 /// Lets the owner of a view over the rollups read them, if it may read the rows themselves.

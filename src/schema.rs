@@ -8,6 +8,7 @@ use crate::error::Error;
 use crate::pg::call::Call;
 use crate::pg::catalog::{self, RelationOid};
 use crate::pg::counting::Counter;
+use crate::pg::fold::Tables;
 
 /// The schema that the extension is installed in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,6 +58,16 @@ impl Schema {
     /// What the two views are made of, and what the extension keeps it in.
     pub fn rollup_live(&self) -> Result<RelationOid, Error> {
         self.relation("view", c"operations_rollup_live", "operations_rollup_live")
+    }
+
+    /// The tables that changes are folded into, and from.
+    pub fn kept_tables(&self) -> Result<Tables, Error> {
+        Ok(Tables {
+            delta: self.relation("table", c"operations_delta", "operations_delta")?,
+            rollup: self.relation("table", c"operations_rollup", "operations_rollup")?,
+            total: self.relation("table", c"operations_rollup_total", "operations_rollup_total")?,
+            operation_type: self.counter()?.operation_type,
+        })
     }
 
     /// What counts the changes of operations: the function of the triggers, and the type of `operation_type`.

@@ -17,7 +17,7 @@ use crate::schema::Schema;
 
 const DIRECT_SUMS: &str = include_str!("../../sql/rollup/direct_sums.sql");
 const DIFFERENCES: &str = include_str!("../../sql/rollup/differences.sql");
-const STALE: &str = include_str!("../../sql/rollup/stale.sql");
+const STALE: &str = include_str!("../../sql/rollup/view_differences.sql");
 
 #[pg_extern(sql = r#"
 create function @extschema@.operations_count_change()

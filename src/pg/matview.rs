@@ -9,6 +9,7 @@ use pgrx::{check_for_interrupts, pg_sys};
 use crate::error::Error;
 use crate::pg::catalog::RelationOid;
 use crate::pg::descriptor;
+use crate::pg::kept_rows::{self, Columns, KeptRows, Values};
 
 /// The columns of the view.
 const COLUMNS: usize = 3;
@@ -18,8 +19,8 @@ const COLUMNS: usize = 3;
 pub struct Shape {
     /// The types of its columns.
     pub types: [pg_sys::Oid; COLUMNS],
-    /// How many of them, from the first on, its unique index has.
-    pub key: usize,
+    /// The functions of `=` of those that its unique index has, which are the first.
+    pub key: [u32; 2],
 }
 
 /// Whether the view holds rows of heap with these columns, and has the unique index, and no other that would call
@@ -53,9 +54,7 @@ pub fn has_shape(view: RelationOid, shape: Shape) -> bool {
                 let attributes = form.indkey.values.as_slice(form.indkey.dim1 as usize);
                 fits &=
                     attributes.iter().all(|number| *number > 0) && pg_sys::RelationGetIndexPredicate(index).is_null();
-                let is_key = (1..).zip(attributes).all(|(number, attribute): (i16, _)| number == *attribute)
-                    && attributes.len() == shape.key;
-                is_unique |= is_key && form.indisunique && form.indisvalid && form.indisready && form.indimmediate;
+                is_unique |= kept_rows::is_unique_by_first_columns(index, shape.key.len());
                 pg_sys::index_close(index, pg_sys::NoLock as c_int);
             }
         }
@@ -83,149 +82,54 @@ pub fn merge(view: RelationOid, query: &str, shape: Shape) -> Result<u64, Error>
             if !types.eq(shape.types) {
                 return Err(Error::Spi(pgrx::spi::SpiErrorCodes::Argument.into()));
             }
-            let changes = Changes::begin(view);
+            let columns = Columns { types: &shape.types, equal: &shape.key };
+            let view = KeptRows::begin(view, columns)?;
             // Room in the unique index first: a row whose key has a null is found again by nothing.
             for removing in [true, false] {
                 for index in 0..rows as usize {
                     check_for_interrupts!();
-                    changes.apply(*(*table).vals.add(index), descriptor, removing)?;
+                    apply(&view, *(*table).vals.add(index), descriptor, removing)?;
                 }
             }
-            changes.end();
+            view.end();
         }
         check(pg_sys::SPI_finish())?;
         Ok(rows)
     }
 }
 
-/// The view, open for changes.
-struct Changes {
-    relation: pg_sys::Relation,
-    info: *mut pg_sys::ResultRelInfo,
-    executor: *mut pg_sys::EState,
-    slot: *mut pg_sys::TupleTableSlot,
-    command: pg_sys::CommandId,
-}
-
-impl Changes {
-    /// # Safety
-    ///
-    /// The view must be locked, and [`Self::end`] be called, or the transaction abort.
-    unsafe fn begin(view: RelationOid) -> Self {
-        // SAFETY: the relation and all that is made for it are used until `end`. ExecOpenIndices fills the ResultRelInfo
-        // that InitResultRelInfo initialised. A snapshot must be active while values that were moved out of rows are
-        // removed.
-        unsafe {
-            let relation = pg_sys::table_open(view.oid(), pg_sys::RowExclusiveLock as c_int);
-            let info = pg_sys::palloc0(size_of::<pg_sys::ResultRelInfo>()).cast::<pg_sys::ResultRelInfo>();
-            (*info).type_ = pg_sys::NodeTag::T_ResultRelInfo;
-            pg_sys::InitResultRelInfo(info, relation, 0, ptr::null_mut(), 0);
-            pg_sys::ExecOpenIndices(info, false);
-            pg_sys::PushActiveSnapshot(pg_sys::GetTransactionSnapshot());
-            Self {
-                relation,
-                info,
-                executor: pg_sys::CreateExecutorState(),
-                slot: pg_sys::MakeSingleTupleTableSlot((*relation).rd_att, &raw const pg_sys::TTSOpsHeapTuple),
-                command: pg_sys::GetCurrentCommandId(true),
+/// # Safety
+///
+/// `row` must be one of the query of [`merge`], with the columns that it must have.
+unsafe fn apply(
+    view: &KeptRows,
+    row: pg_sys::HeapTuple,
+    descriptor: pg_sys::TupleDesc,
+    removing: bool,
+) -> Result<(), Error> {
+    // SAFETY: by the contract; the columns are of the types of the view's own. A tid is passed by a pointer that is valid as
+    // long as the row.
+    unsafe {
+        let value = |column: c_int| {
+            let mut is_null = false;
+            let value = pg_sys::SPI_getbinval(row, descriptor, column, &raw mut is_null);
+            (!is_null).then_some(value)
+        };
+        let place = value(1).map(|tid| *tid.cast_mut_ptr::<pg_sys::ItemPointerData>());
+        let stays = value(2).is_some_and(|stays| stays.value() & 1 == 1);
+        match (stays, place) {
+            _ if stays == removing => Ok(()),
+            (false, None) => Ok(()),
+            (false, Some(place)) => view.remove(place),
+            (true, place) => {
+                let mut values = Values::default();
+                for (to, column) in values.iter_mut().zip(3..).take(COLUMNS) {
+                    *to = value(column);
+                }
+                view.put(place, &values)
             }
         }
     }
-
-    /// # Safety
-    ///
-    /// `row` must be one of the query of [`merge`], with the columns that it must have.
-    unsafe fn apply(&self, row: pg_sys::HeapTuple, descriptor: pg_sys::TupleDesc, removing: bool) -> Result<(), Error> {
-        // SAFETY: by the contract; the columns are of the types of the view's own. A tid is passed by a pointer that is
-        // valid as long as the row. The tuple is freed after its entries in the indexes were made.
-        unsafe {
-            let value = |column: c_int| {
-                let mut is_null = false;
-                let value = pg_sys::SPI_getbinval(row, descriptor, column, &raw mut is_null);
-                (!is_null).then_some(value)
-            };
-            let place = value(1).map(|tid| tid.cast_mut_ptr::<pg_sys::ItemPointerData>());
-            let stays = value(2).is_some_and(|stays| stays.value() & 1 == 1);
-            if stays == removing {
-                return Ok(());
-            }
-            let mut failure = pg_sys::TM_FailureData::default();
-            let no_snapshot = ptr::null_mut();
-            if !stays {
-                let Some(place) = place else { return Ok(()) };
-                let result =
-                    pg_sys::heap_delete(self.relation, place, self.command, no_snapshot, true, &raw mut failure, false);
-                return done(result);
-            }
-            let mut values = [pg_sys::Datum::from(0); COLUMNS];
-            let mut nulls = [true; COLUMNS];
-            for (index, column) in (0..COLUMNS).zip(3..) {
-                if let Some(value) = value(column) {
-                    values[index] = value;
-                    nulls[index] = false;
-                }
-            }
-            let tuple = pg_sys::heap_form_tuple((*self.relation).rd_att, values.as_mut_ptr(), nulls.as_mut_ptr());
-            (*tuple).t_tableOid = (*self.relation).rd_id;
-            let mut indexes = pg_sys::TU_UpdateIndexes::TU_All;
-            match place {
-                Some(place) => {
-                    let mut mode = pg_sys::LockTupleMode::LockTupleExclusive;
-                    done(pg_sys::heap_update(
-                        self.relation,
-                        place,
-                        tuple,
-                        self.command,
-                        no_snapshot,
-                        true,
-                        &raw mut failure,
-                        &raw mut mode,
-                        &raw mut indexes,
-                    ))?;
-                }
-                None => pg_sys::heap_insert(self.relation, tuple, self.command, 0, ptr::null_mut()),
-            }
-            if indexes != pg_sys::TU_UpdateIndexes::TU_None {
-                let only_summarizing = indexes == pg_sys::TU_UpdateIndexes::TU_Summarizing;
-                pg_sys::ExecStoreHeapTuple(tuple, self.slot, false);
-                pg_sys::ExecInsertIndexTuples(
-                    self.info,
-                    self.slot,
-                    self.executor,
-                    place.is_some(),
-                    false,
-                    ptr::null_mut(),
-                    ptr::null_mut(),
-                    only_summarizing,
-                );
-                pg_sys::ExecClearTuple(self.slot);
-                let context = (*self.executor).es_per_tuple_exprcontext;
-                if !context.is_null() {
-                    pg_sys::MemoryContextReset((*context).ecxt_per_tuple_memory);
-                }
-            }
-            pg_sys::heap_freetuple(tuple);
-            Ok(())
-        }
-    }
-
-    fn end(self) {
-        // SAFETY: releases what `begin` made, once. The lock is kept.
-        unsafe {
-            pg_sys::ExecDropSingleTupleTableSlot(self.slot);
-            pg_sys::PopActiveSnapshot();
-            pg_sys::ExecCloseIndices(self.info);
-            pg_sys::FreeExecutorState(self.executor);
-            pg_sys::table_close(self.relation, pg_sys::NoLock as c_int);
-            pg_sys::CommandCounterIncrement();
-        }
-    }
-}
-
-/// Whether a row could be changed. Under the lock of the view it was, unless the transaction's snapshot is older than the lock
-/// and another transaction has changed it since.
-fn done(result: pg_sys::TM_Result::Type) -> Result<(), Error> {
-    if result == pg_sys::TM_Result::TM_Ok { Ok(()) } else { Err(Error::ConcurrentUpdate) }
 }
 
 fn check(code: c_int) -> Result<(), Error> {

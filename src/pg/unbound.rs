@@ -13,6 +13,7 @@ mod exported {
             lock: pg_sys::LOCKMODE,
             parents: *mut *mut pg_sys::List,
         ) -> *mut pg_sys::List;
+        pub fn setRuleCheckAsUser(node: *mut pg_sys::Node, user: pg_sys::Oid);
     }
 }
 
@@ -35,4 +36,14 @@ pub fn with_inheritors(relation: pg_sys::Oid) -> *mut pg_sys::List {
             exported::find_all_inheritors(relation, pg_sys::NoLock as pg_sys::LOCKMODE, std::ptr::null_mut())
         })
     }
+}
+
+/// Notes in a query, and in all below it, as whom it reads (rewriteDefine.h).
+///
+/// # Safety
+///
+/// `query` must be an analysed query.
+pub unsafe fn set_reader(query: *mut pg_sys::Query, user: pg_sys::Oid) {
+    // SAFETY: by the contract; an error becomes a panic at the boundary, beyond which there is nothing to be dropped.
+    unsafe { pg_guard_ffi_boundary(|| exported::setRuleCheckAsUser(query.cast(), user)) }
 }

@@ -1,8 +1,12 @@
 //! What a view reads, by its rule in the relation cache.
 
+use std::ffi::CString;
+use std::ptr;
+
 use pgrx::pg_sys;
 
 use crate::pg::catalog::RelationOid;
+use crate::pg::unbound;
 
 /// The partitioned table that a view reads, in itself or in a query below it; none, if it reads none.
 pub fn partitioned_table_of(view: RelationOid) -> Option<RelationOid> {
@@ -14,17 +18,66 @@ pub fn partitioned_table_of(view: RelationOid) -> Option<RelationOid> {
         if relation.is_null() {
             return None;
         }
-        let mut found = None;
-        if let Some(rules) = (*relation).rd_rules.as_ref() {
-            for index in 0..usize::try_from(rules.numLocks).unwrap_or(0) {
-                let rule = &**rules.rules.add(index);
-                if rule.event == pg_sys::CmdType::CMD_SELECT {
-                    found = found.or(items(rule.actions).find_map(|action| table_of(action.cast())));
-                }
-            }
-        }
+        let found = queries_of(relation).find_map(|query| table_of(query));
         pg_sys::relation_close(relation, pg_sys::NoLock as i32);
         found.and_then(RelationOid::from_oid)
+    }
+}
+
+/// Whether a view, or materialized view, is what the first statement of `file` creates, and reads as its owner.
+///
+/// What the statement names must be there.
+pub fn is_made_by(view: RelationOid, file: &str) -> bool {
+    let Ok(file) = CString::new(file) else { return false };
+    // SAFETY: as above. A statement that was parsed is of the node type that it says. It is analysed as PostgreSQL does to make
+    // the view; `equal` compares trees of any shape, and leaves out where in the text of the statement something stood.
+    unsafe {
+        let statement = items(pg_sys::pg_parse_query(file.as_ptr())).next();
+        let Some(statement) = statement.map(|raw| (*raw.cast::<pg_sys::RawStmt>()).stmt) else { return false };
+        let query = match (*statement).type_ {
+            pg_sys::NodeTag::T_ViewStmt => (*statement.cast::<pg_sys::ViewStmt>()).query,
+            pg_sys::NodeTag::T_CreateTableAsStmt => (*statement.cast::<pg_sys::CreateTableAsStmt>()).query,
+            _ => return false,
+        };
+        let raw = pg_sys::palloc0(size_of::<pg_sys::RawStmt>()).cast::<pg_sys::RawStmt>();
+        (*raw).type_ = pg_sys::NodeTag::T_RawStmt;
+        (*raw).stmt = query;
+        let expected = pg_sys::parse_analyze_fixedparams(raw, file.as_ptr(), ptr::null(), 0, ptr::null_mut());
+        let relation = pg_sys::try_relation_open(view.oid(), pg_sys::AccessShareLock as i32);
+        if relation.is_null() {
+            return false;
+        }
+        unbound::set_reader(expected, (*(*relation).rd_rel).relowner);
+        // As it would be stored: not all that analysis leaves in a query is.
+        let expected: *mut std::ffi::c_void = pg_sys::stringToNode(pg_sys::nodeToString(expected.cast()));
+        let expected = expected.cast::<pg_sys::Query>();
+        let mut queries = queries_of(relation);
+        let is_same = queries.next().is_some_and(|query| {
+            // `equal` does not leave this one out.
+            (*expected).stmt_len = (*query).stmt_len;
+            pg_sys::equal(query.cast(), expected.cast())
+        });
+        let is_alone = queries.next().is_none();
+        pg_sys::relation_close(relation, pg_sys::NoLock as i32);
+        is_same && is_alone
+    }
+}
+
+/// The queries of a view's rules.
+///
+/// # Safety
+///
+/// `relation` must be open, for as long as the queries are used.
+unsafe fn queries_of(relation: pg_sys::Relation) -> impl Iterator<Item = *const pg_sys::Query> {
+    // SAFETY: by the contract. rd_rules is NULL or has numLocks rules, whose actions are lists of queries.
+    unsafe {
+        let rules = (*relation).rd_rules;
+        let count = rules.as_ref().map_or(0, |rules| usize::try_from(rules.numLocks).unwrap_or(0));
+        (0..count)
+            .map(move |index| &**(*rules).rules.add(index))
+            .filter(|rule| rule.event == pg_sys::CmdType::CMD_SELECT)
+            .flat_map(|rule| items(rule.actions))
+            .map(|action| action.cast_const().cast::<pg_sys::Query>())
     }
 }
 
