@@ -168,13 +168,13 @@ revoke all on function @extschema@.operations_stale_sums() from public;
 comment on function @extschema@.operations_stale_sums() is
     'The sums that client_type_sum_mv holds and that client_type_sum_live has otherwise, read with the rights of the owner of the former: nothing that is in the views is called as whoever asks. For operations_doctor().';
 "#)]
-fn operations_stale_sums(fcinfo: pg_sys::FunctionCallInfo) -> Result<(), ErrorReport> {
-    Ok(stale_sums(fcinfo)?)
+fn operations_stale_sums(call: Call<'_>) -> Result<(), ErrorReport> {
+    Ok(stale_sums(call)?)
 }
 
-fn stale_sums(fcinfo: pg_sys::FunctionCallInfo) -> Result<(), Error> {
-    let schema = Schema::of(&Call::new(fcinfo));
-    let mut result = ResultSet::new(fcinfo);
+fn stale_sums(call: Call<'_>) -> Result<(), Error> {
+    let schema = Schema::of(call);
+    let mut result = ResultSet::new(call);
     let Some(owner) = schema.client_type_sum_mv()?.owner() else { return Ok(()) };
     // Also where that is who asks: a doctor's look is no reason to run what others put on their partitions.
     if let Some(table) = rollup::table(&schema) {

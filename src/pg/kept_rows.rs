@@ -8,6 +8,7 @@ use pgrx::{check_for_interrupts, pg_sys};
 
 use crate::error::Error;
 use crate::pg::catalog::{self, RelationOid};
+use crate::pg::descriptor;
 
 /// The most columns that such a table has.
 pub const MOST_COLUMNS: usize = 5;
@@ -228,7 +229,7 @@ pub unsafe fn check_columns(relation: pg_sys::Relation, types: &[pg_sys::Oid]) -
     // SAFETY: by the contract; the descriptor has natts columns.
     unsafe {
         let descriptor = (*relation).rd_att;
-        let columns = (*descriptor).attrs.as_slice((*descriptor).natts as usize);
+        let columns = descriptor::columns(descriptor);
         let fits = columns.len() == types.len()
             && columns.len() <= MOST_COLUMNS
             && columns.iter().zip(types).all(|(column, of_type)| !column.attisdropped && column.atttypid == *of_type)
