@@ -102,9 +102,8 @@ impl<'a> Bulk<'a> {
         if !may_stage {
             super::create_missing(self.schema, self.operations, months)?;
         }
-        // To rebuild indexes locks a month against change_status() until the load ends. Which snapshots an index is for says a row
-        // of the catalogs that a load does not change.
-        let may_rebuild = !serializable && !session::gives_up_old_snapshots() && {
+        // To rebuild indexes locks a month against change_status() until the load ends.
+        let may_rebuild = !serializable && {
             let _settings = Settings::safe_search_path();
             !jobs::workload_is_scheduled(self.schema)?
         };
@@ -153,6 +152,8 @@ impl<'a> Bulk<'a> {
             return Way::RowByRow(partition);
         }
         let pages = relation_files::pages(partition);
+        // Which snapshots an index is for says a row of the catalogs, which a load does not change.
+        let may_rebuild = may_rebuild && !session::gives_up_old_snapshots();
         let is_small = pages * SMALL_PART <= bulk_insert::pages_of(rows);
         if pages == 0 && may_stage {
             Way::Stage { exists: true }
