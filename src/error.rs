@@ -42,6 +42,8 @@ pub enum Error {
     OtherColumn { table: String, column: String },
     #[error("the columns of \"{table}\" are not those of operations")]
     OtherColumns { table: String },
+    #[error("table \"{table}\" is not empty")]
+    NotEmpty { table: String },
     #[error("an operation that is done must have a client, a type and an amount that is a number")]
     NotSummable,
     #[error("table \"operations_delta\" has other columns, or an index")]
@@ -79,6 +81,7 @@ impl Error {
             Self::NotATrigger => PgSqlErrorCode::ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED,
             Self::OtherColumn { .. } => PgSqlErrorCode::ERRCODE_UNDEFINED_COLUMN,
             Self::OtherColumns { .. } => PgSqlErrorCode::ERRCODE_DATATYPE_MISMATCH,
+            Self::NotEmpty { .. } => PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
             Self::NotSummable => PgSqlErrorCode::ERRCODE_CHECK_VIOLATION,
             Self::OtherDelta { .. } => PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
             Self::ConcurrentUpdate => PgSqlErrorCode::ERRCODE_T_R_SERIALIZATION_FAILURE,
@@ -124,6 +127,7 @@ impl Error {
                 "The sums of client_type_sum_mv are kept by client_id, operation_type, amount and status.".into()
             }
             Self::OtherColumns { .. } => "Somebody has altered the table while rows were loaded into it.".into(),
+            Self::NotEmpty { .. } => "Its file is to be written past the shared buffers, as that of a new table.".into(),
             Self::NotSummable => {
                 "One of them is null, or the amount is NaN or infinite: client_type_sum_mv could not hold it.".into()
             }
@@ -174,7 +178,7 @@ impl Error {
             Self::OtherColumn { .. } => {
                 "Give the column its name and type back, or drop the triggers operations_count_insert, operations_count_update and operations_count_delete.".into()
             }
-            Self::OtherColumns { .. } => "Call the procedure again.".into(),
+            Self::OtherColumns { .. } | Self::NotEmpty { .. } => "Call the procedure again.".into(),
             Self::NotSummable => "Give the operation these values before its status is 1.".into(),
             Self::OtherDelta { .. } => "Connect again, so that the session loads the library of the version that is installed; if that does not help, drop what was added to the table.".into(),
             Self::ConcurrentUpdate => "Run the transaction again.".into(),

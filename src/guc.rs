@@ -3,7 +3,9 @@
 use std::ffi::{CStr, CString};
 use std::time::Duration;
 
-use pgrx::{GucContext, GucFlags, GucRegistry, GucSetting, pg_sys};
+use pgrx::{GucContext, GucFlags, GucRegistry, GucSetting};
+
+use crate::pg::session;
 
 const ONE_DAY_IN_SECONDS: i32 = 86_400;
 
@@ -42,8 +44,7 @@ pub fn register() {
         GucContext::Sighup,
         GucFlags::UNIT_MS,
     );
-    // SAFETY: the argument is a string that ends in NUL and lives as long as the program.
-    unsafe { pg_sys::MarkGUCPrefixReserved(c"operations_ext".as_ptr()) };
+    session::reserve_settings(c"operations_ext");
 }
 
 fn interval(name: &'static CStr, description: &'static CStr, setting: &'static GucSetting<i32>) {

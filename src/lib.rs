@@ -1,7 +1,7 @@
 //! `operations_ext`: a live PostgreSQL operations lab in one extension.
 //!
 //! `api` is the SQL surface, a module a topic; `load` puts test data in; `worker` runs the jobs where pg_cron does not; `pg`
-//! holds all unsafe code behind safe types; `operations_model`, a crate of its own, knows what an operation is and needs no PostgreSQL.
+//! faces PostgreSQL, behind safe types: elsewhere unsafe code is denied, but for what says why it needs it; `operations_model`, a crate of its own, knows what an operation is and needs no PostgreSQL.
 
 mod api;
 mod error;

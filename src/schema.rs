@@ -18,7 +18,7 @@ pub struct Schema {
 
 impl Schema {
     /// The schema of the procedure that is being called, which is the extension's.
-    pub fn of(call: &Call) -> Self {
+    pub fn of(call: Call<'_>) -> Self {
         let oid = catalog::function_schema(call.function());
         Self { oid, name: catalog::schema_name(oid) }
     }

@@ -4,8 +4,8 @@ use std::ffi::CStr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use pgrx::datum::DatumWithOid;
+use pgrx::pg_extern;
 use pgrx::pg_sys::panic::ErrorReport;
-use pgrx::{pg_extern, pg_sys};
 
 use crate::api::arguments;
 use crate::error::Error;
@@ -38,10 +38,10 @@ revoke all on procedure @extschema@.change_status(integer) from public;
 comment on procedure @extschema@.change_status(integer) is
     'Sets status 1 on the p_batch oldest new operations (status 0), of even id in an even second and of odd id in an odd one, that no other session holds; then, if a sum changed, refreshes client_type_sum_mv.';
 "#)]
-fn change_status(fcinfo: pg_sys::FunctionCallInfo, p_batch: Option<i32>) -> Result<(), ErrorReport> {
+fn change_status(call: Call<'_>, p_batch: Option<i32>) -> Result<(), ErrorReport> {
     let batch = arguments::number("p_batch", arguments::required("p_batch", p_batch)?, 1..=i32::MAX)?;
     session::require_writable("change_status")?;
-    let schema = Schema::of(&Call::new(fcinfo));
+    let schema = Schema::of(call);
     schema.operations()?;
     schema.client_type_sum_mv()?;
     flip(&schema, batch)?;

@@ -8,7 +8,7 @@ use operations_model::operation::{Operation, STATUS_NEW};
 use pgrx::datum::{Date, DatumWithOid, Uuid};
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::spi::OwnedPreparedStatement;
-use pgrx::{PgBuiltInOids, PgOid, Spi, pg_extern, pg_sys};
+use pgrx::{PgBuiltInOids, PgOid, Spi, pg_extern};
 use rand::rngs::ChaCha8Rng;
 
 use crate::error::Error;
@@ -47,9 +47,9 @@ revoke all on procedure @extschema@.operation_insert_one() from public;
 comment on procedure @extschema@.operation_insert_one() is
     'Inserts one random new operation (status 0), dated today. Creates the partition of the current month if it is missing.';
 "#)]
-fn operation_insert_one(fcinfo: pg_sys::FunctionCallInfo) -> Result<(), ErrorReport> {
+fn operation_insert_one(call: Call<'_>) -> Result<(), ErrorReport> {
     session::require_writable("operation_insert_one")?;
-    Ok(insert_one(Schema::of(&Call::new(fcinfo)))?)
+    Ok(insert_one(Schema::of(call))?)
 }
 
 fn insert_one(schema: Schema) -> Result<(), Error> {

@@ -1,8 +1,8 @@
 //! `operations_prune_job_history()`
 
 use pgrx::datum::DatumWithOid;
+use pgrx::pg_extern;
 use pgrx::pg_sys::panic::ErrorReport;
-use pgrx::{pg_extern, pg_sys};
 
 use crate::api::arguments;
 use crate::error::Error;
@@ -27,11 +27,11 @@ revoke all on procedure @extschema@.operations_prune_job_history(integer) from p
 comment on procedure @extschema@.operations_prune_job_history(integer) is
     'Deletes the records of job runs that ended more than p_keep_days days ago: those of the extension''s worker and, where pg_cron is installed, those of the current role''s runs of these jobs there.';
 "#)]
-fn operations_prune_job_history(fcinfo: pg_sys::FunctionCallInfo, p_keep_days: Option<i32>) -> Result<(), ErrorReport> {
+fn operations_prune_job_history(call: Call<'_>, p_keep_days: Option<i32>) -> Result<(), ErrorReport> {
     let days = arguments::required("p_keep_days", p_keep_days)?;
     let days = arguments::number("p_keep_days", days, 0..=MOST_DAYS)?;
     session::require_writable("operations_prune_job_history")?;
-    Ok(prune(&Schema::of(&Call::new(fcinfo)), days)?)
+    Ok(prune(&Schema::of(call), days)?)
 }
 
 fn prune(schema: &Schema, days: i32) -> Result<(), Error> {

@@ -3,7 +3,7 @@
 use operations_model::calendar::{Day, Month};
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::spi::quote_qualified_identifier;
-use pgrx::{notice, pg_extern, pg_sys};
+use pgrx::{notice, pg_extern};
 
 use crate::api::arguments;
 use crate::error::Error;
@@ -38,7 +38,7 @@ comment on procedure @extschema@.operations_maintain_partitions(integer, integer
     'Creates the monthly partitions of operations that are missing, from the oldest month that has one to p_months_ahead months after the current one. With p_retain_months, first detaches, but never drops, those that hold only months more than p_retain_months before the current one. Also removes files that a load has left behind in a crash. Does nothing on a replica.';
 "#)]
 fn operations_maintain_partitions(
-    fcinfo: pg_sys::FunctionCallInfo,
+    call: Call<'_>,
     p_months_ahead: Option<i32>,
     p_retain_months: Option<i32>,
 ) -> Result<(), ErrorReport> {
@@ -52,7 +52,7 @@ fn operations_maintain_partitions(
     }
     session::require_writable("operations_maintain_partitions")?;
     orphans::remove()?;
-    Ok(maintain(&Schema::of(&Call::new(fcinfo)), ahead, retain)?)
+    Ok(maintain(&Schema::of(call), ahead, retain)?)
 }
 
 fn maintain(schema: &Schema, ahead: i32, retain: Option<i32>) -> Result<(), Error> {

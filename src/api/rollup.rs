@@ -2,7 +2,7 @@
 
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::spi::quote_literal;
-use pgrx::{IntoDatum, pg_extern, pg_sys};
+use pgrx::{pg_extern, pg_sys};
 
 use crate::error::Error;
 use crate::pg::call::Call;
@@ -27,9 +27,8 @@ language c as '@MODULE_PATHNAME@', '@FUNCTION_NAME@';
 comment on function @extschema@.operations_count_change() is
     'Appends to operations_delta what a change of a row changes in the sums. Called by the triggers of operations.';
 "#)]
-fn operations_count_change(fcinfo: pg_sys::FunctionCallInfo) -> Result<(), ErrorReport> {
-    // SAFETY: pgrx hands on what PostgreSQL passed to this function.
-    Ok(unsafe { row_change::count(fcinfo) }?)
+fn operations_count_change(call: Call<'_>) -> Result<(), ErrorReport> {
+    Ok(row_change::count(call)?)
 }
 
 #[pg_extern(sql = r#"
@@ -50,28 +49,28 @@ as '@MODULE_PATHNAME@', '@FUNCTION_NAME@';
 comment on function @extschema@.operations_partitions_now() is
     'The partitions of operations by the catalogs as they are now and not by the snapshot, with their files, whether their triggers count all that is changed, and the numbers of the columns that count. Shows nothing that the catalogs do not.';
 "#)]
-fn operations_partitions_now(fcinfo: pg_sys::FunctionCallInfo) -> Result<(), ErrorReport> {
-    Ok(partitions_now(fcinfo)?)
+fn operations_partitions_now(call: Call<'_>) -> Result<(), ErrorReport> {
+    Ok(partitions_now(call)?)
 }
 
-fn partitions_now(fcinfo: pg_sys::FunctionCallInfo) -> Result<(), Error> {
-    let schema = Schema::of(&Call::new(fcinfo));
-    let mut result = ResultSet::new(fcinfo);
+fn partitions_now(call: Call<'_>) -> Result<(), Error> {
+    let schema = Schema::of(call);
+    let mut result = ResultSet::new(call);
     let Some(table) = rollup::table(&schema) else { return Ok(()) };
     let root_columns = counting::numbers_of_columns(table.oid());
     let may_be_kept = rollup::may_be_kept(&schema, table);
     for leaf in schema.counter()?.leaves(table) {
         let (from, to) = (leaf.bounds.0.to_date(), leaf.bounds.1.to_date());
         result.put([
-            leaf.oid.into_datum(),
-            leaf.file.into_datum(),
-            (leaf.is_counted && may_be_kept).into_datum(),
-            leaf.columns.map(|columns| columns.numbers().to_vec()).into_datum(),
-            from.into_datum(),
-            to.into_datum(),
-            table.oid().into_datum(),
-            root_columns.clone().into_datum(),
-        ]);
+            leaf.oid.into(),
+            leaf.file.into(),
+            (leaf.is_counted && may_be_kept).into(),
+            leaf.columns.map(|columns| columns.numbers().to_vec()).into(),
+            from.into(),
+            to.into(),
+            table.oid().into(),
+            root_columns.clone().into(),
+        ])?;
     }
     Ok(())
 }
@@ -95,18 +94,15 @@ revoke all on function @extschema@.operations_direct_sums(oid[]) from public;
 comment on function @extschema@.operations_direct_sums(oid[]) is
     'Counts and sums the done operations (status 1) of partitions from the rows themselves, each as the owner of the partition. For change_status() and operations_verify_rollup().';
 "#)]
-fn operations_direct_sums(
-    fcinfo: pg_sys::FunctionCallInfo,
-    p_partitions: Vec<Option<pg_sys::Oid>>,
-) -> Result<(), ErrorReport> {
-    Ok(direct_sums(fcinfo, p_partitions)?)
+fn operations_direct_sums(call: Call<'_>, p_partitions: Vec<Option<pg_sys::Oid>>) -> Result<(), ErrorReport> {
+    Ok(direct_sums(call, p_partitions)?)
 }
 
 /// What is in a partition's way of being read is evaluated as its owner, who can put nothing there that others have not to
 /// fear: a policy, an expression of an index, a constraint, a server that a foreign table is on.
-fn direct_sums(fcinfo: pg_sys::FunctionCallInfo, partitions: Vec<Option<pg_sys::Oid>>) -> Result<(), Error> {
-    let schema = Schema::of(&Call::new(fcinfo));
-    let mut result = ResultSet::new(fcinfo);
+fn direct_sums(call: Call<'_>, partitions: Vec<Option<pg_sys::Oid>>) -> Result<(), Error> {
+    let schema = Schema::of(call);
+    let mut result = ResultSet::new(call);
     let query = schema.sql(DIRECT_SUMS);
     for partition in partitions.into_iter().flatten().filter_map(RelationOid::from_oid) {
         let Some(owner) = partition.owner() else { continue };
@@ -141,16 +137,16 @@ revoke all on function @extschema@.operations_verify_rollup(boolean) from public
 comment on function @extschema@.operations_verify_rollup(boolean) is
     'Compares client_type_sum_live with the sums of the rows of operations, in one snapshot, and returns what differs: nothing, unless something is broken. With p_repair it then sums up all partitions anew and refreshes client_type_sum_mv.';
 "#)]
-fn operations_verify_rollup(fcinfo: pg_sys::FunctionCallInfo, p_repair: Option<bool>) -> Result<(), ErrorReport> {
-    Ok(verify(fcinfo, p_repair.unwrap_or(false))?)
+fn operations_verify_rollup(call: Call<'_>, p_repair: Option<bool>) -> Result<(), ErrorReport> {
+    Ok(verify(call, p_repair.unwrap_or(false))?)
 }
 
-fn verify(fcinfo: pg_sys::FunctionCallInfo, repair: bool) -> Result<(), Error> {
+fn verify(call: Call<'_>, repair: bool) -> Result<(), Error> {
     if repair {
         session::require_writable("operations_verify_rollup")?;
     }
-    let schema = Schema::of(&Call::new(fcinfo));
-    let mut result = ResultSet::new(fcinfo);
+    let schema = Schema::of(call);
+    let mut result = ResultSet::new(call);
     let _settings = Settings::safe_search_path();
     rollup::as_owner_of_the_rollups(&schema, || result.add(&schema.sql(DIFFERENCES), !repair))?;
     if repair { rollup::repair(&schema) } else { Ok(()) }
@@ -172,13 +168,13 @@ revoke all on function @extschema@.operations_stale_sums() from public;
 comment on function @extschema@.operations_stale_sums() is
     'The sums that client_type_sum_mv holds and that client_type_sum_live has otherwise, read with the rights of the owner of the former: nothing that is in the views is called as whoever asks. For operations_doctor().';
 "#)]
-fn operations_stale_sums(fcinfo: pg_sys::FunctionCallInfo) -> Result<(), ErrorReport> {
-    Ok(stale_sums(fcinfo)?)
+fn operations_stale_sums(call: Call<'_>) -> Result<(), ErrorReport> {
+    Ok(stale_sums(call)?)
 }
 
-fn stale_sums(fcinfo: pg_sys::FunctionCallInfo) -> Result<(), Error> {
-    let schema = Schema::of(&Call::new(fcinfo));
-    let mut result = ResultSet::new(fcinfo);
+fn stale_sums(call: Call<'_>) -> Result<(), Error> {
+    let schema = Schema::of(call);
+    let mut result = ResultSet::new(call);
     let Some(owner) = schema.client_type_sum_mv()?.owner() else { return Ok(()) };
     // Also where that is who asks: a doctor's look is no reason to run what others put on their partitions.
     if let Some(table) = rollup::table(&schema) {

@@ -2,7 +2,7 @@
 
 use pgrx::datum::DatumWithOid;
 use pgrx::pg_sys::panic::ErrorReport;
-use pgrx::{PgLogLevel, PgSqlErrorCode, Spi, function_name, pg_extern, pg_sys};
+use pgrx::{PgLogLevel, PgSqlErrorCode, Spi, function_name, pg_extern};
 
 use crate::error::Error;
 use crate::jobs::{self, Job};
@@ -31,9 +31,9 @@ revoke all on procedure @extschema@.operations_schedule() from public;
 comment on procedure @extschema@.operations_schedule() is
     'Registers the jobs: operation_insert_one every 5 seconds, change_status every 3, operations_maintain_partitions and operations_prune_job_history daily. Where this database has pg_cron (1.5 or later) they are its jobs; elsewhere the extension''s worker runs them. They run with the rights of the caller, or, if that is a superuser, of the owner of operations.';
 "#)]
-fn operations_schedule(fcinfo: pg_sys::FunctionCallInfo) -> Result<(), ErrorReport> {
+fn operations_schedule(call: Call<'_>) -> Result<(), ErrorReport> {
     session::require_writable("operations_schedule")?;
-    Ok(schedule(&Schema::of(&Call::new(fcinfo)))?)
+    Ok(schedule(&Schema::of(call))?)
 }
 
 fn schedule(schema: &Schema) -> Result<(), Error> {
@@ -136,9 +136,9 @@ revoke all on procedure @extschema@.operations_unschedule() from public;
 comment on procedure @extschema@.operations_unschedule() is
     'Removes the jobs that operations_schedule() registered, from pg_cron and from the list of the extension''s worker.';
 "#)]
-fn operations_unschedule(fcinfo: pg_sys::FunctionCallInfo) -> Result<(), ErrorReport> {
+fn operations_unschedule(call: Call<'_>) -> Result<(), ErrorReport> {
     session::require_writable("operations_unschedule")?;
-    Ok(unschedule(&Schema::of(&Call::new(fcinfo)))?)
+    Ok(unschedule(&Schema::of(call))?)
 }
 
 fn unschedule(schema: &Schema) -> Result<(), Error> {

@@ -3,7 +3,7 @@
 use operations_model::calendar::{Day, Month};
 use pgrx::datum::DatumWithOid;
 use pgrx::pg_sys::panic::ErrorReport;
-use pgrx::{Spi, pg_extern, pg_sys};
+use pgrx::{Spi, pg_extern};
 
 use crate::api::partitions::MONTHS_AHEAD;
 use crate::error::Error;
@@ -38,9 +38,9 @@ revoke all on procedure @extschema@.operations_setup() from public;
 comment on procedure @extschema@.operations_setup() is
     'Creates, in the schema of the extension, what is missing of: the table operations with its index, its partitions for 2025-08 to 2025-11 (if the table is new), the current month and 3 months ahead, the triggers that count its changes, the view client_type_sum_live and the materialized view client_type_sum_mv. The caller owns them; the extension does not.';
 "#)]
-fn operations_setup(fcinfo: pg_sys::FunctionCallInfo) -> Result<(), ErrorReport> {
+fn operations_setup(call: Call<'_>) -> Result<(), ErrorReport> {
     session::require_writable("operations_setup")?;
-    Ok(set_up(&Schema::of(&Call::new(fcinfo)))?)
+    Ok(set_up(&Schema::of(call))?)
 }
 
 fn set_up(schema: &Schema) -> Result<(), Error> {

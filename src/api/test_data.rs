@@ -3,8 +3,8 @@
 use operations_model::calendar::Month;
 use operations_model::test_data::TestData;
 use pgrx::datum::Date;
+use pgrx::pg_extern;
 use pgrx::pg_sys::panic::ErrorReport;
-use pgrx::{pg_extern, pg_sys};
 
 use crate::api::arguments;
 use crate::error::Error;
@@ -39,7 +39,7 @@ comment on procedure @extschema@.operations_test_data(date, date, bigint, bigint
     'Adds p_rows_total new operations (status 0), dated evenly over the days from p_start_date to p_end_date, both included, and creates the partitions they need. All rows or none. The same seed, dates and count give the same rows on every machine; without a seed they are new ones. Watch it in pg_stat_progress_copy.';
 "#)]
 fn operations_test_data(
-    fcinfo: pg_sys::FunctionCallInfo,
+    call: Call<'_>,
     p_start_date: Option<Date>,
     p_end_date: Option<Date>,
     p_rows_total: Option<i64>,
@@ -63,7 +63,7 @@ fn operations_test_data(
     session::require_writable(load::PROCEDURE)?;
     let seed = p_seed.map_or_else(random::seed, |seed| Ok(seed.cast_unsigned()))?;
 
-    let schema = Schema::of(&Call::new(fcinfo));
+    let schema = Schema::of(call);
     let months: Vec<Month> = Month::range_inclusive(first, last).collect();
     Ok(load::load(&schema, &TestData::new(seed, start, end, rows), &months, processes)?)
 }

@@ -18,6 +18,7 @@ use crate::pg::bulk_insert;
 use crate::pg::catalog::{self, LockMode, RelationOid};
 use crate::pg::heap_file::PageCache;
 use crate::pg::load_progress::{Phase, Progress};
+use crate::pg::lock::Exclusive;
 use crate::pg::session::{self, Settings};
 use crate::pg::stored_row::Target;
 use crate::pg::{index, relation_files, sequence, statistics};
@@ -163,29 +164,24 @@ impl<'a> Bulk<'a> {
 
     /// Makes ready what months are filled in: tables for those that are not filled in place, indexes without entries.
     fn prepare(&self, ways: Vec<(Month, Way)>) -> Result<(Vec<Stage>, Vec<Work>), Error> {
-        let (mut stages, mut work, mut emptied) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut stages, mut work, mut to_empty) = (Vec::new(), Vec::new(), Vec::new());
+        let makes_tables = ways.iter().any(|(_, way)| matches!(way, Way::Stage { .. }));
+        let owner = if makes_tables { self.as_owner()? } else { None };
         let fits_the_kernel = bulk_insert::pages_of(self.data.rows()) <= relation_files::cacheable_pages();
         for (month, way) in ways {
-            let (table, is_new, rebuilt) = match way {
+            let (table, is_new, locked) = match way {
                 Way::Stage { exists } => {
-                    let _owner = self.as_owner()?;
                     let stage = Stage::create(self.schema, month, self.rows(month), exists)?;
                     let table = stage.table();
                     stages.push(stage);
-                    (table, true, true)
+                    (table, true, Some(Exclusive::take(table)))
                 }
-                Way::Rebuild(partition) if stage::lock_all(&[partition], LOCK_WITHIN).is_some() => {
-                    (partition, false, true)
+                Way::Rebuild(partition) => {
+                    let locked = stage::lock_all(&[partition], LOCK_WITHIN).and_then(|locked| locked.first().copied());
+                    (partition, false, locked)
                 }
-                Way::Rebuild(partition) | Way::RowByRow(partition) => (partition, false, false),
+                Way::RowByRow(partition) => (partition, false, None),
             };
-            let mut indexes = [pg_sys::InvalidOid; fill::MOST_INDEXES];
-            if rebuilt {
-                for (slot, index) in indexes.iter_mut().zip(stage::indexes(table)?) {
-                    *slot = index.oid();
-                    emptied.push(index);
-                }
-            }
             let is_large = !bulk_insert::fits_in_memory(bulk_insert::pages_of(self.rows(month)));
             let how = if is_new {
                 How::NewFile(match (fits_the_kernel, is_large) {
@@ -194,13 +190,23 @@ impl<'a> Bulk<'a> {
                     (true, false) => PageCache::Leave,
                 })
             } else {
-                How::InPlace { indexes: !rebuilt, ring: is_large }
+                How::InPlace { indexes: locked.is_none(), ring: is_large }
             };
             let target = Target { table: table.oid(), labels: self.labels, command: 0 };
-            work.push(Work { month, target, how, indexes });
+            work.push(Work { month, target, how, indexes: [None; fill::MOST_INDEXES] });
+            to_empty.push(locked);
         }
+        drop(owner);
         let mut files = orphans::files_of(stages.iter().map(Stage::table).collect())?;
-        emptied.iter().copied().for_each(index::empty);
+        let mut emptied = Vec::new();
+        for (work, locked) in work.iter_mut().zip(to_empty) {
+            let Some(locked) = locked else { continue };
+            let indexes = stage::indexes(locked.relation())?;
+            for (slot, index) in work.indexes.iter_mut().zip(&indexes) {
+                *slot = index::empty(locked, *index);
+            }
+            emptied.extend(indexes);
+        }
         files.extend(orphans::files_of(emptied)?);
         orphans::note(&files)?;
         Ok((stages, work))

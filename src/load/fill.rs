@@ -1,5 +1,6 @@
 //! Writing the rows of months and building their indexes, in one process or in several that share the months out.
 
+use std::ffi::CStr;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -12,10 +13,11 @@ use pgrx::{check_for_interrupts, pg_guard, pg_sys};
 use super::MOST_MONTHS;
 use crate::pg::bulk_insert::BulkInsert;
 use crate::pg::heap_file::{HeapFile, PageCache, Places};
+use crate::pg::index::{self, EmptyIndex};
 use crate::pg::load_progress::{Counter, Phase, Progress};
 use crate::pg::new_pages::NewPages;
+use crate::pg::parallel::{self, SharedTask};
 use crate::pg::stored_row::Target;
-use crate::pg::{index, parallel};
 
 /// Indexes that a month may have built.
 pub const MOST_INDEXES: usize = 2;
@@ -33,7 +35,7 @@ pub struct Work {
     /// How they get there.
     pub how: How,
     /// The indexes to be built of them.
-    pub indexes: [pg_sys::Oid; MOST_INDEXES],
+    pub indexes: [Option<EmptyIndex>; MOST_INDEXES],
 }
 
 /// How rows are put into a table.
@@ -114,7 +116,7 @@ impl Task {
             progress.enter(Phase::Waiting, None, processes);
         };
         // Called again when all have ended, it finds no work, and what the others have done.
-        parallel::run(c"operations_ext_load_worker", processes - 1, self, &mut lead);
+        parallel::run(processes - 1, self, &mut lead);
     }
 
     /// Takes work until there is none left.
@@ -126,10 +128,10 @@ impl Task {
             watch(Step::Phase(Phase::Inserting, work.month));
             let places = self.fill(work, watch);
             watch(Step::Phase(Phase::Indexing, work.month));
-            for index in work.indexes.iter().filter(|index| **index != pg_sys::InvalidOid) {
+            for index in work.indexes.iter().flatten() {
                 let mut rows = places.as_ref().map(|places| self.known_rows(work.month, places));
                 let rows = rows.as_mut().map(|rows| rows as &mut dyn Iterator<Item = index::Row>);
-                index::build(work.target.table, *index, rows);
+                index.build(rows);
             }
             done.microseconds.store(u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
             done.is_done.store(true, Ordering::Release);
@@ -193,7 +195,14 @@ impl Task {
     }
 }
 
+#[expect(unsafe_code, reason = "it vouches for what the other processes are given")]
+// SAFETY: all that it holds are numbers and atomics. The function below is exported under that name, and takes it as this type.
+unsafe impl SharedTask for Task {
+    const WORKER: &'static CStr = c"operations_ext_load_worker";
+}
+
 /// Where a parallel worker starts.
+#[expect(unsafe_code, reason = "PostgreSQL finds the function by its name, and passes it pointers")]
 #[pg_guard]
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn operations_ext_load_worker(

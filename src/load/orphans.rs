@@ -81,7 +81,12 @@ pub fn remove() -> Result<(), Error> {
         if !orphans.is_empty() {
             log!("removing {} files that a load has left behind in a crash", orphans.len());
         }
-        relation_files::remove_at_commit(&orphans);
+        #[expect(unsafe_code, reason = "it vouches for it that nobody has the files")]
+        // SAFETY: the transaction that made them has ended, and by the catalogs as they are now no relation has them; no other
+        // gets a number that a file has. No subtransaction is open.
+        unsafe {
+            relation_files::remove_at_commit(&orphans);
+        }
         // The transaction that wrote the note may have committed without waiting for the disk: this one, which comes after
         // it in the log, waits.
         at_commit::wait_for_disk();

@@ -94,9 +94,9 @@ impl Stage {
     }
 
     /// Gives the partition, which is locked and has no page, its rows and their indexes, each for that beside it.
-    fn replace(self, schema: &Schema, partition: RelationOid, exchanges: &[Exchange]) -> Result<(), Error> {
+    fn replace(self, schema: &Schema, partition: Exclusive, exchanges: &[Exchange]) -> Result<(), Error> {
         exchanges.iter().copied().for_each(Exchange::run);
-        relation_files::take_statistics(partition, self.table, self.rows);
+        relation_files::take_statistics(partition, Exclusive::take(self.table), self.rows);
         self.run(schema, DROP)
     }
 }
@@ -120,12 +120,12 @@ pub fn publish(schema: &Schema, operations: RelationOid, stages: Vec<Stage>) -> 
     }
     let locked = lock_all(&partitions, EMPTY_WITHIN).unwrap_or_default();
     for (index, stage) in existing.into_iter().enumerate() {
-        let exchanges = match locked.get(index) {
-            Some(partition) => replaceable(schema, &stage, *partition)?,
+        let exchanged = match locked.get(index) {
+            Some(partition) => replaceable(schema, &stage, *partition)?.map(|exchanges| (*partition, exchanges)),
             None => None,
         };
-        match exchanges {
-            Some(exchanges) => stage.replace(schema, partitions[index], &exchanges)?,
+        match exchanged {
+            Some((partition, exchanges)) => stage.replace(schema, partition, &exchanges)?,
             None => stage.move_rows(schema)?,
         }
     }

@@ -23,8 +23,12 @@ pub fn server_is_starting() -> bool {
 }
 
 /// Lets the process obey SIGTERM, also in the middle of a query, and SIGHUP.
-pub fn attach_signal_handlers() {
-    // SAFETY: these are PostgreSQL's own handlers, meant for this, and the process has just started.
+///
+/// # Safety
+///
+/// To be called by a background worker when it starts.
+pub unsafe fn attach_signal_handlers() {
+    // SAFETY: these are PostgreSQL's own handlers, meant for this; by the contract the process has just started.
     unsafe {
         handle(pg_sys::SIGTERM, die);
         handle(pg_sys::SIGHUP, SignalHandlerForConfigReload);
@@ -46,18 +50,6 @@ unsafe fn handle(signal: u32, handler: unsafe extern "C-unwind" fn(c_int)) {
     unsafe {
         pg_sys::pqsignal_be(signal as c_int, Some(handler));
     }
-}
-
-/// Connects the process to a database, as the bootstrap superuser. Ends the process if there is no such database.
-pub fn connect(database: &CStr) {
-    // SAFETY: called once in a process that was registered with access to shared memory and databases.
-    unsafe { pg_sys::BackgroundWorkerInitializeConnection(database.as_ptr(), std::ptr::null(), 0) }
-}
-
-/// Connects the process to the catalogs that all databases share, and to no database.
-pub fn connect_to_no_database() {
-    // SAFETY: as above; NULL stands for no database, and for the bootstrap superuser.
-    unsafe { pg_sys::BackgroundWorkerInitializeConnection(std::ptr::null(), std::ptr::null(), 0) }
 }
 
 /// Whether there is a database of that name. To be called in a transaction.
@@ -84,12 +76,6 @@ pub fn wait(limit: Option<Duration>) {
             pg_sys::ProcessConfigFile(pg_sys::GucContext::PGC_SIGHUP);
         }
     }
-}
-
-/// Takes back what was SET in this process, as RESET ALL does.
-pub fn reset_settings() {
-    // SAFETY: has no preconditions outside a transaction.
-    unsafe { pg_sys::ResetAllOptions() }
 }
 
 /// Why a transaction was aborted.
@@ -119,38 +105,67 @@ impl From<CaughtError> for Failure {
     }
 }
 
-/// Runs `body` in a transaction of its own, shown in pg_stat_activity as `activity`. An error in it, or in the commit,
-/// aborts the transaction and is returned.
-pub fn transaction<R>(activity: &CStr, body: impl FnOnce() -> Result<R, Error>) -> Result<R, Failure> {
-    // SAFETY: no transaction is open, as this is the only place that opens one. The string ends in NUL and is copied.
-    unsafe {
-        pg_sys::SetCurrentStatementStartTimestamp();
-        pg_sys::pgstat_report_activity(pg_sys::BackendState::STATE_RUNNING, activity.as_ptr());
-    }
-    let result = PgTryBuilder::new(AssertUnwindSafe(|| {
-        // SAFETY: opens the transaction and a snapshot, which queries need.
+/// A background worker that is connected, and in no transaction.
+#[derive(Debug)]
+pub struct Worker {
+    _connected: (),
+}
+
+impl Worker {
+    /// Connects the process, as the bootstrap superuser: to a database, or to the catalogs alone that all databases share. Ends the
+    /// process if there is no such database.
+    ///
+    /// # Safety
+    ///
+    /// To be called once in its life by a background worker that was registered with access to databases.
+    pub unsafe fn connect(database: Option<&CStr>) -> Self {
+        // SAFETY: by the contract; the name ends in NUL. The first NULL stands for no database, the other for that superuser.
         unsafe {
-            pg_sys::StartTransactionCommand();
-            pg_sys::PushActiveSnapshot(pg_sys::GetTransactionSnapshot());
+            let database = database.map_or(std::ptr::null(), CStr::as_ptr);
+            pg_sys::BackgroundWorkerInitializeConnection(database, std::ptr::null(), 0);
         }
-        let result = body().map_err(ErrorReport::from).unwrap_or_report();
-        // SAFETY: closes what was opened above.
-        unsafe {
-            pg_sys::PopActiveSnapshot();
-            pg_sys::CommitTransactionCommand();
-        }
-        Ok(result)
-    }))
-    .catch_others(|error| Err(Failure::from(error)))
-    .execute();
-    // SAFETY: after an error the transaction is still open and is cleaned up as autovacuum does it; the reports are made
-    // outside a transaction, as they ask for, and NULL is allowed for an idle process.
-    unsafe {
-        if result.is_err() {
-            pg_sys::AbortCurrentTransaction();
-        }
-        pg_sys::pgstat_report_stat(true);
-        pg_sys::pgstat_report_activity(pg_sys::BackendState::STATE_IDLE, std::ptr::null());
+        Self { _connected: () }
     }
-    result
+
+    /// Takes back what was SET in this process, as RESET ALL does.
+    pub fn reset_settings(&mut self) {
+        // SAFETY: no transaction is open.
+        unsafe { pg_sys::ResetAllOptions() }
+    }
+
+    /// Runs `body` in a transaction of its own, shown in pg_stat_activity as `activity`. An error in it, or in the commit,
+    /// aborts the transaction and is returned.
+    pub fn transaction<R>(&mut self, activity: &CStr, body: impl FnOnce() -> Result<R, Error>) -> Result<R, Failure> {
+        // SAFETY: no transaction is open: only this function opens one, and `body` cannot call it again. The string ends in NUL and is copied.
+        unsafe {
+            pg_sys::SetCurrentStatementStartTimestamp();
+            pg_sys::pgstat_report_activity(pg_sys::BackendState::STATE_RUNNING, activity.as_ptr());
+        }
+        let result = PgTryBuilder::new(AssertUnwindSafe(|| {
+            // SAFETY: opens the transaction and a snapshot, which queries need.
+            unsafe {
+                pg_sys::StartTransactionCommand();
+                pg_sys::PushActiveSnapshot(pg_sys::GetTransactionSnapshot());
+            }
+            let result = body().map_err(ErrorReport::from).unwrap_or_report();
+            // SAFETY: closes what was opened above.
+            unsafe {
+                pg_sys::PopActiveSnapshot();
+                pg_sys::CommitTransactionCommand();
+            }
+            Ok(result)
+        }))
+        .catch_others(|error| Err(Failure::from(error)))
+        .execute();
+        // SAFETY: after an error the transaction is still open and is cleaned up as autovacuum does it; the reports are made
+        // outside a transaction, as they ask for, and NULL is allowed for an idle process.
+        unsafe {
+            if result.is_err() {
+                pg_sys::AbortCurrentTransaction();
+            }
+            pg_sys::pgstat_report_stat(true);
+            pg_sys::pgstat_report_activity(pg_sys::BackendState::STATE_IDLE, std::ptr::null());
+        }
+        result
+    }
 }

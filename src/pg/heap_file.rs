@@ -9,8 +9,11 @@ use std::ffi::{c_int, c_void};
 use std::ptr;
 
 use operations_model::operation::Operation;
-use pgrx::pg_sys;
+use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::{PgLogLevel, pg_sys};
 
+use crate::error::Error;
+use crate::pg::catalog;
 use crate::pg::heap_page::{Former, PAGE_SIZE, Page, Visibility};
 use crate::pg::stored_row::{Target, Values};
 use crate::pg::{relation_files, wal};
@@ -70,12 +73,20 @@ impl Places {
 }
 
 impl HeapFile {
-    /// Opens and locks the table, which must be empty.
+    /// Opens and locks the table, which must be new.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotEmpty`], raised as PostgreSQL's, if it has a page: others would have it in the shared buffers.
     pub fn open(target: Target, page_cache: PageCache) -> Self {
         // SAFETY: the relation, which has the columns of `operations`, stays open until `close`, or until the abort of the
         // transaction releases it.
         let (relation, former, needs_wal) = unsafe {
             let relation = target.open();
+            if pg_sys::RelationGetNumberOfBlocksInFork(relation, pg_sys::ForkNumber::MAIN_FORKNUM) > 0 {
+                let table = catalog::relation_name(target.table);
+                ErrorReport::from(Error::NotEmpty { table }).report(PgLogLevel::ERROR);
+            }
             (relation, Former::new(relation, &target, Visibility::Frozen), wal::is_needed_for(relation))
         };
         let mut file = Self {

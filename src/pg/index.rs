@@ -7,17 +7,28 @@ use operations_model::operation::STATUS_NEW;
 use pgrx::{check_for_interrupts, pg_guard, pg_sys};
 
 use crate::pg::catalog::RelationOid;
+use crate::pg::lock::Exclusive;
 use crate::pg::stored_row::column;
 use crate::pg::unbound;
 
-/// Gives an index an empty file, which [`build`] is to fill before anybody looks into it.
-///
-/// The table must be locked against everybody else. With [`build`] it is `reindex_index`.
-pub fn empty(index: RelationOid) {
-    // SAFETY: the relation is open and locked exclusively while it gets another file. An error of the look whether this session
-    // uses it releases it.
+/// An index without entries, which is to be filled before anybody looks into it.
+#[derive(Clone, Copy, Debug)]
+pub struct EmptyIndex {
+    table: pg_sys::Oid,
+    index: pg_sys::Oid,
+}
+
+/// Gives an index of a table an empty file. With [`EmptyIndex::build`] it is `reindex_index`. `None` if it is of another table.
+pub fn empty(table: Exclusive, index: RelationOid) -> Option<EmptyIndex> {
+    let table = table.relation().oid();
+    // SAFETY: the relation is open and locked exclusively while it gets another file; that it is an index shows rd_index, which
+    // is NULL for others. An error of the look whether this session uses it releases it.
     unsafe {
         let relation = pg_sys::relation_open(index.oid(), pg_sys::AccessExclusiveLock as c_int);
+        if (*relation).rd_index.as_ref().is_none_or(|form| form.indrelid != table) {
+            pg_sys::relation_close(relation, pg_sys::NoLock as c_int);
+            return None;
+        }
         pg_sys::CheckTableNotInUse(relation, c"CALL operations_test_data".as_ptr());
         // What serializable transactions have read of it, they have read by pages that are others in the new file.
         unbound::transfer_predicate_locks(relation);
@@ -26,6 +37,7 @@ pub fn empty(index: RelationOid) {
         pg_sys::relation_close(relation, pg_sys::NoLock as c_int);
         pg_sys::CommandCounterIncrement();
     }
+    Some(EmptyIndex { table, index: index.oid() })
 }
 
 /// A row that an index is to have an entry for, with the status of a new operation.
@@ -49,34 +61,36 @@ impl Row {
     }
 }
 
-/// Fills an index that [`empty`] emptied, in this process or in a parallel worker of the one that did. The table is not read
-/// if the caller knows its rows, all of them.
-///
-/// It is `index_build` without what that writes to the catalogs (ANALYZE is to follow), which a parallel worker may not.
-pub fn build(table: pg_sys::Oid, index: pg_sys::Oid, rows: Option<&mut dyn Iterator<Item = Row>>) {
-    // SAFETY: both relations are open while the access method builds, with the description of the index that PostgreSQL
-    // itself makes; no column of it is an expression, so that nobody's code runs. The access method is called through the
-    // boundary that turns PostgreSQL's errors into Rust's panics. That of the table is heap's, but for one function if the
-    // rows are known, and then only while what it refers to exists.
-    unsafe {
-        let table = pg_sys::table_open(table, pg_sys::ShareLock as c_int);
-        let index = pg_sys::index_open(index, pg_sys::AccessExclusiveLock as c_int);
-        let description = pg_sys::BuildIndexInfo(index);
-        let original = (*table).rd_tableam;
-        let mut known = rows.map(|rows| KnownRows {
-            routine: pg_sys::TableAmRoutine { index_build_range_scan: Some(scan_known_rows), ..*original },
-            rows,
-        });
-        let restored = Restored { table, original };
-        if let Some(known) = &mut known {
-            (*table).rd_tableam = ptr::from_mut(known).cast();
+impl EmptyIndex {
+    /// Makes the entries, in this process or in a parallel worker of the one that emptied the index. The table is not read if
+    /// the caller knows its rows: then the entries are those of these rows, which must be all that the table has.
+    ///
+    /// It is `index_build` without what that writes to the catalogs (ANALYZE is to follow), which a parallel worker may not.
+    pub fn build(self, rows: Option<&mut dyn Iterator<Item = Row>>) {
+        // SAFETY: both relations are open while the access method builds, with the description of the index that PostgreSQL
+        // itself makes; no column of it is an expression, so that nobody's code runs. The access method is called through the
+        // boundary that turns PostgreSQL's errors into Rust's panics. That of the table is heap's, but for one function if the
+        // rows are known, and then only while what it refers to exists.
+        unsafe {
+            let table = pg_sys::table_open(self.table, pg_sys::ShareLock as c_int);
+            let index = pg_sys::index_open(self.index, pg_sys::AccessExclusiveLock as c_int);
+            let description = pg_sys::BuildIndexInfo(index);
+            let original = (*table).rd_tableam;
+            let mut known = rows.map(|rows| KnownRows {
+                routine: pg_sys::TableAmRoutine { index_build_range_scan: Some(scan_known_rows), ..*original },
+                rows,
+            });
+            let restored = Restored { table, original };
+            if let Some(known) = &mut known {
+                (*table).rd_tableam = ptr::from_mut(known).cast();
+            }
+            if let Some(build) = (*(*index).rd_indam).ambuild {
+                pg_sys::ffi::pg_guard_ffi_boundary(|| build(table, index, description));
+            }
+            drop(restored);
+            pg_sys::index_close(index, pg_sys::NoLock as c_int);
+            pg_sys::table_close(table, pg_sys::NoLock as c_int);
         }
-        if let Some(build) = (*(*index).rd_indam).ambuild {
-            pg_sys::ffi::pg_guard_ffi_boundary(|| build(table, index, description));
-        }
-        drop(restored);
-        pg_sys::index_close(index, pg_sys::NoLock as c_int);
-        pg_sys::table_close(table, pg_sys::NoLock as c_int);
     }
 }
 

@@ -1,4 +1,8 @@
-//! All that faces PostgreSQL's C interface. Unsafe code lives here, behind types that are safe to use.
+//! All that faces PostgreSQL's C interface, behind types that are safe to use.
+#![expect(
+    unsafe_code,
+    reason = "it calls PostgreSQL's functions, and is called by them; elsewhere unsafe code is denied"
+)]
 
 pub mod at_commit;
 pub mod background;

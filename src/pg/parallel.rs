@@ -7,24 +7,33 @@ use pgrx::pg_sys;
 /// Where the task is in the shared memory.
 const TASK: u64 = 1;
 
-/// Runs `leader` here while the function `worker` of this library, which gets the task through [`task`], runs in as
-/// many other processes as the server has to spare, up to `workers`; and `leader` once more when all have ended. An error in
-/// one of them is raised here.
+/// What several processes work at.
 ///
-/// The transaction must have a number before, as nobody may ask for one meanwhile.
+/// # Safety
 ///
-/// The task is moved to memory that all share, and must hold no pointers: it stands at other addresses elsewhere.
-pub fn run<T: Sync>(worker: &'static CStr, workers: usize, task: T, leader: &mut dyn FnMut(&T)) {
+/// It is moved to memory that all share, which is at another address in each of them: it must hold no pointers. [`Self::WORKER`]
+/// must be the name of a function of this library, exported for C, that PostgreSQL can call as `parallel_worker_main_type`, and
+/// that takes the task, of this type, by [`task`].
+pub unsafe trait SharedTask: Sync {
+    /// The function that a worker runs.
+    const WORKER: &'static CStr;
+}
+
+/// Runs `leader` here while the task's worker runs in as many other processes as the server has to spare, up to `workers`; and
+/// `leader` once more when all have ended. An error in one of them is raised here.
+pub fn run<T: SharedTask>(workers: usize, task: T, leader: &mut dyn FnMut(&T)) {
     if workers == 0 {
         return leader(&task);
     }
     let workers = c_int::try_from(workers).unwrap_or(c_int::MAX);
-    // SAFETY: the steps that README.parallel of PostgreSQL prescribes, in its order. An error ends the workers and releases
+    // SAFETY: the steps that README.parallel of PostgreSQL prescribes, in its order. The transaction gets its xid before, as
+    // nobody may ask for one meanwhile. An error ends the workers and releases
     // the memory through the abort of the transaction. The place of the task is aligned, as shm_toc_allocate aligns for
     // every type, and lives until the context is destroyed.
     unsafe {
+        pg_sys::GetCurrentTransactionId();
         pg_sys::EnterParallelMode();
-        let context = pg_sys::CreateParallelContext(c"operations_ext".as_ptr(), worker.as_ptr(), workers);
+        let context = pg_sys::CreateParallelContext(c"operations_ext".as_ptr(), T::WORKER.as_ptr(), workers);
         // What the macros shm_toc_estimate_chunk and shm_toc_estimate_keys do.
         let estimator = &raw mut (*context).estimator;
         (*estimator).space_for_chunks += size_of::<T>().next_multiple_of(CACHE_LINE);
@@ -50,7 +59,7 @@ const CACHE_LINE: usize = 128;
 /// # Safety
 ///
 /// `toc` must be what PostgreSQL passed to the worker, and `T` the type of the task.
-pub unsafe fn task<'a, T: Sync>(toc: *mut pg_sys::shm_toc) -> &'a T {
+pub unsafe fn task<'a, T: SharedTask>(toc: *mut pg_sys::shm_toc) -> &'a T {
     // SAFETY: by the contract; the memory is mapped for as long as the worker lives.
     unsafe { &*pg_sys::shm_toc_lookup(toc, TASK, false).cast::<T>() }
 }

@@ -9,6 +9,7 @@ use pgrx::pg_sys;
 use rustix::fs::{Advice, fadvise};
 
 use crate::pg::catalog::RelationOid;
+use crate::pg::lock::Exclusive;
 use crate::pg::session;
 
 /// As the files of relations are named that do not belong to one session: InvalidBackendId, or INVALID_PROC_NUMBER.
@@ -89,9 +90,12 @@ impl RelationFile {
     }
 }
 
-/// Removes files when the current transaction commits, here and, by its commit record, on replicas. No relation may have them,
-/// and no subtransaction may be open.
-pub fn remove_at_commit(files: &[RelationFile]) {
+/// Removes files when the current transaction commits, here and, by its commit record, on replicas.
+///
+/// # Safety
+///
+/// No relation may have the files, nor get them by a transaction that is open; and no subtransaction may be open.
+pub unsafe fn remove_at_commit(files: &[RelationFile]) {
     let mut removed = files_to_be_removed();
     for file in files {
         // What is to be removed twice PostgreSQL cannot commit.
@@ -139,8 +143,9 @@ pub fn is_in_use_here(table: RelationOid) -> bool {
 }
 
 /// Gives a table the column statistics of another one, and has the server count so many inserted rows for it.
-pub fn take_statistics(table: RelationOid, from: RelationOid, rows: u64) {
-    // SAFETY: takes OIDs of tables that are locked exclusively; 0 stands for all columns.
+pub fn take_statistics(table: Exclusive, from: Exclusive, rows: u64) {
+    let (table, from) = (table.relation(), from.relation());
+    // SAFETY: both tables are locked exclusively; 0 stands for all columns.
     unsafe {
         pg_sys::RemoveStatistics(table.oid(), 0);
         pg_sys::CopyStatistics(from.oid(), table.oid());

@@ -1,62 +1,91 @@
 //! A function that returns the rows of queries.
 
 use std::ffi::{CString, c_int};
+use std::marker::PhantomData;
 
+use pgrx::datum::DatumWithOid;
 use pgrx::pg_sys;
 
 use crate::error::Error;
+use crate::pg::call::Call;
 
 /// The result of a function that returns SETOF record, as it is filled.
 #[derive(Debug)]
-pub struct ResultSet {
-    call: *mut pg_sys::ReturnSetInfo,
+pub struct ResultSet<'call> {
+    info: *mut pg_sys::ReturnSetInfo,
+    _call: PhantomData<Call<'call>>,
 }
 
-impl ResultSet {
+impl<'call> ResultSet<'call> {
     /// For the call of a function that was declared with the columns that it returns.
-    pub fn new(fcinfo: pg_sys::FunctionCallInfo) -> Self {
-        // SAFETY: pgrx hands on what PostgreSQL passed to the function. InitMaterializedSRF raises an error where the
-        // caller takes no set, and otherwise leaves a ReturnSetInfo with a tuplestore that lives as long as the query.
-        unsafe {
-            pg_sys::InitMaterializedSRF(fcinfo, 0);
-            Self { call: (*fcinfo).resultinfo.cast() }
-        }
+    pub fn new(call: Call<'call>) -> Self {
+        let call = call.info();
+        // SAFETY: it is what PostgreSQL passed to the function. InitMaterializedSRF raises an error where the caller takes no
+        // set, and otherwise leaves a ReturnSetInfo with a tuplestore that lives as long as the query.
+        let info = unsafe {
+            pg_sys::InitMaterializedSRF(call, 0);
+            (*call).resultinfo.cast()
+        };
+        Self { info, _call: PhantomData }
     }
 
-    /// Adds a row, of as many columns as the function was declared with, in their types; `None` is null.
-    pub fn put<const COLUMNS: usize>(&mut self, row: [Option<pg_sys::Datum>; COLUMNS]) {
-        let mut nulls = row.map(|value| value.is_none());
-        let mut values = row.map(|value| value.unwrap_or(pg_sys::Datum::from(0)));
-        // SAFETY: `call` is valid for as long as the function runs, and the tuplestore copies the row. Its descriptor is that
-        // of the declaration; a row of another number of columns is left out.
+    /// Adds a row, of the columns that the function was declared with.
+    ///
+    /// # Errors
+    ///
+    /// If a value is of another type than the column.
+    pub fn put<const COLUMNS: usize>(&mut self, row: [DatumWithOid<'_>; COLUMNS]) -> Result<(), Error> {
+        self.require_types(row.iter().map(DatumWithOid::oid))?;
+        let mut nulls = row.each_ref().map(|value| value.datum().is_none());
+        let mut values = row.map(|value| value.datum().map_or(pg_sys::Datum::from(0), |datum| datum.sans_lifetime()));
+        // SAFETY: `info` is valid for as long as the function runs, and the tuplestore copies the row, which has the columns
+        // of the descriptor.
         unsafe {
-            let (store, descriptor) = ((*self.call).setResult, (*self.call).setDesc);
-            debug_assert_eq!((*descriptor).natts as usize, COLUMNS);
-            if (*descriptor).natts as usize == COLUMNS {
-                pg_sys::tuplestore_putvalues(store, descriptor, values.as_mut_ptr(), nulls.as_mut_ptr());
-            }
+            let (store, descriptor) = ((*self.info).setResult, (*self.info).setDesc);
+            pg_sys::tuplestore_putvalues(store, descriptor, values.as_mut_ptr(), nulls.as_mut_ptr());
         }
+        Ok(())
     }
 
-    /// Adds the rows of a query, which must give the columns and types that the function was declared with. With
-    /// `read_only` it sees what the query sees that calls the function.
+    /// Adds the rows of a query, which has the columns that the function was declared with. With `read_only` it sees what the
+    /// query sees that calls the function.
+    ///
+    /// # Errors
+    ///
+    /// If a column of the query is of another type.
     pub fn add(&mut self, query: &str, read_only: bool) -> Result<u64, Error> {
-        let query = CString::new(query).map_err(|_| Error::Spi(pgrx::spi::SpiErrorCodes::Argument.into()))?;
+        let query = CString::new(query).map_err(|_| mismatch())?;
         // SAFETY: SPI is connected and finished here; an error in between finishes it with the transaction. The rows
-        // stay valid until SPI_finish, and the tuplestore copies them. `call` is valid for as long as the function runs.
+        // stay valid until SPI_finish, and the tuplestore copies them. `info` is valid for as long as the function runs.
         unsafe {
             check(pg_sys::SPI_connect())?;
             check(pg_sys::SPI_execute(query.as_ptr(), read_only, 0))?;
             let (rows, table) = (pg_sys::SPI_processed, pg_sys::SPI_tuptable);
             if !table.is_null() {
+                let descriptor = (*table).tupdesc;
+                self.require_types((1..=(*descriptor).natts).map(|column| pg_sys::SPI_gettypeid(descriptor, column)))?;
                 for index in 0..rows as usize {
-                    pg_sys::tuplestore_puttuple((*self.call).setResult, *(*table).vals.add(index));
+                    pg_sys::tuplestore_puttuple((*self.info).setResult, *(*table).vals.add(index));
                 }
             }
             check(pg_sys::SPI_finish())?;
             Ok(rows)
         }
     }
+
+    /// Whoever reads the rows goes by the types of the declaration.
+    fn require_types(&self, types: impl Iterator<Item = pg_sys::Oid>) -> Result<(), Error> {
+        // SAFETY: as above; the descriptor has natts columns.
+        let columns = unsafe {
+            let descriptor = (*self.info).setDesc;
+            (*descriptor).attrs.as_slice((*descriptor).natts as usize)
+        };
+        if types.eq(columns.iter().map(|column| column.atttypid)) { Ok(()) } else { Err(mismatch()) }
+    }
+}
+
+fn mismatch() -> Error {
+    Error::Spi(pgrx::spi::SpiErrorCodes::Argument.into())
 }
 
 fn check(code: c_int) -> Result<(), Error> {

@@ -8,6 +8,7 @@ use std::ptr;
 use pgrx::{pg_guard, pg_sys};
 
 use crate::error::Error;
+use crate::pg::call::Call;
 use crate::pg::catalog::{self, RelationOid};
 use crate::pg::counting::{Columns, Counter};
 use crate::pg::view_rule;
@@ -61,15 +62,15 @@ impl Counted {
 ///
 /// It takes no right of the writer, no lock that another writer waits for, and no command of SQL.
 ///
-/// # Safety
+/// # Errors
 ///
-/// `fcinfo` must be what PostgreSQL passed to the function that it is calling.
-pub unsafe fn count(fcinfo: pg_sys::FunctionCallInfo) -> Result<(), Error> {
-    // SAFETY: by the contract. A function that is called as a trigger has TriggerData as its context, which is valid
+/// [`Error::NotATrigger`] if the call is none of such a trigger; [`Error::NotSummable`] if the amount is not.
+pub fn count(call: Call<'_>) -> Result<(), Error> {
+    // SAFETY: a function that is called as a trigger has TriggerData as its context, which is valid
     // during the call; row triggers that fire AFTER have the old or the new row in tg_trigslot and, for UPDATE, the
     // new one in tg_newslot.
     unsafe {
-        let data = (*fcinfo).context.cast::<pg_sys::TriggerData>();
+        let data = (*call.info()).context.cast::<pg_sys::TriggerData>();
         if data.is_null() || (*data).type_ != pg_sys::NodeTag::T_TriggerData {
             return Err(Error::NotATrigger);
         }
@@ -79,7 +80,7 @@ pub unsafe fn count(fcinfo: pg_sys::FunctionCallInfo) -> Result<(), Error> {
         {
             return Err(Error::NotATrigger);
         }
-        let Some(place) = place(fcinfo, (*data).tg_relation)? else { return Ok(()) };
+        let Some(place) = place(call, (*data).tg_relation)? else { return Ok(()) };
         let (old, new) = match event & pg_sys::TRIGGER_EVENT_OPMASK {
             pg_sys::TRIGGER_EVENT_INSERT => (None, counted(&place, (*data).tg_trigslot)),
             pg_sys::TRIGGER_EVENT_DELETE => (counted(&place, (*data).tg_trigslot), None),
@@ -117,14 +118,14 @@ unsafe fn bytes<'a>(numeric: pg_sys::Datum) -> &'a [u8] {
 ///
 /// # Safety
 ///
-/// `fcinfo` must be that of a call as a trigger of `relation`, which is open.
-unsafe fn place(fcinfo: pg_sys::FunctionCallInfo, relation: pg_sys::Relation) -> Result<Option<Place>, Error> {
+/// `relation` must be open.
+unsafe fn place(call: Call<'_>, relation: pg_sys::Relation) -> Result<Option<Place>, Error> {
     // SAFETY: by the contract. The callback stays registered for as long as the process lives, as the library does.
     let key = unsafe {
         if !IS_REGISTERED.replace(true) {
             pg_sys::CacheRegisterRelcacheCallback(Some(relation_changed), pg_sys::Datum::from(0));
         }
-        ((*(*fcinfo).flinfo).fn_oid, (*relation).rd_id)
+        (call.function(), (*relation).rd_id)
     };
     let changes = CHANGES.get();
     if SEEN.replace(changes) != changes {

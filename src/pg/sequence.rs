@@ -21,8 +21,12 @@ struct LogRecord {
 
 const XLOG_SEQ_LOG: u8 = 0;
 
+/// The sequence of an identity column.
+#[derive(Clone, Copy, Debug)]
+pub struct IdentitySequence(RelationOid);
+
 /// The sequence of an identity column, if the column has one.
-pub fn of_identity_column(table: RelationOid, column: i16) -> Option<RelationOid> {
+pub fn of_identity_column(table: RelationOid, column: i16) -> Option<IdentitySequence> {
     // SAFETY: takes any OID and number; `true` asks for InvalidOid instead of an error.
     #[cfg(feature = "pg16")]
     let sequence = unsafe { pg_sys::getIdentitySequence(table.oid(), column, true) };
@@ -34,7 +38,7 @@ pub fn of_identity_column(table: RelationOid, column: i16) -> Option<RelationOid
         pg_sys::relation_close(relation, pg_sys::NoLock as i32);
         sequence
     };
-    RelationOid::from_oid(sequence)
+    RelationOid::from_oid(sequence).map(IdentitySequence)
 }
 
 /// Takes `count` consecutive numbers, and returns the first; `None` if the sequence has not as many left.
@@ -42,9 +46,9 @@ pub fn of_identity_column(table: RelationOid, column: i16) -> Option<RelationOid
 /// It is `nextval` called `count` times, of a sequence that counts up by one to the end of bigint, in one step that other sessions cannot come
 /// between: the page of the sequence is locked meanwhile, as `nextval` locks it. Like `nextval` it asks nobody to wait,
 /// is not taken back by a rollback, and asks no right of its own where a column's identity is concerned.
-pub fn reserve(sequence: RelationOid, count: u64) -> Option<i64> {
+pub fn reserve(IdentitySequence(sequence): IdentitySequence, count: u64) -> Option<i64> {
     let count = i64::try_from(count).ok()?;
-    // SAFETY: what nextval_internal of sequence.c does. A sequence has one page with one row, which is of the layout of
+    // SAFETY: what nextval_internal of sequence.c does. That it is a sequence the catalogs said, and it cannot become another thing. A sequence has one page with one row, which is of the layout of
     // State and never moves, so that it may be changed in place while the buffer is locked exclusively. From the change to
     // the log record is a critical section: nothing in it allocates or fails. The page is marked dirty before it is
     // logged, and its LSN set after; the transaction has a number, so that its commit waits for the record. The lock on the

@@ -114,6 +114,13 @@ impl Drop for ActingAs {
     }
 }
 
+/// Has PostgreSQL refuse settings with this prefix that nobody has defined. To be called while the library is loaded, once those are
+/// defined that it brings.
+pub fn reserve_settings(prefix: &'static CStr) {
+    // SAFETY: the prefix ends in NUL, and is copied.
+    unsafe { pg_sys::MarkGUCPrefixReserved(prefix.as_ptr()) }
+}
+
 /// Has errors leave without the backtrace that RUST_BACKTRACE in the server's environment would add to their DETAIL.
 pub fn keep_backtraces_from_clients() {
     for name in ["RUST_BACKTRACE", "RUST_LIB_BACKTRACE"] {

@@ -11,6 +11,7 @@ mod tests {
     use pgrx::prelude::*;
     use pgrx::{direct_function_call_as_datum, pg_sys};
 
+    #[expect(unsafe_code, reason = "it calls functions of PostgreSQL")]
     /// The bytes of a value of variable length, as the function of that name reads it.
     fn input(function: unsafe fn(pg_sys::FunctionCallInfo) -> pg_sys::Datum, text: &str, modifier: i32) -> Vec<u8> {
         let text = CString::new(text).unwrap_or_default();

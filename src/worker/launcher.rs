@@ -9,7 +9,8 @@ use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{PgLogLevel, PgSqlErrorCode, function_name, pg_guard, pg_sys};
 
 use crate::guc;
-use crate::pg::{background, shared};
+use crate::pg::background::{self, Worker};
+use crate::pg::shared;
 
 /// How long to wait at first before looking again for a database that is missing; each time twice as long.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
@@ -40,11 +41,15 @@ fn number(name: &CStr) -> u64 {
 }
 
 /// Where the postmaster starts the launcher.
+#[expect(unsafe_code, reason = "PostgreSQL finds the function by its name, in a process that it has started for it")]
 #[pg_guard]
 #[unsafe(no_mangle)]
 pub extern "C-unwind" fn operations_ext_launcher_main(_argument: pg_sys::Datum) {
-    background::attach_signal_handlers();
-    background::connect_to_no_database();
+    // SAFETY: this is such a worker, and has just started.
+    let mut worker = unsafe {
+        background::attach_signal_handlers();
+        Worker::connect(None)
+    };
     let mut missing: Option<CString> = None;
     let mut pause = FIRST_PAUSE;
     loop {
@@ -55,7 +60,7 @@ pub extern "C-unwind" fn operations_ext_launcher_main(_argument: pg_sys::Datum) 
         };
         let was_missing = missing.as_ref() == Some(&name);
         // An error here, such as a lock timeout, was no answer: the next look gives one.
-        let exists = background::transaction(c"looking for the database", || Ok(background::database_exists(&name)));
+        let exists = worker.transaction(c"looking for the database", || Ok(background::database_exists(&name)));
         if exists.unwrap_or(false) {
             if was_missing {
                 log(PgLogLevel::LOG, &name, "is there now: its jobs run", None);

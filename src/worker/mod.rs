@@ -15,7 +15,8 @@ use pgrx::{IntoDatum, pg_guard, pg_sys};
 
 use crate::guc;
 use crate::jobs::{self, Job};
-use crate::pg::{background, session, shared};
+use crate::pg::background::{self, Worker};
+use crate::pg::{session, shared};
 use timetable::Timetable;
 
 /// How long the postmaster waits before it restarts a process that ended.
@@ -106,20 +107,23 @@ pub fn runs_jobs_of_this_database() -> Result<(), NotRunning> {
 }
 
 /// Where the postmaster starts each process.
+#[expect(unsafe_code, reason = "PostgreSQL finds the function by its name, in a process that it has started for it")]
 #[pg_guard]
 #[unsafe(no_mangle)]
 pub extern "C-unwind" fn operations_ext_worker_main(argument: pg_sys::Datum) {
-    background::attach_signal_handlers();
+    // SAFETY: this is a background worker, and has just started.
+    unsafe { background::attach_signal_handlers() };
     let Some(group) = GROUPS.get(argument.value()) else { return };
     let database = launcher::wait_for_database();
-    background::connect(&database);
+    // SAFETY: it was registered with access to databases, and is not connected yet.
+    let mut worker = unsafe { Worker::connect(Some(&database)) };
     let mut timetable = Timetable::new(group.jobs);
     loop {
         if guc::database().as_deref() != Some(&*database) {
             // A process can connect only once in its life.
             background::restart();
         }
-        timetable.run_due(run::run);
+        timetable.run_due(|job, failures| run::run(&mut worker, job, failures));
         background::wait(timetable.time_to_next());
     }
 }

@@ -10,7 +10,7 @@ use pgrx::{PgLogLevel, PgSqlErrorCode, function_name, pg_sys};
 use crate::error::Error;
 use crate::guc;
 use crate::jobs::{self, Job};
-use crate::pg::background::{self, Failure};
+use crate::pg::background::{Failure, Worker};
 use crate::pg::catalog;
 use crate::pg::session::{ActingAs, Settings};
 use crate::query;
@@ -22,11 +22,11 @@ const RECORD: &str = include_str!("../../sql/jobs/record.sql");
 
 /// Runs the job, if it is registered and pg_cron does not run it. An error in it is logged and recorded, and so is the end of
 /// such errors.
-pub fn run(job: &Job, failures: u32) -> Outcome {
+pub fn run(worker: &mut Worker, job: &Job, failures: u32) -> Outcome {
     let activity = CString::new(job.name).unwrap_or_default();
     let started_at = clock_timestamp();
     // The run and its record are one transaction, so that the history tells of no run that was lost in a crash.
-    let outcome = background::transaction(&activity, || {
+    let outcome = worker.transaction(&activity, || {
         let Some(schema) = Schema::installed() else { return Ok(None) };
         let Some(role) = role_to_run_as(&schema, job)? else { return Ok(None) };
         limit_waits_for_locks()?;
@@ -45,7 +45,7 @@ pub fn run(job: &Job, failures: u32) -> Outcome {
         Err(failure) => Err(failure),
     };
     // Nor may what the role's triggers set outlast the run.
-    background::reset_settings();
+    worker.reset_settings();
     match ran {
         Ok(()) => {
             if failures > 0 {
@@ -55,7 +55,7 @@ pub fn run(job: &Job, failures: u32) -> Outcome {
         }
         Err(failure) => {
             log(job, failures + 1, &failure);
-            record_failure(&activity, job, started_at, failures + 1, &failure);
+            record_failure(worker, &activity, job, started_at, failures + 1, &failure);
             Outcome::Failed
         }
     }
@@ -67,8 +67,15 @@ fn limit_waits_for_locks() -> Result<(), Error> {
     Ok(())
 }
 
-fn record_failure(activity: &CStr, job: &Job, started_at: TimestampWithTimeZone, failures: u32, failure: &Failure) {
-    let recorded = background::transaction(activity, || match Schema::installed() {
+fn record_failure(
+    worker: &mut Worker,
+    activity: &CStr,
+    job: &Job,
+    started_at: TimestampWithTimeZone,
+    failures: u32,
+    failure: &Failure,
+) {
+    let recorded = worker.transaction(activity, || match Schema::installed() {
         Some(schema) => record(&schema, job, started_at, Some(failure)),
         None => Ok(()),
     });
