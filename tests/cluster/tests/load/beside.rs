@@ -69,7 +69,8 @@ fn who_keeps_a_month_from_being_analysed_does_not_stop_a_load() {
         run(&mut holder, "COMMIT");
         expect_sound(&mut loader.session);
     }
-    // One that waits for the load in turn.
+    // One that waits for the load in turn, for so long already that it has looked for a deadlock before there was one.
+    run(&mut holder, "SET deadlock_timeout = '1min'");
     let mut waiter = loader.session;
     run(&mut waiter, "BEGIN; SELECT pg_advisory_xact_lock(1)");
     run(&mut holder, &format!("BEGIN; LOCK TABLE {} IN SHARE UPDATE EXCLUSIVE MODE", dates.partitions[0]));
