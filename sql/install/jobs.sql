@@ -49,7 +49,13 @@ return (
     join pg_extension on pg_extension.oid = refobjid
     where refclassid = 'pg_extension'::regclass and extname = 'pg_cron' and deptype = 'e'
       and classid = 'pg_class'::regclass
-      and objid in (to_regclass('cron.job'), to_regclass('cron.job_run_details'))
+      -- By the catalogs: to_regclass() raises an error for who may not use a schema of that name, whosever that is.
+      and objid in (
+          select pg_class.oid
+          from pg_class
+          join pg_namespace on pg_namespace.oid = relnamespace
+          where nspname = 'cron' and relname in ('job', 'job_run_details')
+      )
 );
 
 comment on function @extschema@.operations_has_pg_cron() is

@@ -37,7 +37,7 @@ const SAMPLED: u64 = 1_000_000;
 
 /// How long to wait for the lock that ANALYZE of a month takes: autovacuum soon does it, too; and for that on the table, where it
 /// does not.
-const ANALYZE_WITHIN: Duration = Duration::from_secs(1);
+const ANALYZE_WITHIN: Duration = Duration::from_secs(3);
 const ANALYZE_ALL_WITHIN: Duration = Duration::from_secs(10);
 
 /// How long to wait until nobody else uses a partition that is to be locked for its indexes' sake.

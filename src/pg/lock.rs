@@ -1,11 +1,14 @@
 //! Locks that are held.
 
+use std::ffi::CString;
+use std::panic::AssertUnwindSafe;
 use std::ptr;
+use std::time::Duration;
 
-use pgrx::pg_sys;
+use pgrx::{PgSqlErrorCode, PgTryBuilder, pg_sys};
 
 use crate::pg::catalog::{LockMode, RelationOid};
-use crate::pg::session;
+use crate::pg::session::{self, Settings};
 
 /// A relation that this transaction has locked against everybody else (ACCESS EXCLUSIVE).
 ///
@@ -38,6 +41,24 @@ impl Exclusive {
     pub fn relation(self) -> RelationOid {
         self.0
     }
+}
+
+/// Waits for a lock, kept until the transaction ends, for so long at most; autovacuum makes way meanwhile. `false` if it was not
+/// to be had in that time, or if who holds it waits for us.
+pub fn take_within(relation: RelationOid, mode: LockMode, within: Duration) -> bool {
+    let timeout = CString::new(within.as_millis().to_string()).unwrap_or_default();
+    let attempt = Subtransaction::begin();
+    let settings = Settings::set(&[(c"lock_timeout", &timeout)]);
+    let taken = PgTryBuilder::new(AssertUnwindSafe(|| {
+        relation.lock(mode);
+        true
+    }))
+    .catch_when(PgSqlErrorCode::ERRCODE_LOCK_NOT_AVAILABLE, |_| false)
+    .catch_when(PgSqlErrorCode::ERRCODE_T_R_DEADLOCK_DETECTED, |_| false)
+    .execute();
+    drop(settings);
+    attempt.end(taken);
+    taken
 }
 
 /// Whether another session holds a lock on the relation that is in the way of ours.

@@ -2,32 +2,28 @@
 
 use std::ffi::{CString, c_int};
 use std::ptr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use pgrx::{notice, pg_sys};
 
 use crate::pg::catalog::{self, LockMode, RelationOid};
-use crate::pg::session::{self, Settings};
+use crate::pg::lock;
+use crate::pg::session::Settings;
 
 /// ANALYZE of one table. Of a partitioned one, only of what is known of it as a whole: the command ANALYZE would go on to
 /// all its partitions. Does nothing if the current role may not.
 ///
-/// It needs a lock that VACUUM, CREATE INDEX CONCURRENTLY and their like hold, of whom some wait for this transaction. So it is not
-/// waited for in its queue, and no longer than told: then the statistics stay as they are, which costs less than the load.
+/// It needs a lock that VACUUM, CREATE INDEX CONCURRENTLY and their like hold, of whom some wait for this transaction. It is waited
+/// for no longer than told: then the statistics stay as they are, which costs less than the load.
 ///
 /// A table to which few rows came is sampled with a lower `default_statistics_target`, so that this takes a small part of
 /// the time of what went before; autovacuum, which counts these rows as changed, does it again with the target that is set.
 pub fn analyze(table: RelationOid, rows: u64, within: Duration) {
     const DEFAULT: c_int = -1;
-    const POLL: Duration = Duration::from_millis(10);
-    let began = Instant::now();
-    while !table.try_lock(LockMode::ShareUpdateExclusive) {
-        if began.elapsed() >= within {
-            let name = catalog::relation_name(table.oid());
-            notice!("{name}: others keep it from being analysed: its statistics are as they were");
-            return;
-        }
-        session::pause(Some(POLL));
+    if !lock::take_within(table, LockMode::ShareUpdateExclusive, within) {
+        let name = catalog::relation_name(table.oid());
+        notice!("{name}: others keep it from being analysed: its statistics are as they were");
+        return;
     }
     // Its owner's functions are called as the owner: what they call by its name alone is not to be the session's choice. So does
     // the command since PostgreSQL 17.

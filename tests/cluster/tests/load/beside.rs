@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use operations_cluster::expect::{AGGREGATE_DIFFERENCE, SOON, run};
+use operations_cluster::expect::{AGGREGATE_DIFFERENCE, SOON, run, wait_blocked};
 use operations_cluster::{Server, text, value, wait_until};
 
 use crate::common::{Dates, Load, Loader, ROWS_A_MONTH, Way, expect_sound, wait_for_load};
@@ -57,7 +57,7 @@ fn who_keeps_a_month_from_being_analysed_does_not_stop_a_load() {
     let dates = Dates::of(&mut loader.session);
     Way::Full.prepare(&mut loader.session, &dates);
     let mut holder = server.session().unwrap();
-    for (locked, least) in [(dates.partitions[0].as_str(), 1), ("ONLY operations", 10)] {
+    for (locked, least) in [(dates.partitions[0].as_str(), 3), ("ONLY operations", 10)] {
         run(&mut holder, &format!("BEGIN; LOCK TABLE {locked} IN SHARE UPDATE EXCLUSIVE MODE"));
         run(&mut loader.session, "SET lock_timeout = '15s'");
         let began = Instant::now();
@@ -69,6 +69,18 @@ fn who_keeps_a_month_from_being_analysed_does_not_stop_a_load() {
         run(&mut holder, "COMMIT");
         expect_sound(&mut loader.session);
     }
+    // One that waits for the load in turn, for so long already that it has looked for a deadlock before there was one.
+    run(&mut holder, "SET deadlock_timeout = '1min'");
+    let mut waiter = loader.session;
+    run(&mut waiter, "BEGIN; SELECT pg_advisory_xact_lock(1)");
+    run(&mut holder, &format!("BEGIN; LOCK TABLE {} IN SHARE UPDATE EXCLUSIVE MODE", dates.partitions[0]));
+    let pid = value::<i32>(&mut holder, "SELECT pg_backend_pid()").unwrap();
+    let holding = std::thread::spawn(move || run(&mut holder, "SELECT pg_advisory_xact_lock(1); COMMIT"));
+    wait_blocked(&server, &[pid]);
+    dates.call(&mut waiter, 2 * ROWS_A_MONTH, "1, 2");
+    run(&mut waiter, "COMMIT");
+    holding.join().unwrap();
+    expect_sound(&mut waiter);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The state of the jobs: what is read of pg_cron is pg_cron's, and not somebody else's schema of that name.
 
 use operations_cluster::expect::run;
+use operations_cluster::text;
 
 use crate::lab::{Lab, MALLORY, READER, refused};
 
@@ -41,6 +42,21 @@ fn a_schema_named_cron_is_not_taken_for_pg_cron() {
         }
     }
     assert!(breaches.is_empty(), "{}", breaches.join("\n"));
+}
+
+/// Who may create schemas may make one of that name that nobody else may use.
+#[test]
+fn a_closed_schema_named_cron_does_not_blind_the_doctor() {
+    let lab = Lab::new("jobs_closed", MALLORY);
+    let mut superuser = lab.superuser();
+    run(&mut superuser, "CREATE SCHEMA cron AUTHORIZATION mallory");
+    let login = format!("CREATE ROLE sentry LOGIN PASSWORD '{}' IN ROLE operations_monitor", lab.server().password());
+    run(&mut superuser, &login);
+    run(&mut lab.attacker(), "CREATE TABLE cron.job (); CREATE TABLE cron.job_run_details ()");
+    let mut sentry = lab.session("sentry");
+    assert_eq!(refused(&mut sentry, "SELECT to_regclass('cron.job')"), "42501");
+    let blind = "SELECT evidence FROM operations_doctor() WHERE code IN ('not_permitted', 'check_failed') AND evidence LIKE '%cron%'";
+    assert_eq!(text(&mut sentry, blind).unwrap(), "");
 }
 
 #[test]
