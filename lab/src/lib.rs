@@ -1,4 +1,5 @@
-//! The library behind the program `operations-lab`: which servers there are, how they are asked, and what is wrong with them.
+//! The library behind the program `operations-lab`, the tests and the benchmark: drives PostgreSQL servers, and says what is
+//! wrong with them.
 //!
 //! ```no_run
 //! # fn main() -> Result<(), operations_lab::Error> {
@@ -19,6 +20,26 @@ pub mod doctor;
 mod error;
 pub mod lsn;
 mod passfile;
+pub mod server;
 pub mod target;
+pub mod throwaway;
 
 pub use error::Error;
+
+use std::path::Path;
+
+/// The database of the lab.
+pub const DATABASE: &str = "operations_db";
+
+/// The superuser that `initdb` makes.
+pub const SUPERUSER: &str = "postgres";
+
+/// The role that replicas connect as.
+pub const REPLICATOR: &str = "replicator";
+
+/// The checkout that this was built from. What the servers run (`docker/`) is read from there.
+#[must_use]
+pub fn checkout() -> &'static Path {
+    let lab = Path::new(env!("CARGO_MANIFEST_DIR"));
+    lab.parent().unwrap_or(lab)
+}

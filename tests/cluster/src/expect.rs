@@ -6,10 +6,7 @@ use std::time::Duration;
 use postgres::Client;
 use postgres::error::DbError;
 
-use crate::error::Error;
-use crate::server::Server;
-use crate::session::{db_error, text, value};
-use crate::wait::wait_until;
+use crate::{Error, Server, db_error, text, try_wait, value};
 
 /// How long something that takes a moment may take on a busy machine.
 pub const SOON: Duration = Duration::from_secs(30);
@@ -185,6 +182,15 @@ pub fn wait_blocked(server: &Server, pids: &[i32]) {
         let state = text(&mut session, &query).map_err(|error| error.to_string())?;
         if state.starts_with('t') { Ok(()) } else { Err(state) }
     });
+}
+
+/// Asks until the answer is `Ok`, and returns its value; fails when that does not come about in time.
+#[track_caller]
+pub fn wait_until<T>(what: &str, limit: Duration, condition: impl FnMut() -> Result<T, String>) -> T {
+    match try_wait(what, limit, condition) {
+        Ok(value) => value,
+        Err(error) => fail(error.to_string()),
+    }
 }
 
 #[track_caller]

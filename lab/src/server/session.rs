@@ -1,4 +1,4 @@
-//! Small helpers to ask a session for one value, and to look at what it refused.
+//! Asks a session for one value or for text, looks at what it refused, and promotes its server.
 
 use postgres::Client;
 use postgres::error::DbError;
@@ -31,4 +31,12 @@ pub fn text(session: &mut Client, query: &str) -> Result<String, Error> {
 /// What PostgreSQL said when it refused a statement; `None` when it did not refuse, or the connection broke.
 pub fn db_error<T>(result: Result<T, postgres::Error>) -> Option<DbError> {
     result.err()?.as_db_error().cloned()
+}
+
+/// Makes a replica a primary and waits until it is one.
+pub fn promote(session: &mut Client) -> Result<(), Error> {
+    match text(session, "SELECT pg_promote(true, 60)")?.as_str() {
+        "t" => Ok(()),
+        _ => Err(Error::Environment("the promotion did not end within 60 s".to_owned())),
+    }
 }

@@ -1,12 +1,11 @@
 //! Processes by their ids: who is whose child, signals, and waiting until they are gone.
 
-use std::path::Path;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::error::{Context, Error};
-use crate::wait::try_wait;
+use crate::server::wait::try_wait;
 
 /// The processes below `parent`, the nearest first.
 pub(crate) fn descendants(parent: u32) -> Vec<u32> {
@@ -44,12 +43,6 @@ fn stat(pid: u32) -> Option<(char, u32)> {
 /// Whether a process runs; one that is dead and only not yet collected by its parent does not.
 pub(crate) fn is_alive(pid: u32) -> bool {
     stat(pid).is_some_and(|(state, _)| state != 'Z' && state != 'X')
-}
-
-/// Whether a process works in this folder, as a postmaster does in its data directory. Guards against a process
-/// id that has meanwhile become somebody else's.
-pub(crate) fn works_in(pid: u32, folder: &Path) -> bool {
-    std::fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd == folder)
 }
 
 /// Sends a signal to a process; one that is gone already is no error.

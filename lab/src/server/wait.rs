@@ -20,18 +20,3 @@ pub fn try_wait<T>(what: &str, limit: Duration, mut condition: impl FnMut() -> R
         pause = (pause * 2).min(Duration::from_millis(100));
     }
 }
-
-/// [`try_wait`] for tests: panics when the condition does not come about.
-#[track_caller]
-pub fn wait_until<T>(what: &str, limit: Duration, condition: impl FnMut() -> Result<T, String>) -> T {
-    match try_wait(what, limit, condition) {
-        Ok(value) => value,
-        Err(error) => fail(&error),
-    }
-}
-
-#[track_caller]
-#[expect(clippy::panic, reason = "a test fails by a panic")]
-fn fail(error: &Error) -> ! {
-    panic!("{error}")
-}

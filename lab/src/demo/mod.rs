@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use crate::error::Error;
+use crate::error::{Context, Error};
 use crate::target::{Role, Target};
 
 /// The folder that `make demo` keeps.
@@ -24,7 +24,7 @@ impl Demo {
         {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(source) => return Err(Error::File { path, source }),
+            Err(error) => return Err(error).context(|| format!("read {}", path.display())),
         };
         let settings = text.lines().filter_map(|line| line.split_once('='));
         let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();

@@ -1,4 +1,4 @@
-//! Sessions of a server.
+//! Sessions of a throw-away server.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use postgres::{Client, Config, NoTls};
 
 use crate::error::Error;
-use crate::server::Server;
+use crate::throwaway::Server;
 use crate::{DATABASE, SUPERUSER};
 
 /// What the server told a session in messages that are no errors.

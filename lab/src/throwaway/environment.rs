@@ -1,13 +1,13 @@
 //! What the environment gives: the programs to run, the folder to work in, and who owns it.
 
 use std::os::unix::fs::MetadataExt;
-use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::OnceLock;
 
 use crate::error::{Context, Error};
-use crate::leftovers;
+use crate::server::Owner;
+use crate::throwaway::leftovers;
 
 /// Where the programs are and where servers are made.
 #[derive(Debug)]
@@ -16,8 +16,8 @@ pub(crate) struct Environment {
     pub bindir: PathBuf,
     /// The folder that holds the servers, the template and the ports in use.
     pub scratch: PathBuf,
-    /// User and group that own `scratch`: the server runs as this user.
-    pub owner: (u32, u32),
+    /// Who owns `scratch`: the server runs as this user.
+    pub owner: Owner,
 }
 
 impl Environment {
@@ -49,15 +49,15 @@ impl Environment {
             scratch.canonicalize().context(|| format!("look at OPERATIONS_TEST_DIR {}", scratch.display()))?;
         let owner =
             std::fs::metadata(&scratch).context(|| format!("look at OPERATIONS_TEST_DIR {}", scratch.display()))?;
-        let owner = (owner.uid(), owner.gid());
-        if owner.0 == 0 {
+        let owner = Owner::by_id("postgres", owner.uid(), owner.gid());
+        if owner.uid() == 0 {
             return Err(Error::Environment(format!(
                 "OPERATIONS_TEST_DIR {} belongs to root, and PostgreSQL refuses to run as root: \
                  chown it to the user whom PG_CONFIG's programs run as",
                 scratch.display(),
             )));
         }
-        leftovers::tidy_up(&scratch)?;
+        leftovers::tidy_up(&scratch, &owner)?;
         Ok(Self { bindir, scratch, owner })
     }
 
@@ -78,22 +78,6 @@ impl Environment {
         }
         command.env("LC_ALL", "C").current_dir(&self.scratch);
     }
-
-    /// Has a program that is none of PostgreSQL's (those see to it themselves) run as the server's user.
-    pub fn run_as_owner(&self, command: &mut Command) {
-        if rustix::process::geteuid().is_root() {
-            command.uid(self.owner.0).gid(self.owner.1).env("HOME", &self.scratch);
-        }
-    }
-
-    /// Hands a file or folder that this process made to the user who runs the server.
-    pub fn hand_over(&self, path: &Path) -> Result<(), Error> {
-        if rustix::process::geteuid().is_root() {
-            std::os::unix::fs::chown(path, Some(self.owner.0), Some(self.owner.1))
-                .context(|| format!("chown {}", path.display()))?;
-        }
-        Ok(())
-    }
 }
 
 /// A path from an environment variable that must be set.
@@ -106,5 +90,5 @@ fn variable(name: &str, what: &str) -> Result<PathBuf, Error> {
 
 /// A file of the checkout, by its path from the top.
 pub fn repository(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path)
+    crate::checkout().join(path)
 }

@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-use crate::environment::{Environment, repository};
 use crate::error::{Context, Error};
-use crate::ports::Port;
-use crate::replica::Source;
-use crate::server::{Parts, Server};
-use crate::{DATABASE, REPLICATOR, leftovers, template};
+use crate::throwaway::environment::{Environment, repository};
+use crate::throwaway::port::Port;
+use crate::throwaway::replica::Source;
+use crate::throwaway::server::{Parts, Server};
+use crate::throwaway::{leftovers, template};
+use crate::{DATABASE, REPLICATOR};
 
 /// Collects what a primary should be; [`ServerBuilder::start`] makes it.
 #[derive(Debug, Default)]
@@ -99,14 +100,12 @@ pub(crate) struct Place {
 impl Place {
     /// Makes a folder with the configuration in it; the data directory does not exist yet.
     pub fn new(environment: &Environment, settings: &[(String, String)]) -> Result<Self, Error> {
-        let mut folder = tempfile::Builder::new()
-            .prefix("server-")
-            .tempdir_in(&environment.scratch)
-            .context(|| format!("make a folder in {}", environment.scratch.display()))?;
+        let mut prefix = tempfile::Builder::new();
+        let folder = environment.owner.files(|| prefix.prefix("server-").tempdir_in(&environment.scratch));
+        let mut folder = folder.context(|| format!("make a folder in {}", environment.scratch.display()))?;
         let keep = std::env::var_os("OPERATIONS_KEEP").is_some_and(|keep| keep == "1");
         folder.disable_cleanup(keep);
         let mark = leftovers::mark_in_use(environment, folder.path(), keep)?;
-        environment.hand_over(folder.path())?;
         let port = Port::reserve(environment)?;
         let configuration = folder.path().join("server.conf");
         // The server's user may be unable to enter the checkout, so it gets a copy of the shipped file.
@@ -120,8 +119,8 @@ impl Place {
         for (name, value) in settings {
             text.push_str(&format!("{name} = '{}'\n", value.replace('\'', "''")));
         }
-        std::fs::write(&configuration, text).context(|| format!("write {}", configuration.display()))?;
-        environment.hand_over(&configuration)?;
+        let written = environment.owner.write(&configuration, text.as_bytes(), false);
+        written.context(|| format!("write {}", configuration.display()))?;
         Ok(Self { folder, mark, port, configuration })
     }
 
@@ -141,7 +140,7 @@ impl Place {
 /// Copies a file of the checkout into a server's folder.
 pub(crate) fn copy_in(environment: &Environment, file: &Path, folder: &TempDir) -> Result<PathBuf, Error> {
     let copy = folder.path().join(file.file_name().unwrap_or_default());
-    std::fs::copy(file, &copy).context(|| format!("copy {} to {}", file.display(), copy.display()))?;
-    environment.hand_over(&copy)?;
+    let copied = std::fs::read(file).and_then(|bytes| environment.owner.write(&copy, &bytes, false));
+    copied.context(|| format!("copy {} to {}", file.display(), copy.display()))?;
     Ok(copy)
 }

@@ -1,54 +1,13 @@
 //! PostgreSQL's client programs, run against a server: psql, pg_dump, pg_restore, and others by name.
 
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use crate::SUPERUSER;
-use crate::environment::Environment;
 use crate::error::{Context, Error};
-use crate::server::Server;
-
-/// A program that has ended.
-#[derive(Debug)]
-pub struct Finished {
-    program: String,
-    status: std::process::ExitStatus,
-    /// What it printed on standard output.
-    pub stdout: String,
-    /// What it printed on standard error.
-    pub stderr: String,
-}
-
-impl Finished {
-    /// Whether it succeeded.
-    pub fn is_success(&self) -> bool {
-        self.status.success()
-    }
-
-    /// Its standard output if it succeeded, otherwise an error with all that it printed.
-    pub fn success(self) -> Result<String, Error> {
-        if self.status.success() {
-            return Ok(self.stdout);
-        }
-        Err(Error::Program {
-            program: self.program,
-            status: self.status.to_string(),
-            output: self.stdout + &self.stderr,
-        })
-    }
-}
-
-/// Runs a program to its end.
-pub fn finish(mut command: Command) -> Result<Finished, Error> {
-    let program = command.get_program().to_string_lossy().into_owned();
-    let output = command.stdin(Stdio::null()).output().context(|| format!("run {program}"))?;
-    Ok(Finished {
-        program,
-        status: output.status,
-        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-    })
-}
+use crate::server::{Finished, finish};
+use crate::throwaway::Server;
+use crate::throwaway::environment::Environment;
 
 impl Server {
     /// A client program of PostgreSQL, its environment set up to reach `database` of this server as the superuser.
@@ -82,7 +41,8 @@ impl Server {
         let mut restore = target.client_program("pg_restore", target_database)?;
         restore.args(["--exit-on-error", "--dbname", target_database]).arg(&file);
         finish(restore)?.success()?;
-        std::fs::remove_file(&file).context(|| format!("remove {}", file.display()))
+        let removed = Environment::get()?.owner.files(|| std::fs::remove_file(&file));
+        removed.context(|| format!("remove {}", file.display()))
     }
 
     /// Writes a file that the server and the client programs can read, and returns its path.
@@ -93,8 +53,8 @@ impl Server {
     /// The same for a file that is no text.
     pub fn write_bytes(&self, name: &str, bytes: &[u8]) -> Result<PathBuf, Error> {
         let path = self.folder().join(name);
-        std::fs::write(&path, bytes).context(|| format!("write {}", path.display()))?;
-        Environment::get()?.hand_over(&path)?;
+        let written = Environment::get()?.owner.write(&path, bytes, false);
+        written.context(|| format!("write {}", path.display()))?;
         Ok(path)
     }
 }

@@ -1,16 +1,15 @@
 //! Makes replicas, by the same entrypoint that the demo uses.
 
-use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
 use crate::REPLICATOR;
-use crate::builder::{Place, copy_in};
-use crate::environment::{Environment, repository};
 use crate::error::{Context, Error};
-use crate::server::{LIMIT, Parts, Server};
-use crate::session::text;
-use crate::wait::try_wait;
+use crate::server::entrypoint::{self, Entrypoint};
+use crate::server::{LIMIT, promote, text, try_wait};
+use crate::throwaway::builder::{Place, copy_in};
+use crate::throwaway::environment::{Environment, repository};
+use crate::throwaway::server::{Parts, Server};
 
 /// Where a server's data directory comes from, which decides how it is started.
 #[derive(Debug)]
@@ -18,36 +17,24 @@ pub(crate) enum Source {
     /// Its own: `postgres` is started.
     Own,
     /// A primary's: the entrypoint is started, which clones where that is due.
-    Primary { entrypoint: PathBuf, port: u16, slot: String, wait_seconds: u32, extra: Vec<(String, String)> },
+    Primary { entrypoint: Entrypoint, extra: Vec<(String, String)> },
 }
 
 impl Source {
     /// The command that starts the server, without the setting that names its configuration.
-    pub fn command(&self, parts: &Parts) -> Result<Command, Error> {
+    pub fn command(&self, parts: &Parts) -> Command {
         let environment = parts.environment;
         let data = parts.folder.path().join("data");
-        let Self::Primary { entrypoint, port, slot, wait_seconds, extra } = self else {
+        let Self::Primary { entrypoint, extra } = self else {
             let mut command = environment.program("postgres");
             command.arg("-D").arg(data);
-            return Ok(command);
+            return command;
         };
         let mut command = Command::new("bash");
         environment.clean(&mut command);
-        environment.run_as_owner(&mut command);
-        let path = std::env::var("PATH").unwrap_or_default();
+        entrypoint.prepare(&mut command, &environment.owner, &environment.bindir, &data);
+        command.arg(environment.bindir.join("postgres")).envs(extra.iter().map(|(name, value)| (name, value)));
         command
-            .arg(entrypoint)
-            .arg(environment.bindir.join("postgres"))
-            .env("PATH", format!("{}:{path}", environment.bindir.display()))
-            .env("PGDATA", data)
-            .env("PRIMARY_HOST", "127.0.0.1")
-            .env("PRIMARY_PORT", port.to_string())
-            .env("REPLICATION_USER", REPLICATOR)
-            .env("REPLICATION_PASSWORD", &parts.password)
-            .env("REPLICATION_SLOT", slot)
-            .env("WAIT_SECONDS", wait_seconds.to_string())
-            .envs(extra.iter().map(|(name, value)| (name, value)));
-        Ok(command)
     }
 }
 
@@ -106,14 +93,15 @@ impl ReplicaBuilder {
     pub fn prepare(self) -> Result<Server, Error> {
         let environment = Environment::get()?;
         let place = Place::new(environment, &self.settings)?;
-        let file = repository("docker/init_replica/replica-entrypoint.sh");
-        let source = Source::Primary {
-            entrypoint: copy_in(environment, &file, &place.folder)?,
-            port: self.port,
+        let entrypoint = Entrypoint {
+            script: copy_in(environment, &repository(entrypoint::FILE), &place.folder)?,
+            primary_port: self.port,
+            user: REPLICATOR.to_owned(),
+            password: self.password.clone(),
             slot: self.slot,
             wait_seconds: self.wait_seconds,
-            extra: self.extra,
         };
+        let source = Source::Primary { entrypoint, extra: self.extra };
         Ok(Server::new(place.parts(environment, self.password, source)))
     }
 
@@ -129,8 +117,8 @@ impl ReplicaBuilder {
 impl Server {
     /// Points a replica at another primary, whose password must be the same (it is, for all primaries made here).
     pub fn follow(&mut self, primary: &Server) {
-        if let Source::Primary { port, .. } = self.source_mut() {
-            *port = primary.port();
+        if let Source::Primary { entrypoint, .. } = self.source_mut() {
+            entrypoint.primary_port = primary.port();
         }
     }
 
@@ -143,11 +131,7 @@ impl Server {
 
     /// Makes a replica a primary and waits until it is one.
     pub fn promote(&self) -> Result<(), Error> {
-        let mut session = self.connect("postgres")?;
-        match text(&mut session, "SELECT pg_promote(true, 60)")?.as_str() {
-            "t" => Ok(()),
-            _ => Err(Error::Environment("the promotion did not end within 60 s".to_owned())),
-        }
+        promote(&mut self.connect("postgres")?)
     }
 
     /// Waits until `replica` has replayed all that this server has written up to now.

@@ -1,4 +1,4 @@
-//! One server, primary or replica, from its start to its removal.
+//! One throw-away server, primary or replica, from its start to its removal.
 
 use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
@@ -10,27 +10,13 @@ use rustix::process::Signal;
 use tempfile::TempDir;
 
 use crate::SUPERUSER;
-use crate::builder::ServerBuilder;
-use crate::environment::Environment;
 use crate::error::{Context, Error};
-use crate::ports::Port;
-use crate::process::{descendants, is_alive, signal, wait_gone, works_in};
-use crate::replica::{ReplicaBuilder, Source};
-use crate::wait::try_wait;
-
-/// How long a server may take to start or to stop.
-pub(crate) const LIMIT: Duration = Duration::from_secs(60);
-
-/// How a server is asked to stop.
-#[derive(Clone, Copy, Debug)]
-pub enum Stop {
-    /// Waits for its sessions to end.
-    Smart,
-    /// Ends its sessions; the next start needs no recovery.
-    Fast,
-    /// Ends at once; the next start recovers.
-    Immediate,
-}
+use crate::server::process::{descendants, signal, wait_gone};
+use crate::server::{DataDirectory, LIMIT, Stop, try_wait};
+use crate::throwaway::builder::ServerBuilder;
+use crate::throwaway::environment::Environment;
+use crate::throwaway::port::Port;
+use crate::throwaway::replica::{ReplicaBuilder, Source};
 
 /// A throw-away server. Dropping it stops it and deletes its folder, unless `OPERATIONS_KEEP=1`.
 #[derive(Debug)]
@@ -102,10 +88,11 @@ impl Server {
     /// Starts the server without waiting for it.
     pub fn launch(&mut self) -> Result<(), Error> {
         let path = self.folder().join("log");
-        let log =
-            OpenOptions::new().create(true).append(true).open(&path).context(|| format!("open {}", path.display()))?;
+        let owner = &self.parts.environment.owner;
+        let log = owner.files(|| OpenOptions::new().create(true).append(true).open(&path));
+        let log = log.context(|| format!("open {}", path.display()))?;
         let copy = log.try_clone().context(|| format!("open {}", path.display()))?;
-        let mut command = self.parts.source.command(&self.parts)?;
+        let mut command = self.parts.source.command(&self.parts);
         command
             .arg("-c")
             .arg(format!("config_file={}", self.parts.configuration.display()))
@@ -160,11 +147,7 @@ impl Server {
 
     /// Stops the server and waits until all of its processes are gone.
     pub fn stop(&mut self, how: Stop) -> Result<(), Error> {
-        self.end(match how {
-            Stop::Smart => Signal::TERM,
-            Stop::Fast => Signal::INT,
-            Stop::Immediate => Signal::QUIT,
-        })
+        self.end(how.signal())
     }
 
     /// Stops and starts.
@@ -194,12 +177,10 @@ impl Server {
     }
 
     fn end(&mut self, how: Signal) -> Result<(), Error> {
-        let Some(postmaster) = self.postmaster() else {
+        let pids = self.directory().signal(how)?;
+        let Some(postmaster) = pids.first() else {
             return self.kill_all();
         };
-        let mut pids = descendants(postmaster);
-        pids.insert(0, postmaster);
-        signal(postmaster, how)?;
         let what = format!("server {} to stop", self.folder().display());
         if let Some(child) = self.running.as_mut() {
             // Collecting our child is what makes it disappear.
@@ -215,12 +196,11 @@ impl Server {
 
     /// Whether the postmaster runs.
     pub fn is_running(&self) -> bool {
-        self.postmaster().is_some()
+        self.directory().is_running()
     }
 
-    /// The postmaster's process id, if it runs.
-    fn postmaster(&self) -> Option<u32> {
-        postmaster_of(&self.data())
+    fn directory(&self) -> DataDirectory {
+        DataDirectory::new(&self.data(), &self.parts.environment.owner)
     }
 
     /// Leaves the server running and its folder where it is, as a run does that is killed.
@@ -231,7 +211,7 @@ impl Server {
 
     /// SIGKILLs one process of this server.
     pub fn kill_process(&self, pid: i32) -> Result<(), Error> {
-        let ours = self.postmaster().map(descendants).unwrap_or_default();
+        let ours = self.directory().pid().map(descendants).unwrap_or_default();
         match u32::try_from(pid).ok().filter(|pid| ours.contains(pid)) {
             Some(pid) => signal(pid, Signal::KILL),
             None => Err(Error::Environment(format!("process {pid} is none of this server's"))),
@@ -254,13 +234,6 @@ impl Server {
         let lines: Vec<_> = log.lines().collect();
         Ok(lines[lines.len().saturating_sub(20)..].join("\n"))
     }
-}
-
-/// The process id of the postmaster that runs in a data directory, if one does.
-pub(crate) fn postmaster_of(data: &Path) -> Option<u32> {
-    let text = std::fs::read_to_string(data.join("postmaster.pid")).ok()?;
-    let pid = text.lines().next()?.trim().parse().ok()?;
-    (is_alive(pid) && works_in(pid, data)).then_some(pid)
 }
 
 impl Drop for Server {

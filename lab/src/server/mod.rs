@@ -1,0 +1,21 @@
+//! Drives PostgreSQL servers, whoever made them: finds, stops, kills, promotes, asks and waits for them.
+
+mod directory;
+pub mod entrypoint;
+mod owner;
+pub mod ports;
+pub(crate) mod process;
+mod programs;
+mod session;
+mod wait;
+
+pub use directory::{DataDirectory, Stop};
+pub use owner::Owner;
+pub use programs::{Finished, finish};
+pub use session::{db_error, promote, text, value};
+pub use wait::try_wait;
+
+use std::time::Duration;
+
+/// How long a server may take to start or to stop.
+pub const LIMIT: Duration = Duration::from_secs(60);

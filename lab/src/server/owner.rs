@@ -1,0 +1,173 @@
+//! The user who runs a server. PostgreSQL refuses to run as root, so root lends the server to an ordinary user.
+//!
+//! Everybody who may run programs on the server (`COPY .. TO PROGRAM`) acts as that user, and can put a link where root is
+//! about to write. So root follows no name in a folder that this user can change: what is done there is done as that user.
+
+use std::fs::OpenOptions;
+use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::Command;
+
+use rustix::fs::OFlags;
+use rustix::process::{Gid, Uid, geteuid, getgid, getuid};
+use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
+
+use crate::error::{Context, Error};
+
+/// The user who owns a server's files and runs its processes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Owner {
+    /// The login name, as messages and programs know it.
+    pub name: String,
+    uid: Uid,
+    gid: Gid,
+}
+
+impl Owner {
+    /// The user who runs this process.
+    #[must_use]
+    pub fn current() -> Self {
+        let name = nix::unistd::User::from_uid(nix::unistd::Uid::current()).ok().flatten().map(|user| user.name);
+        Self { name: name.unwrap_or_else(|| getuid().as_raw().to_string()), uid: getuid(), gid: getgid() }
+    }
+
+    /// A user of this machine by name; `None` if there is none of that name.
+    pub fn named(name: &str) -> Result<Option<Self>, Error> {
+        let found = nix::unistd::User::from_name(name).map_err(io::Error::from);
+        let found = found.context(|| format!("look up the user {name}"))?;
+        Ok(found.map(|user| Self::by_id(name, user.uid.as_raw(), user.gid.as_raw())))
+    }
+
+    /// A user and group by number.
+    #[must_use]
+    pub fn by_id(name: &str, uid: u32, gid: u32) -> Self {
+        Self { name: name.to_owned(), uid: Uid::from_raw(uid), gid: Gid::from_raw(gid) }
+    }
+
+    /// The user's number.
+    #[must_use]
+    pub fn uid(&self) -> u32 {
+        self.uid.as_raw()
+    }
+
+    /// The number of the user's group.
+    #[must_use]
+    pub fn gid(&self) -> u32 {
+        self.gid.as_raw()
+    }
+
+    /// Whether this process is root and the server's user is somebody else.
+    #[must_use]
+    pub fn is_lent(&self) -> bool {
+        geteuid().is_root() && self.uid != geteuid()
+    }
+
+    /// Has a program run as this user, in a folder that this user can enter.
+    pub fn runs<'a>(&self, command: &'a mut Command) -> &'a mut Command {
+        if self.is_lent() {
+            command.uid(self.uid()).gid(self.gid()).current_dir("/");
+            command.env("HOME", "/").env("USER", &self.name).env("LOGNAME", &self.name);
+        }
+        command
+    }
+
+    /// Does something with files as this user, who can then reach and change no more than this user may.
+    ///
+    /// Linux keeps these rights a thread, so a thread of its own gives up root's. It keeps root's real user id: nobody
+    /// else may send it signals.
+    pub fn files<T: Send>(&self, work: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
+        if !self.is_lent() {
+            return work();
+        }
+        std::thread::scope(|scope| {
+            let thread = scope.spawn(|| {
+                set_thread_groups(&[self.gid])?;
+                set_thread_res_gid(None, self.gid, None)?;
+                set_thread_res_uid(None, self.uid, None)?;
+                work()
+            });
+            thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        })
+    }
+
+    /// Reads a small file; does not wait for a writer where somebody has put a FIFO there.
+    pub fn read(&self, path: &Path) -> io::Result<String> {
+        self.files(|| {
+            let nonblocking = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
+            let file = OpenOptions::new().read(true).custom_flags(nonblocking).open(path)?;
+            let mut text = Vec::new();
+            file.take(1 << 20).read_to_end(&mut text)?;
+            Ok(String::from_utf8_lossy(&text).into_owned())
+        })
+    }
+
+    /// Writes a file under another name and renames it, so that it is there whole or not at all. Nobody else may read a
+    /// `secret` one.
+    pub fn write(&self, path: &Path, bytes: &[u8], secret: bool) -> io::Result<()> {
+        self.files(|| {
+            let mut name = path.as_os_str().to_owned();
+            name.push(".new");
+            let new = Path::new(&name);
+            match std::fs::remove_file(new) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+            let mode = if secret { 0o600 } else { 0o644 };
+            let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(new)?;
+            file.write_all(bytes)?;
+            std::fs::rename(new, path)
+        })
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by a panic")]
+mod tests {
+    use super::*;
+
+    /// A folder that everybody may change, as /tmp, and a user to lend it to; nothing where this is not run as root.
+    fn lent() -> Option<(tempfile::TempDir, Owner)> {
+        use std::os::unix::fs::PermissionsExt;
+        if !geteuid().is_root() {
+            return None;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
+        Some((folder, Owner::by_id("somebody", 65_534, 65_534)))
+    }
+
+    #[test]
+    fn root_writes_as_the_servers_user_and_through_no_link() {
+        let Some((folder, owner)) = lent() else { return };
+        let (secret, link) = (folder.path().join("secret"), folder.path().join("link"));
+        std::fs::write(&secret, "root's").unwrap();
+        std::fs::set_permissions(&secret, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+        std::os::unix::fs::symlink(&secret, &link).unwrap();
+
+        assert_eq!(owner.read(&link).unwrap_err().kind(), io::ErrorKind::PermissionDenied);
+        owner.write(&link, b"mine", true).unwrap();
+        assert_eq!(std::fs::read_to_string(&secret).unwrap(), "root's");
+        let made = std::fs::symlink_metadata(&link).unwrap();
+        let facts = (made.is_file(), std::os::unix::fs::MetadataExt::uid(&made));
+        assert_eq!(facts, (true, 65_534));
+        // The rights are back when it is done.
+        assert_eq!(std::fs::read_to_string(&secret).unwrap(), "root's");
+    }
+
+    #[test]
+    fn a_fifo_is_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let fifo = folder.path().join("fifo");
+        assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+        assert_eq!(Owner::current().read(&fifo).unwrap(), "");
+    }
+
+    #[test]
+    fn programs_run_as_the_servers_user() {
+        let Some((_, owner)) = lent() else { return };
+        let output = owner.runs(Command::new("id").arg("-u")).output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "65534");
+    }
+}
