@@ -1,4 +1,4 @@
-# The native way (no Docker): see README.md. Every target is a small script in native/.
+# The native way (no Docker): see README.md. Most targets are commands of the program operations-lab (lab/).
 .DEFAULT_GOAL := help
 .PHONY: help demo stop clean status doctor psql psql-replica test test-compose bench lint
 .SILENT:
@@ -23,14 +23,15 @@ help:
 	echo '  STATE_DIR=.state              where everything is kept that is unpacked, built or run'
 	echo '  DEMO_DIR=.state/demo          where the data of the demo are kept'
 
-demo stop clean status doctor test bench lint:
+demo stop clean status psql psql-replica:
+	bash native/lab.sh $@
+
+# DOCTOR gives options: make doctor DOCTOR=--json
+doctor:
+	bash native/lab.sh doctor $(DOCTOR)
+
+test bench lint:
 	bash native/$@.sh
 
 test-compose:
 	bash tests/compose/run
-
-psql:
-	bash native/psql.sh primary
-
-psql-replica:
-	bash native/psql.sh replica

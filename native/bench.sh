@@ -2,7 +2,7 @@
 # make bench: what the extension costs, in tables. BENCH gives options: make bench BENCH=--help
 # shellcheck source-path=SCRIPTDIR source=env.sh
 . "$(dirname "${BASH_SOURCE[0]}")/env.sh"
-load steps ports packages rust postgres build toolchain
+load steps packages rust postgres build toolchain
 need_toolchain
 trap stop_leftover_servers EXIT
 stop_leftover_servers

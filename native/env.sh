@@ -34,14 +34,13 @@ ensure_server_user() {
         die "useradd could not create $SERVER_USER"
 }
 
-# Runs a command as the server's user, in a folder that this user can enter. Descriptor 9 is the lock of
-# native/demo.sh: a server that inherited it would hold it for ever.
+# Runs a command as the server's user, in a folder that this user can enter.
 as_server_user() {
     if is_root; then
         (cd / && exec setpriv --reuid="$SERVER_USER" --regid="$(id -g "$SERVER_USER")" --init-groups \
-            env HOME=/ USER="$SERVER_USER" LOGNAME="$SERVER_USER" "$@" 9>&-)
+            env HOME=/ USER="$SERVER_USER" LOGNAME="$SERVER_USER" "$@")
     else
-        "$@" 9>&-
+        "$@"
     fi
 }
 
@@ -60,9 +59,9 @@ server_user_may_change() {
     done
 }
 
-# STATE_DIR holds everything that is unpacked, built for ourselves or run; the demo's data and settings are in DEMO_DIR,
-# which is a folder in it unless told otherwise. The server's user must reach both, and a socket in them must fit
-# into the 107 bytes that the kernel allows.
+# STATE_DIR holds everything that is unpacked, built for ourselves or run; the demo's data and settings are in a folder of it
+# unless DEMO_DIR names another. The server's user must reach it, and a socket in it must fit into the 107 bytes that the
+# kernel allows.
 usable() {
     [ ${#1} -le 80 ] && make_folder "$1" && [ -w "$1" ] && as_server_user test -x "$1"
 }
@@ -77,8 +76,8 @@ usable_as_state() {
     if server_user_may_change "$1/x"; then return 1; fi
 }
 
-USABLE="cannot be used: it must be at most 80 characters long, writable, and reachable by the user $SERVER_USER"
-if is_root; then USABLE_AS_STATE="$USABLE, who must not be able to change it"; else USABLE_AS_STATE=$USABLE; fi
+USABLE_AS_STATE="cannot be used: it must be at most 80 characters long, writable, and reachable by the user $SERVER_USER"
+if is_root; then USABLE_AS_STATE+=", who must not be able to change it"; fi
 
 absolute() { case $1 in /*) echo "$1" ;; *) echo "$PWD/$1" ;; esac; }
 
@@ -112,9 +111,7 @@ load() {
 
 ensure_server_user
 choose_state_dir
-DEMO=$(absolute "${DEMO_DIR:-$STATE_DIR/demo}")
-if [ ${#DEMO} -gt 80 ] || ! usable "$(dirname "$DEMO")"; then die "DEMO_DIR=$DEMO $USABLE"; fi
-export STATE_DIR
+export STATE_DIR SERVER_USER
 
 # A folder that the server's user owns. That user makes it where it can; elsewhere root makes it and gives it away.
 server_folder() {
@@ -130,6 +127,3 @@ server_folder() {
     fi
     as_server_user chmod "${2:-755}" "$1"
 }
-
-# Whether a folder is empty, or is not there.
-is_empty() { [ -z "$(ls -A "$1" 2>/dev/null)" ]; }

@@ -2,7 +2,7 @@
 # make lint: formatting, lints, documentation and shell scripts, with every warning an error.
 # shellcheck source-path=SCRIPTDIR source=env.sh
 . "$(dirname "${BASH_SOURCE[0]}")/env.sh"
-load steps ports packages rust postgres toolchain
+load steps packages rust postgres toolchain
 need_toolchain
 cargo fmt --version >/dev/null 2>&1 || die "rustfmt is missing: rustup component add rustfmt"
 cargo clippy --version >/dev/null 2>&1 || die "clippy is missing: rustup component add clippy"

@@ -92,6 +92,16 @@ make_shims() {
     export PG_CONFIG=$here/bin/pg_config
 }
 
+# Out of the range from which the kernel takes ports for clients.
+free_port() {
+    local port
+    for _ in {1..200}; do
+        port=$((20000 + RANDOM % 10000))
+        (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null || { echo "$port"; return; }
+    done
+    die "no free port found between 20000 and 30000"
+}
+
 # Where cargo pgrx keeps its own test server. Its configuration is written once: cargo builds everything anew when it changes.
 # It names programs that root runs, so the server's user may make its own files beside it (mode 1775) but not replace it.
 make_pgrx_home() {

@@ -23,7 +23,7 @@ run_step() {
     local log=$LOGS/$1.log what=$2 started=$SECONDS reporter status=0
     shift 2
     say "$what"
-    report_progress "$log" $$ 9>&- &
+    report_progress "$log" $$ &
     reporter=$!
     CARGO_TERM_PROGRESS_WHEN=always CARGO_TERM_PROGRESS_WIDTH=100 "$@" >"$log" 2>&1 </dev/null || status=$?
     kill "$reporter" 2>/dev/null || true

@@ -2,7 +2,7 @@
 # make test: all tests that need no Docker. Every suite runs, whatever became of those before it.
 # shellcheck source-path=SCRIPTDIR source=env.sh
 . "$(dirname "${BASH_SOURCE[0]}")/env.sh"
-load steps ports packages rust postgres build toolchain
+load steps packages rust postgres build toolchain
 need_toolchain
 trap stop_leftover_servers EXIT
 stop_leftover_servers

@@ -1,6 +1,7 @@
 //! Sessions that end in time: whatever a server does, nobody waits for it longer than the limit.
 
 use std::error::Error as _;
+use std::fmt;
 use std::io;
 use std::sync::mpsc;
 use std::time::Duration;
@@ -27,6 +28,19 @@ pub enum Refusal {
     Full(String),
     /// Another reason: no such database, no such role, no such host.
     Other(String),
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (Self::Down(text)
+        | Self::Silent(text)
+        | Self::NotReady(text)
+        | Self::Password(text)
+        | Self::Hba(text)
+        | Self::Full(text)
+        | Self::Other(text)) = self;
+        formatter.write_str(text)
+    }
 }
 
 impl Refusal {

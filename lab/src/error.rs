@@ -1,6 +1,9 @@
 //! The one error of this crate: what was tried, why it did not work and, where somebody can act, what to do.
 
+use std::path::PathBuf;
 use std::time::Duration;
+
+use crate::target::Role;
 
 /// Why a server could not be named, made, driven or asked.
 #[derive(Debug, thiserror::Error)]
@@ -61,6 +64,215 @@ pub enum Error {
         /// The state that was seen last.
         last: String,
     },
+
+    /// Root lends the servers to a user who cannot run them.
+    #[error("the user {name} {why}: name another one in SERVER_USER, or run this as an ordinary user")]
+    ServerUser {
+        /// The user's name.
+        name: String,
+        /// What is wrong with the user.
+        why: &'static str,
+    },
+
+    /// A setting that is no port.
+    #[error("{name}={value} is no port: give a number from 1024 to 65535")]
+    NoPort {
+        /// The setting.
+        name: &'static str,
+        /// What was given.
+        value: String,
+    },
+
+    /// Both servers would listen on one port.
+    #[error("PRIMARY_PORT and REPLICA_PORT are both {port}: make them differ")]
+    SamePorts {
+        /// The port.
+        port: u16,
+    },
+
+    /// A setting with a line break.
+    #[error("{name} must be one line")]
+    NotOneLine {
+        /// The setting.
+        name: &'static str,
+    },
+
+    /// A password is given by itself and by a file.
+    #[error("both {name} and {name}_FILE are set: leave one of them empty")]
+    GivenTwice {
+        /// The setting.
+        name: &'static str,
+    },
+
+    /// The file that should hold a password.
+    #[error("{name}_FILE names {}, which cannot be read", file.display())]
+    PasswordFile {
+        /// The setting.
+        name: &'static str,
+        /// The file.
+        file: PathBuf,
+    },
+
+    /// A demo cannot be kept there.
+    #[error("DEMO_DIR={} cannot be used: it must be at most 80 characters long, writable, and reachable by the user {owner}",
+        folder.display())]
+    UnusableFolder {
+        /// The folder.
+        folder: PathBuf,
+        /// The user who runs the servers.
+        owner: String,
+    },
+
+    /// The folder holds something else.
+    #[error("DEMO_DIR={} holds files but no demo: name a new or an empty folder", folder.display())]
+    ForeignFolder {
+        /// The folder.
+        folder: PathBuf,
+    },
+
+    /// A folder of the demo that was put there by somebody else.
+    #[error("{} does not belong to the user {owner}, who runs the server: remove it, or name another folder",
+        folder.display())]
+    NotOwned {
+        /// The folder.
+        folder: PathBuf,
+        /// The user who runs the servers.
+        owner: String,
+    },
+
+    /// Another command holds the demo's lock.
+    #[error("another make is at work on this demo: wait until it is done")]
+    Locked,
+
+    /// Another command has removed the demo while its lock was waited for.
+    #[error("another make has removed this demo: try again")]
+    LockGone,
+
+    /// A process holds the lock of a server's data.
+    #[error("another server, or what is left of one that was killed, is at work in {}: end it (fuser {})",
+        data.display(), lock.display())]
+    DataInUse {
+        /// The data directory.
+        data: PathBuf,
+        /// The file that is locked.
+        lock: PathBuf,
+    },
+
+    /// A setting that does not fit the data.
+    #[error("{name}={given}, but the demo's data were made with {saved}: leave it, or run make clean first")]
+    OtherData {
+        /// The setting.
+        name: &'static str,
+        /// What was given.
+        given: String,
+        /// What the data were made with.
+        saved: String,
+    },
+
+    /// The servers refuse the password.
+    #[error("the demo's data were made with another password: set POSTGRES_PASSWORD to it, or run make clean first")]
+    OtherPassword,
+
+    /// Somebody listens where a server should.
+    #[error(
+        "port {port} of 127.0.0.1, for the {server}, is taken: stop what listens there, or move the demo: \
+             make demo {variable}={free}"
+    )]
+    PortTaken {
+        /// The port.
+        port: u16,
+        /// The server.
+        server: Role,
+        /// The setting that moves it.
+        variable: &'static str,
+        /// A port that is free.
+        free: u16,
+    },
+
+    /// A server that is needed does not run.
+    #[error("the {server} is not running: make demo starts it")]
+    NotRunning {
+        /// The server.
+        server: Role,
+    },
+
+    /// `initdb` failed.
+    #[error("initdb failed: {why} (all of it: {})", log.display())]
+    Initdb {
+        /// The first error.
+        why: String,
+        /// Its whole output.
+        log: PathBuf,
+    },
+
+    /// The demo's database could not be made.
+    #[error("the database {name} could not be made: {why}")]
+    Database {
+        /// Its name.
+        name: String,
+        /// What PostgreSQL said.
+        why: String,
+    },
+
+    /// A file of `docker/init_main` failed.
+    #[error("docker/init_main/{file} failed: {why} (all of it: {})", log.display())]
+    InitFile {
+        /// The file.
+        file: String,
+        /// The first error.
+        why: String,
+        /// The whole output.
+        log: PathBuf,
+    },
+
+    /// A server did not start.
+    #[error("the {server} did not start: {why} (all of it: {})", log.display())]
+    NotStarted {
+        /// The server.
+        server: Role,
+        /// The last error of its log.
+        why: String,
+        /// Its log.
+        log: PathBuf,
+    },
+
+    /// The replica's entrypoint failed.
+    #[error("the replica did not start: see the line above, or all of it in {}", log.display())]
+    ReplicaNotStarted {
+        /// Its log.
+        log: PathBuf,
+    },
+
+    /// The replica is a primary of its own.
+    #[error(
+        "the replica was promoted and is a primary of its own now, so it is left alone; \
+             REPLICA_RECLONE=1 make demo throws it away and clones anew"
+    )]
+    Promoted,
+
+    /// The servers run, and something is still missing.
+    #[error("after {seconds} s {lacks} (logs: {}, {})", logs[0].display(), logs[1].display())]
+    NotLive {
+        /// How long it was waited for.
+        seconds: u64,
+        /// What is missing.
+        lacks: String,
+        /// The logs of both servers.
+        logs: [PathBuf; 2],
+    },
+
+    /// A server does not stop, not even at once.
+    #[error("the {server} does not stop: see {}", log.display())]
+    DoesNotStop {
+        /// The server.
+        server: Role,
+        /// Its log.
+        log: PathBuf,
+    },
+
+    /// A script of ours has failed and has said why.
+    #[error("see the lines above")]
+    Said,
 }
 
 /// The message, SQLSTATE, DETAIL and HINT of an error; `postgres::Error` by itself only says "db error".

@@ -20,6 +20,7 @@ pub mod doctor;
 mod error;
 pub mod lsn;
 mod passfile;
+pub mod say;
 pub mod server;
 pub mod target;
 pub mod throwaway;

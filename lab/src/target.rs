@@ -1,5 +1,6 @@
 //! A server to be asked: where it is and as whom to ask.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use postgres::Config;
@@ -15,6 +16,15 @@ pub enum Role {
     Primary,
     /// It follows.
     Replica,
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Primary => "primary",
+            Self::Replica => "replica",
+        })
+    }
 }
 
 /// A server to be asked.
@@ -84,10 +94,7 @@ impl Target {
     /// As findings name it.
     #[must_use]
     pub fn name(&self) -> String {
-        match self.role {
-            Role::Primary => format!("primary {}", self.address),
-            Role::Replica => format!("replica {}", self.address),
-        }
+        format!("{} {}", self.role, self.address)
     }
 
     /// Whether it is reached without a network, so that its files may be on this machine.

@@ -1,57 +1,92 @@
-//! The native demo: where its servers are.
+//! The native demo: a primary and a replica on this machine, made, started, looked at, stopped and removed.
 
-use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+mod folders;
+mod init;
+mod layout;
+mod live;
+mod lock;
+mod long;
+mod programs;
+mod replica;
+mod servers;
+mod settings;
+mod start;
+mod status;
+mod stop;
 
-use crate::error::{Context, Error};
+pub use layout::Layout;
+pub use programs::{Programs, Scheduler};
+pub use settings::{Named, Settings, port_variable};
+pub use start::start;
+pub use status::{Health, status};
+pub use stop::{clean, stop};
+
+use std::path::Path;
+
+use crate::error::Error;
 use crate::target::{Role, Target};
 
-/// The folder that `make demo` keeps.
+/// The replica's slot on the primary.
+pub const SLOT: &str = "operations_replica";
+
+/// Both servers, in the order in which they start.
+pub const SERVERS: [Role; 2] = [Role::Primary, Role::Replica];
+
+/// A demo: where it is and how it is set up.
 #[derive(Clone, Debug)]
 pub struct Demo {
-    folder: PathBuf,
-    settings: HashMap<String, String>,
+    /// Where it is.
+    pub layout: Layout,
+    /// How it is set up.
+    pub settings: Settings,
+    saved: Named,
 }
 
 impl Demo {
-    /// The demo in a folder; `None` if none was ever started there.
-    pub fn open(folder: &Path) -> Result<Option<Self>, Error> {
-        let path = folder.join("settings");
-        // The server's user may put another kind of file there, whose reading would never end.
-        let is_file = std::fs::symlink_metadata(&path).map(|found| found.is_file());
-        let text = match is_file
-            .and_then(|is_file| if is_file { std::fs::read_to_string(&path) } else { Ok(String::new()) })
-        {
-            Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error).context(|| format!("read {}", path.display())),
-        };
-        let settings = text.lines().filter_map(|line| line.split_once('='));
-        let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-        Ok(Some(Self { folder: folder.to_owned(), settings }))
+    /// The demo in a folder, with the settings that are given now and, for the rest, those of its last start.
+    pub fn open(folder: Option<&Path>) -> Result<Self, Error> {
+        let layout = Layout::find(folder)?;
+        let saved = Named::saved(&layout)?;
+        let settings = Settings::of(&Named::given()?, &saved)?;
+        Ok(Self { layout, settings, saved })
     }
 
-    /// Its two servers.
+    /// The demo in a folder, with the settings of its last start only.
+    pub fn as_started(folder: Option<&Path>) -> Result<Self, Error> {
+        let layout = Layout::find(folder)?;
+        let saved = Named::saved(&layout)?;
+        let settings = Settings::of(&Named::default(), &saved)?;
+        Ok(Self { layout, settings, saved })
+    }
+
+    /// Its servers, to be asked.
     #[must_use]
-    pub fn servers(&self) -> Vec<Target> {
-        let password = self.setting("POSTGRES_PASSWORD", "postgres");
-        let (user, database) =
-            (self.setting("POSTGRES_USER", "postgres"), self.setting("POSTGRES_DB", "operations_db"));
-        [(Role::Primary, "PRIMARY_PORT", 5432), (Role::Replica, "REPLICA_PORT", 5433)]
-            .map(|(role, name, usual)| {
-                let port = self.setting(name, "").parse().unwrap_or(usual);
-                Target::local(role, port, user, database, password)
-            })
-            .into()
+    pub fn targets(&self) -> Vec<Target> {
+        SERVERS.map(|role| self.target(role)).into()
+    }
+
+    /// One of its servers, to be asked.
+    #[must_use]
+    pub fn target(&self, role: Role) -> Target {
+        let settings = &self.settings;
+        Target::local(role, settings.port(role), &settings.user, &settings.database, &settings.password)
+    }
+
+    /// Whether it was ever started.
+    #[must_use]
+    pub fn exists(&self) -> bool {
+        self.layout.folder.join("settings").exists()
     }
 
     /// Whether no server of it runs, nor died without a farewell: each removes its `postmaster.pid` when it is stopped.
     #[must_use]
     pub fn is_stopped(&self) -> bool {
-        ["primary", "replica"].iter().all(|name| !self.folder.join(name).join("postmaster.pid").exists())
+        SERVERS.iter().all(|role| !self.layout.data(*role).path().join("postmaster.pid").exists())
     }
 
-    fn setting<'a>(&'a self, name: &str, usual: &'a str) -> &'a str {
-        self.settings.get(name).map_or(usual, String::as_str)
+    /// Whether one of its servers runs.
+    #[must_use]
+    pub fn is_running(&self, role: Role) -> bool {
+        self.layout.data(role).is_running()
     }
 }

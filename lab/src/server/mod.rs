@@ -11,7 +11,7 @@ mod wait;
 
 pub use directory::{DataDirectory, Stop};
 pub use owner::Owner;
-pub use programs::{Finished, finish};
+pub use programs::{Finished, clean, finish};
 pub use session::{db_error, promote, text, value};
 pub use wait::try_wait;
 

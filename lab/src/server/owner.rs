@@ -78,14 +78,27 @@ impl Owner {
     /// Linux keeps these rights a thread, so a thread of its own gives up root's. It keeps root's real user id: nobody
     /// else may send it signals.
     pub fn files<T: Send>(&self, work: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
+        self.become_in_a_thread(None, work)
+    }
+
+    /// The same with the real user id, too, by which access(2) judges.
+    pub(crate) fn real_files<T: Send>(&self, work: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
+        self.become_in_a_thread(Some(self.uid), work)
+    }
+
+    fn become_in_a_thread<T: Send>(
+        &self,
+        real: Option<Uid>,
+        work: impl FnOnce() -> io::Result<T> + Send,
+    ) -> io::Result<T> {
         if !self.is_lent() {
             return work();
         }
         std::thread::scope(|scope| {
             let thread = scope.spawn(|| {
                 set_thread_groups(&[self.gid])?;
-                set_thread_res_gid(None, self.gid, None)?;
-                set_thread_res_uid(None, self.uid, None)?;
+                set_thread_res_gid(real.map(|_| self.gid), self.gid, None)?;
+                set_thread_res_uid(real, self.uid, None)?;
                 work()
             });
             thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))

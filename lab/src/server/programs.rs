@@ -45,3 +45,14 @@ pub fn finish(mut command: Command) -> Result<Finished, Error> {
         stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
     })
 }
+
+/// Keeps from a program what of the caller's environment would lead it to another server, and what would show a panic's
+/// backtrace to the clients.
+pub fn clean(command: &mut Command) {
+    for (name, _) in std::env::vars_os() {
+        let name = name.to_string_lossy().into_owned();
+        if name.starts_with("PG") || name == "RUST_BACKTRACE" || name == "RUST_LIB_BACKTRACE" {
+            command.env_remove(name);
+        }
+    }
+}

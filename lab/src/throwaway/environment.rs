@@ -6,7 +6,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 use crate::error::{Context, Error};
-use crate::server::Owner;
+use crate::server::{Owner, clean};
 use crate::throwaway::leftovers;
 
 /// Where the programs are and where servers are made.
@@ -71,11 +71,7 @@ impl Environment {
 
     /// What [`Self::program`] does, for a program of ours.
     pub fn clean(&self, command: &mut Command) {
-        for (name, _) in std::env::vars_os() {
-            if name.to_string_lossy().starts_with("PG") {
-                command.env_remove(name);
-            }
-        }
+        clean(command);
         command.env("LC_ALL", "C").current_dir(&self.scratch);
     }
 }

@@ -1,0 +1,128 @@
+//! The native demo: start, stop, look, connect.
+
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+
+use clap::Args;
+use operations_lab::Error;
+use operations_lab::demo::{self, Health};
+use operations_lab::target::Role;
+
+/// Where the demo is; common to all commands.
+#[derive(Args)]
+pub struct Folder {
+    /// The folder of the native demo [default: $STATE_DIR/demo, or .state/demo]
+    #[arg(long = "demo", value_name = "FOLDER", env = "DEMO_DIR")]
+    folder: Option<PathBuf>,
+}
+
+impl Folder {
+    /// The folder, if one was named.
+    pub fn get(&self) -> Option<&std::path::Path> {
+        self.folder.as_deref().filter(|folder| !folder.as_os_str().is_empty())
+    }
+}
+
+/// Starts the primary and the replica, waits until they live, and says how to connect.
+///
+/// What runs already is left alone. The first start makes the data; what it needs (cargo-pgrx, PostgreSQL 16) it gets itself.
+///
+/// From the environment: PRIMARY_PORT and REPLICA_PORT (5432, 5433), POSTGRES_USER, POSTGRES_DB, REPLICATION_USER,
+/// POSTGRES_PASSWORD and REPLICATION_PASSWORD (or the same with _FILE for a file that holds it), OPERATIONS_TEST_ROWS (100000),
+/// PG_CONFIG (the PostgreSQL to use), REPLICA_RECLONE=1 (throw away a replica that cannot follow), STATE_DIR, SERVER_USER.
+#[derive(Args)]
+pub struct Demo {
+    #[command(flatten)]
+    folder: Folder,
+}
+
+impl Demo {
+    /// Runs the command; returns its exit code.
+    pub fn run(&self) -> Result<u8, Error> {
+        demo::start(self.folder.get()).map(|()| 0)
+    }
+}
+
+/// Stops both servers; the data stay.
+#[derive(Args)]
+pub struct Stop {
+    #[command(flatten)]
+    folder: Folder,
+}
+
+impl Stop {
+    /// Runs the command; returns its exit code.
+    pub fn run(&self) -> Result<u8, Error> {
+        demo::stop(self.folder.get()).map(|()| 0)
+    }
+}
+
+/// Stops both servers and deletes the demo's data. What was downloaded and built stays.
+#[derive(Args)]
+pub struct Clean {
+    #[command(flatten)]
+    folder: Folder,
+}
+
+impl Clean {
+    /// Runs the command; returns its exit code.
+    pub fn run(&self) -> Result<u8, Error> {
+        demo::clean(self.folder.get()).map(|()| 0)
+    }
+}
+
+/// Shows what lives, in one screen: operations, jobs, view, replica, partitions.
+#[derive(Args)]
+#[command(after_help = "Exit codes:
+  0   all is well
+  1   something is not, or could not be looked at
+  3   the demo is stopped, or there is none
+  64  the command line is wrong")]
+pub struct Status {
+    #[command(flatten)]
+    folder: Folder,
+}
+
+impl Status {
+    /// Runs the command; returns its exit code.
+    pub fn run(&self) -> Result<u8, Error> {
+        demo::status(self.folder.get()).map(|health| match health {
+            Health::Well => 0,
+            Health::Unwell => 1,
+            Health::Stopped => 3,
+        })
+    }
+}
+
+/// Opens a session on the primary, from a terminal or from a pipe.
+#[derive(Args)]
+pub struct Psql {
+    #[command(flatten)]
+    folder: Folder,
+}
+
+impl Psql {
+    /// Becomes psql; returns only if that fails.
+    pub fn run(&self) -> Result<u8, Error> {
+        become_psql(&self.folder, Role::Primary)
+    }
+}
+
+/// Opens a session on the replica, from a terminal or from a pipe.
+#[derive(Args)]
+pub struct PsqlReplica {
+    #[command(flatten)]
+    folder: Folder,
+}
+
+impl PsqlReplica {
+    /// Becomes psql; returns only if that fails.
+    pub fn run(&self) -> Result<u8, Error> {
+        become_psql(&self.folder, Role::Replica)
+    }
+}
+
+fn become_psql(folder: &Folder, role: Role) -> Result<u8, Error> {
+    let source = demo::Demo::open(folder.get())?.psql(role)?.exec();
+    Err(Error::Io { what: "run psql".to_owned(), source })
+}

@@ -1,0 +1,17 @@
+//! The commands: what they take from the command line, and how they end.
+
+pub mod demo;
+pub mod doctor;
+
+/// Something that was to be done could not be done; a line that begins with `error:` says why, and what to do.
+pub const FAILED: u8 = 1;
+
+/// What shells expect of a wrong command line; 2, which clap would give, is a verdict of the doctor.
+pub const USAGE: u8 = 64;
+
+/// For the help of the program.
+pub const EXIT_CODES: &str = "Exit codes:
+  0   done
+  1   failed; a line that begins with \"error:\" says why and what to do
+  64  the command line is wrong
+`status` and `doctor` have more: see their --help.";

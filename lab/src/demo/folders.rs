@@ -1,0 +1,119 @@
+//! Makes the demo's folders, where root follows no name that the server's user can change.
+
+use std::fs::{DirBuilder, Permissions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::path::Path;
+
+use rustix::fs::{Access, accessat};
+
+use crate::demo::layout::Layout;
+use crate::error::{Context, Error};
+use crate::server::Owner;
+
+/// A socket in the demo must fit into the 107 bytes that the kernel allows.
+const LONGEST: usize = 80;
+
+/// Whether a demo can be kept in the layout's folder: nothing is made but the folder above it.
+pub(crate) fn check(layout: &Layout) -> Result<(), Error> {
+    let (folder, owner) = (&layout.folder, &layout.owner);
+    let parent = folder.parent().unwrap_or(folder);
+    let made = parent.is_dir() || make_parent(parent, owner).is_ok();
+    let writable = accessat(rustix::fs::CWD, parent, Access::WRITE_OK, rustix::fs::AtFlags::empty()).is_ok();
+    if folder.as_os_str().len() > LONGEST || !made || !writable || !may(owner, parent, Access::EXEC_OK) {
+        return Err(Error::UnusableFolder { folder: folder.clone(), owner: owner.name.clone() });
+    }
+    // A folder of somebody else's is not ours to fill, nor later to empty.
+    if !layout.sockets().exists() && !is_empty(folder) {
+        return Err(Error::ForeignFolder { folder: folder.clone() });
+    }
+    Ok(())
+}
+
+/// A folder that the server's user owns. That user makes it where it can; elsewhere root makes it and gives it away.
+pub(crate) fn owned_folder(path: &Path, owner: &Owner) -> Result<(), Error> {
+    if let Err(source) = owner.files(|| std::fs::create_dir_all(path)) {
+        if !owner.is_lent() || owner_may_change(owner, path) {
+            return Err(Error::Io { what: format!("make {} as the user {}", path.display(), owner.name), source });
+        }
+        std::fs::create_dir_all(path).context(|| format!("make {}", path.display()))?;
+    }
+    if owner.is_lent() && !owns(owner, path) {
+        let is_link = std::fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink());
+        if is_link || owner_may_change(owner, path) {
+            return Err(Error::NotOwned { folder: path.to_owned(), owner: owner.name.clone() });
+        }
+        let given = std::os::unix::fs::lchown(path, Some(owner.uid()), Some(owner.gid()));
+        given.context(|| format!("give {} to the user {}", path.display(), owner.name))?;
+    }
+    let opened = owner.files(|| std::fs::set_permissions(path, Permissions::from_mode(0o755)));
+    opened.context(|| format!("open {} for reading", path.display()))
+}
+
+/// Removes a file, a link or a folder with all that is in it; nothing there is no error.
+pub(crate) fn remove(path: &Path, owner: &Owner) -> Result<(), Error> {
+    let removed = owner.files(|| match std::fs::symlink_metadata(path) {
+        Ok(found) if found.is_dir() => std::fs::remove_dir_all(path),
+        Ok(_) => std::fs::remove_file(path),
+        Err(error) => Err(error),
+    });
+    match removed {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(error).context(|| format!("remove {}", path.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Copies a folder of the checkout, which the server's user may be unable to enter.
+pub(crate) fn copy(from: &Path, to: &Path, owner: &Owner) -> Result<(), Error> {
+    if from.is_dir() {
+        make(to, owner)?;
+        let entries = std::fs::read_dir(from).context(|| format!("read {}", from.display()))?;
+        for entry in entries {
+            let entry = entry.context(|| format!("read {}", from.display()))?;
+            copy(&entry.path(), &to.join(entry.file_name()), owner)?;
+        }
+        return Ok(());
+    }
+    let copied = std::fs::read(from).and_then(|bytes| owner.write(to, &bytes, false));
+    copied.context(|| format!("copy {} to {}", from.display(), to.display()))
+}
+
+/// Whether a folder is empty, or is not there.
+pub(crate) fn is_empty(folder: &Path) -> bool {
+    std::fs::read_dir(folder).map_or(true, |mut entries| entries.next().is_none())
+}
+
+/// Makes a folder as the server's user.
+pub(crate) fn make(folder: &Path, owner: &Owner) -> Result<(), Error> {
+    owner.files(|| std::fs::create_dir(folder)).context(|| format!("make {}", folder.display()))
+}
+
+fn make_parent(folder: &Path, owner: &Owner) -> io::Result<()> {
+    let make = || DirBuilder::new().recursive(true).mode(0o755).create(folder);
+    if owner_may_change(owner, folder) { owner.files(make) } else { make() }
+}
+
+/// Whether the server's user may change what a path leads to.
+fn owner_may_change(owner: &Owner, path: &Path) -> bool {
+    if !owner.is_lent() {
+        return false;
+    }
+    let parent = path.parent().unwrap_or(path);
+    let real = parent.canonicalize().unwrap_or_else(|_| parent.to_owned());
+    real.ancestors().any(|folder| {
+        // In a sticky folder, such as /tmp, nobody moves what is another's.
+        let sticky = std::fs::metadata(folder).is_ok_and(|found| found.mode() & 0o1000 != 0);
+        owns(owner, folder) || (!sticky && folder.is_dir() && may(owner, folder, Access::WRITE_OK))
+    })
+}
+
+fn owns(owner: &Owner, path: &Path) -> bool {
+    owner.files(|| std::fs::metadata(path)).is_ok_and(|found| found.uid() == owner.uid())
+}
+
+/// Whether the server's user may do this with a path.
+fn may(owner: &Owner, path: &Path, access: Access) -> bool {
+    owner.real_files(|| Ok(accessat(rustix::fs::CWD, path, access, rustix::fs::AtFlags::empty())?)).is_ok()
+}

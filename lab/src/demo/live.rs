@@ -1,0 +1,117 @@
+//! Whether the demo lives, and how to use it.
+
+use std::time::{Duration, Instant};
+
+use crate::connect::Refusal;
+use crate::demo::{Demo, SLOT};
+use crate::error::Error;
+use crate::say::say;
+use crate::target::Role;
+
+/// How long a demo may take from the start of its servers until it lives.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// What the primary still lacks: the replica's stream, and a good run of both jobs since its start.
+const PRIMARY_LACKS: &str = include_str!("primary_lacks.sql");
+
+const REPLICA_LACKS: &str = "\
+    select case when pg_is_in_recovery() then 'the replica receives nothing yet' \
+                else 'the replica was promoted: it follows no primary' end \
+    where not exists (select from pg_stat_wal_receiver where status = 'streaming')";
+
+/// Why a demo does not live; no reasons when it does.
+pub(crate) struct Lacks {
+    /// One after the other.
+    pub reasons: Vec<String>,
+    /// Whether a server does not take our password.
+    pub password_refused: bool,
+}
+
+impl Lacks {
+    /// All in one line.
+    pub fn line(&self) -> String {
+        self.reasons.join("; ")
+    }
+}
+
+impl Demo {
+    /// What is still missing.
+    pub(crate) fn lacks(&self) -> Lacks {
+        let mut lacks = Lacks { reasons: Vec::new(), password_refused: false };
+        let primary = PRIMARY_LACKS.replace("SLOT", &format!("'{SLOT}'"));
+        for (role, query) in [(Role::Primary, primary.as_str()), (Role::Replica, REPLICA_LACKS)] {
+            match self.ask(role, query) {
+                Ok(answer) => lacks.reasons.extend(answer.lines().map(str::to_owned)),
+                Err(refusal) => {
+                    lacks.password_refused |= matches!(refusal, Refusal::Password(_));
+                    lacks.reasons.push(format!("the {role} does not answer: {refusal}"));
+                }
+            }
+        }
+        lacks
+    }
+
+    pub(crate) fn streams_within(&self, limit: Duration) -> bool {
+        let start = Instant::now();
+        while self.ask(Role::Replica, REPLICA_LACKS).as_deref() != Ok("") {
+            if start.elapsed() >= limit {
+                return false;
+            }
+            std::thread::sleep(Duration::from_millis(500));
+        }
+        true
+    }
+
+    /// Waits until the demo lives, and says every few seconds what is missing.
+    pub(crate) fn wait_until_live(&mut self) -> Result<(), Error> {
+        say("Waiting for the replica to stream and for both jobs to run");
+        let start = Instant::now();
+        let mut reported = start;
+        loop {
+            let lacks = self.lacks();
+            if lacks.reasons.is_empty() {
+                return Ok(());
+            }
+            if lacks.password_refused {
+                self.restore_passwords()?;
+                return Err(Error::OtherPassword);
+            }
+            if start.elapsed() >= LIMIT {
+                let logs = [Role::Primary, Role::Replica].map(|role| self.layout.log(role));
+                return Err(Error::NotLive { seconds: LIMIT.as_secs(), lacks: lacks.line(), logs });
+            }
+            if reported.elapsed() >= Duration::from_secs(5) {
+                reported = Instant::now();
+                say(&format!("    {} s: {}", start.elapsed().as_secs(), lacks.line()));
+            }
+            std::thread::sleep(Duration::from_millis(200));
+        }
+    }
+
+    /// After a start that failed on a password: the one that worked before is the one to keep.
+    pub(crate) fn restore_passwords(&mut self) -> Result<(), Error> {
+        self.settings.restore_passwords(&self.saved);
+        self.settings.save(&self.layout)
+    }
+
+    pub(crate) fn say_how_to_connect(&self) {
+        let settings = &self.settings;
+        let password = if settings.password == "postgres" { "postgres" } else { "as you set it" };
+        let (primary, replica, database, user) =
+            (settings.primary_port, settings.replica_port, &settings.database, &settings.user);
+        say(&format!(
+            "
+The demo lives: one new operation every 5 s, a batch of status changes every 3 s.
+    primary  127.0.0.1:{primary}    replica  127.0.0.1:{replica}    database {database}, user {user}, password {password}
+
+    make status         what lives, in one screen
+    make psql           a session on the primary, for example:
+                            select * from client_type_sum_mv order by total_amount desc limit 5;
+                            call operations_test_data('2025-08-01', '2025-11-30', 50000);
+                            select * from operations_jobs();
+    make psql-replica   the same on the replica, read-only
+    make stop           stop both; make demo goes on with the same data
+    make clean          stop both and delete the demo's data"
+        ));
+    }
+}

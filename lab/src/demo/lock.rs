@@ -1,0 +1,126 @@
+//! Locks: one command at a time on a demo, and one server at a time on its data.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
+use std::time::{Duration, Instant};
+
+use rustix::io::{FdFlags, fcntl_setfd};
+
+use crate::demo::layout::Layout;
+use crate::error::{Context, Error};
+use crate::server::{DataDirectory, Owner};
+use crate::target::Role;
+
+/// How long what is left of a killed server may take to end.
+const LEFTOVERS_END: Duration = Duration::from_secs(30);
+
+/// Locks the demo for one command, until the returned file is dropped; nothing if there is no demo. The folder itself is what
+/// is locked: nothing has to be made or opened for writing.
+pub(crate) fn lock_demo(layout: &Layout, limit: Duration) -> Result<Option<File>, Error> {
+    if !layout.folder.is_dir() {
+        return Ok(None);
+    }
+    let folder = layout.owner.files(|| File::open(&layout.folder));
+    let folder = folder.context(|| format!("open {}", layout.folder.display()))?;
+    if !locked_within(&folder, limit).context(|| format!("lock {}", layout.folder.display()))? {
+        return Err(Error::Locked);
+    }
+    // It may have been made anew meanwhile.
+    let identity = |found: io::Result<std::fs::Metadata>| found.map(|found| (found.dev(), found.ino())).ok();
+    if identity(folder.metadata()) != identity(std::fs::metadata(&layout.folder)) {
+        return Err(Error::LockGone);
+    }
+    Ok(Some(folder))
+}
+
+/// The right to start a server on some data. All processes of the server inherit it: it is held for as long as one of them
+/// lives, and seen from every container that shares the folder, which their numbers are not.
+pub(crate) struct DataLock {
+    file: File,
+    path: PathBuf,
+    owner: Owner,
+}
+
+impl DataLock {
+    /// Takes the lock of a server, and clears away what a dead one has left in its data and beside its sockets.
+    pub fn take(layout: &Layout, role: Role, data: &DataDirectory) -> Result<Self, Error> {
+        let path = layout.folder.join(format!("{role}.lock"));
+        let opened = layout.owner.files(|| match File::open(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(&path)
+            }
+            found => found,
+        });
+        let file = opened.context(|| format!("open {}", path.display()))?;
+        if !locked_within(&file, LEFTOVERS_END).context(|| format!("lock {}", path.display()))? {
+            return Err(Error::DataInUse { data: data.path().to_owned(), lock: path });
+        }
+        let lock = Self { file, path, owner: layout.owner.clone() };
+        let cleared = lock.clear_stale(data.path(), &layout.sockets());
+        cleared.context(|| format!("clear away what a killed server left in {}", data.path().display()))?;
+        Ok(lock)
+    }
+
+    /// Starts what becomes, or starts, the server.
+    pub fn spawn(&self, command: &mut Command) -> Result<Child, Error> {
+        let program = command.get_program().to_string_lossy().into_owned();
+        fcntl_setfd(&self.file, FdFlags::empty()).context(|| "pass on the lock of the data".to_owned())?;
+        let child = command.spawn().context(|| format!("start {program}"));
+        fcntl_setfd(&self.file, FdFlags::CLOEXEC).context(|| "keep the lock of the data".to_owned())?;
+        child
+    }
+
+    /// Notes which server has the lock now: its number and its start, as its `postmaster.pid` says them.
+    pub fn remember(&self, data: &Path) -> Result<(), Error> {
+        let noted = self.owner.files(|| {
+            let mut file = OpenOptions::new().write(true).truncate(true).open(&self.path)?;
+            file.write_all(identity_of(data)?.as_bytes())
+        });
+        noted.context(|| format!("write {}", self.path.display()))
+    }
+
+    /// The server refuses to start on the `postmaster.pid` of one that was killed, for as long as there is another process of
+    /// that number. PostgreSQL cannot tell the two apart; we can, if the dead one was ours: no process holds its lock.
+    fn clear_stale(&self, data: &Path, sockets: &Path) -> io::Result<()> {
+        let noted = self.owner.read(&self.path)?;
+        self.owner.files(|| {
+            if noted.is_empty() || identity_of(data).ok().as_deref() != Some(noted.as_str()) {
+                return Ok(());
+            }
+            std::fs::remove_file(data.join("postmaster.pid"))?;
+            let pid = noted.lines().next();
+            for entry in std::fs::read_dir(sockets).into_iter().flatten().flatten() {
+                let lock = entry.path();
+                let is_lock = entry.file_name().to_string_lossy().starts_with(".s.PGSQL.")
+                    && lock.extension().is_some_and(|extension| extension == "lock");
+                if is_lock && std::fs::read_to_string(&lock)?.lines().next() == pid {
+                    std::fs::remove_file(&lock)?;
+                    // The socket itself may be gone.
+                    let _ = std::fs::remove_file(lock.with_extension(""));
+                }
+            }
+            Ok(())
+        })
+    }
+}
+
+/// The first and third line of a `postmaster.pid`.
+fn identity_of(data: &Path) -> io::Result<String> {
+    let text = std::fs::read_to_string(data.join("postmaster.pid"))?;
+    Ok(text.lines().step_by(2).take(2).map(|line| format!("{line}\n")).collect())
+}
+
+fn locked_within(file: &File, limit: Duration) -> io::Result<bool> {
+    let start = Instant::now();
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(true),
+            Err(TryLockError::WouldBlock) if start.elapsed() >= limit => return Ok(false),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(50)),
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! Starts, stops and asks the demo's two servers.
+
+use std::io::{self, Read, Seek, SeekFrom};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use crate::connect::{Refusal, session};
+use crate::demo::lock::DataLock;
+use crate::demo::{Demo, Programs, SERVERS, long};
+use crate::error::{Context, Error};
+use crate::say::{say, warn};
+use crate::server::{DataDirectory, Stop, text};
+use crate::target::Role;
+
+/// How long a server may take to start; recovery after a crash is part of it.
+pub(crate) const START_SECONDS: &str = "120";
+
+/// How long a server may take to stop.
+const STOP: Duration = Duration::from_secs(30);
+
+/// A log that has grown beyond this is put aside at the next start.
+const LARGE_LOG: u64 = 20_000_000;
+
+impl Demo {
+    /// Asks a server; one row a line, columns parted by `|`.
+    pub fn ask(&self, role: Role, query: &str) -> Result<String, Refusal> {
+        let target = self.target(role).with_password(&self.settings.password);
+        let mut session = session(&target, Duration::from_secs(5), Duration::from_secs(20))?;
+        text(&mut session, query).map_err(|error| match error {
+            Error::Statement { source, .. } => Refusal::of(&source),
+            other => Refusal::Other(other.to_string()),
+        })
+    }
+
+    /// Whether the replica is a primary of its own now.
+    #[must_use]
+    pub fn is_promoted(&self) -> bool {
+        self.ask(Role::Replica, "select pg_is_in_recovery()").is_ok_and(|answer| answer == "f")
+    }
+
+    /// What `pg_ctl start` is told: the settings in which the servers differ, and these.
+    pub(crate) fn start_arguments(&self, role: Role, data: &DataDirectory, settings: &[String]) -> Command {
+        let layout = &self.layout;
+        let own = [
+            format!("config_file={}", layout.docker().join("postgresql.conf").display()),
+            format!("unix_socket_directories={}", layout.sockets().display()),
+            format!("cluster_name=operations_{role}"),
+            format!("port={}", self.settings.port(role)),
+            "listen_addresses=127.0.0.1".to_owned(),
+        ];
+        // pg_ctl hands the options to a shell.
+        let options: String =
+            own.iter().chain(settings).map(|setting| format!(" -c {}", quoted_for_shell(setting))).collect();
+        let mut command = Command::new("pg_ctl");
+        command.args(["start", "-s", "-w", "-t", START_SECONDS, "-D"]).arg(data.path());
+        command.arg("-l").arg(layout.log(role)).arg("-o").arg(options);
+        command
+    }
+
+    /// Starts a server with these settings, and waits until it takes connections.
+    pub(crate) fn start_server(
+        &self,
+        programs: &Programs,
+        role: Role,
+        data: &DataDirectory,
+        settings: &[String],
+    ) -> Result<(), Error> {
+        let log = LogMark::set(self, role)?;
+        let lock = DataLock::take(&self.layout, role, data)?;
+        let arguments = self.start_arguments(role, data, settings);
+        let mut command = programs.command("pg_ctl");
+        command.args(arguments.get_args()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let child = lock.spawn(self.layout.owner.runs(&mut command))?;
+        if long::wait(child, "    ", || log.last_line())?.success() {
+            return lock.remember(data.path());
+        }
+        let log_file = self.layout.log(role);
+        Err(Error::NotStarted { server: role, why: log.reason(), log: log_file })
+    }
+
+    /// Stops a server fast, and the hard way when that takes too long. Whether there was one to stop.
+    pub(crate) fn stop_server(&self, role: Role, data: &DataDirectory) -> Result<bool, Error> {
+        match data.stop(Stop::Fast, STOP) {
+            Err(Error::Timeout { .. }) => {}
+            ended => return ended,
+        }
+        warn(&format!(
+            "The {role} did not stop within {} s: stopping it at once (it will recover at its next start)",
+            STOP.as_secs()
+        ));
+        data.stop(Stop::Immediate, STOP).map_err(|error| match error {
+            Error::Timeout { .. } => Error::DoesNotStop { server: role, log: self.layout.log(role) },
+            other => other,
+        })
+    }
+
+    /// Stops both servers, the replica first, and one that is being made.
+    pub(crate) fn stop_all(&self) -> Result<(), Error> {
+        let mut stopped = String::new();
+        for role in SERVERS.into_iter().rev() {
+            if self.stop_server(role, &self.layout.data(role))? {
+                stopped.push_str(&format!(" {role}"));
+            }
+        }
+        self.stop_server(Role::Primary, &self.layout.half_made())?;
+        match stopped.as_str() {
+            "" => say("The demo is not running"),
+            stopped => say(&format!("Stopped:{stopped}")),
+        }
+        Ok(())
+    }
+}
+
+/// Where the log of a server ended before a start.
+pub(crate) struct LogMark<'a> {
+    demo: &'a Demo,
+    role: Role,
+    from: u64,
+}
+
+impl<'a> LogMark<'a> {
+    /// Marks the end of a log; puts a large one aside.
+    pub fn set(demo: &'a Demo, role: Role) -> Result<Self, Error> {
+        let (log, owner) = (demo.layout.log(role), &demo.layout.owner);
+        let size = || owner.files(|| std::fs::metadata(&log)).map_or(0, |found| found.len());
+        if size() > LARGE_LOG {
+            let old = log.with_extension("log.1");
+            owner.files(|| std::fs::rename(&log, &old)).context(|| format!("rename {}", log.display()))?;
+        }
+        Ok(Self { demo, role, from: size() })
+    }
+
+    /// The last error in what the log has gained.
+    pub fn reason(&self) -> String {
+        let gained = self.gained().unwrap_or_default();
+        let reason = gained.lines().rev().find_map(|line| {
+            let found = ["FATAL", "PANIC", "ERROR"].map(|severity| {
+                let (_, message) = line.split_once(&format!("{severity}:"))?;
+                Some(format!("{severity}: {}", message.trim_start()))
+            });
+            found.into_iter().flatten().next()
+        });
+        reason.unwrap_or_default()
+    }
+
+    fn last_line(&self) -> Option<String> {
+        Some(self.gained().ok()?.lines().last()?.chars().take(100).collect())
+    }
+
+    fn gained(&self) -> io::Result<String> {
+        read_from(self.demo, &self.demo.layout.log(self.role), self.from)
+    }
+}
+
+/// The end of a file of the demo, of at most a megabyte.
+fn read_from(demo: &Demo, path: &Path, from: u64) -> io::Result<String> {
+    demo.layout.owner.files(|| {
+        let nonblocking = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or_default();
+        let mut file = std::fs::OpenOptions::new().read(true).custom_flags(nonblocking).open(path)?;
+        let from = from.max(file.metadata()?.len().saturating_sub(1 << 20));
+        file.seek(SeekFrom::Start(from))?;
+        let mut bytes = Vec::new();
+        file.take(1 << 20).read_to_end(&mut bytes)?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    })
+}
+
+fn quoted_for_shell(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shell_takes_what_is_quoted_as_it_is() {
+        let text = r#"a'b "c" $HOME \ `d`"#;
+        let output = Command::new("sh").arg("-c").arg(format!("printf %s {}", quoted_for_shell(text))).output();
+        assert!(output.is_ok_and(|output| output.stdout == text.as_bytes()));
+    }
+}

@@ -1,0 +1,248 @@
+//! The demo's settings. What is given in the environment wins; what is not is as it was at the last start, so that
+//! `make psql` finds a demo that was started on other ports; the rest has defaults.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+use crate::demo::layout::Layout;
+use crate::error::{Context, Error};
+use crate::target::Role;
+
+/// Each setting and its default.
+pub(crate) const DEFAULTS: [(&str, &str); 7] = [
+    ("PRIMARY_PORT", "5432"),
+    ("REPLICA_PORT", "5433"),
+    ("POSTGRES_USER", "postgres"),
+    ("POSTGRES_PASSWORD", "postgres"),
+    ("POSTGRES_DB", crate::DATABASE),
+    ("REPLICATION_USER", crate::REPLICATOR),
+    ("REPLICATION_PASSWORD", "123123"),
+];
+
+/// Settings that may also be given by a file: `NAME_FILE` names it.
+const FROM_FILES: [&str; 2] = ["POSTGRES_PASSWORD", "REPLICATION_PASSWORD"];
+
+/// Settings that the data are made with, and that stay.
+const OF_THE_DATA: [&str; 3] = ["POSTGRES_USER", "POSTGRES_DB", "REPLICATION_USER"];
+
+/// All settings of a demo.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The port of the primary.
+    pub primary_port: u16,
+    /// The port of the replica.
+    pub replica_port: u16,
+    /// The superuser.
+    pub user: String,
+    /// The superuser's password.
+    pub password: String,
+    /// The database with the operations.
+    pub database: String,
+    /// The role that the replica connects as.
+    pub replication_user: String,
+    /// The password of that role.
+    pub replication_password: String,
+}
+
+/// Settings by name, as they were at the last start or as they are given now.
+#[derive(Clone, Debug, Default)]
+pub struct Named(HashMap<String, String>);
+
+impl Named {
+    /// What the demo was last started with; nothing if it never was. The server's user may write anything there.
+    pub fn saved(layout: &Layout) -> Result<Self, Error> {
+        let path = layout.folder.join("settings");
+        match layout.owner.read(&path) {
+            Ok(text) => Ok(Self(
+                text.lines()
+                    .filter_map(|line| line.split_once('='))
+                    .filter(|(name, value)| !value.is_empty() && DEFAULTS.iter().any(|(known, _)| known == name))
+                    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                    .collect(),
+            )),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
+            Err(error) => Err(error).context(|| format!("read {}", path.display())),
+        }
+    }
+
+    /// What the environment gives.
+    pub fn given() -> Result<Self, Error> {
+        Self::of(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
+    }
+
+    fn of(variable: impl Fn(&str) -> Option<String>) -> Result<Self, Error> {
+        let mut given = HashMap::new();
+        for (name, _) in DEFAULTS {
+            given.extend(variable(name).map(|value| (name.to_owned(), value)));
+        }
+        for name in FROM_FILES {
+            let Some(file) = variable(&format!("{name}_FILE")).map(PathBuf::from) else {
+                continue;
+            };
+            if given.contains_key(name) {
+                return Err(Error::GivenTwice { name });
+            }
+            let password = std::fs::read_to_string(&file).map_err(|_| Error::PasswordFile { name, file })?;
+            given.insert(name.to_owned(), password.trim_end_matches('\n').to_owned());
+        }
+        Ok(Self(given))
+    }
+
+    /// A setting by its name.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
+
+    /// The port of a server, if there is one and it is a port.
+    #[must_use]
+    pub fn port(&self, role: Role) -> Option<u16> {
+        port(port_variable(role), self.get(port_variable(role))?).ok()
+    }
+
+    /// The same without the ports.
+    #[must_use]
+    pub fn without_ports(mut self) -> Self {
+        self.0.retain(|name, _| !name.ends_with("_PORT"));
+        self
+    }
+}
+
+/// The variable that names the port of a server.
+#[must_use]
+pub fn port_variable(role: Role) -> &'static str {
+    match role {
+        Role::Primary => "PRIMARY_PORT",
+        Role::Replica => "REPLICA_PORT",
+    }
+}
+
+impl Settings {
+    /// What is given, else what was saved, else the default.
+    pub fn of(given: &Named, saved: &Named) -> Result<Self, Error> {
+        let value = |wanted: &str| {
+            let usual = DEFAULTS.iter().find(|(name, _)| *name == wanted).map_or("", |(_, usual)| *usual);
+            given.get(wanted).or_else(|| saved.get(wanted)).unwrap_or(usual).to_owned()
+        };
+        for (name, _) in DEFAULTS {
+            if value(name).contains('\n') {
+                return Err(Error::NotOneLine { name });
+            }
+        }
+        let settings = Self {
+            primary_port: port("PRIMARY_PORT", &value("PRIMARY_PORT"))?,
+            replica_port: port("REPLICA_PORT", &value("REPLICA_PORT"))?,
+            user: value("POSTGRES_USER"),
+            password: value("POSTGRES_PASSWORD"),
+            database: value("POSTGRES_DB"),
+            replication_user: value("REPLICATION_USER"),
+            replication_password: value("REPLICATION_PASSWORD"),
+        };
+        if settings.primary_port == settings.replica_port {
+            return Err(Error::SamePorts { port: settings.primary_port });
+        }
+        Ok(settings)
+    }
+
+    /// The port of a server.
+    #[must_use]
+    pub fn port(&self, role: Role) -> u16 {
+        match role {
+            Role::Primary => self.primary_port,
+            Role::Replica => self.replica_port,
+        }
+    }
+
+    /// Sets the port of a server.
+    pub fn set_port(&mut self, role: Role, port: u16) {
+        match role {
+            Role::Primary => self.primary_port = port,
+            Role::Replica => self.replica_port = port,
+        }
+    }
+
+    /// Checks that the data of a demo were made with these names.
+    pub fn check_against_data(&self, saved: &Named) -> Result<(), Error> {
+        let values = [&self.user, &self.database, &self.replication_user];
+        for (name, value) in OF_THE_DATA.into_iter().zip(values) {
+            if let Some(saved) = saved.get(name).filter(|saved| saved != value) {
+                return Err(Error::OtherData { name, given: value.clone(), saved: saved.to_owned() });
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the passwords that worked before.
+    pub fn restore_passwords(&mut self, saved: &Named) {
+        for (name, value) in FROM_FILES.into_iter().zip([&mut self.password, &mut self.replication_password]) {
+            if let Some(saved) = saved.get(name) {
+                saved.clone_into(value);
+            }
+        }
+    }
+
+    /// Keeps them for the next start, where nobody but the server's user can read them.
+    pub fn save(&self, layout: &Layout) -> Result<(), Error> {
+        let ports = [self.primary_port.to_string(), self.replica_port.to_string()];
+        let values = [
+            &ports[0],
+            &ports[1],
+            &self.user,
+            &self.password,
+            &self.database,
+            &self.replication_user,
+            &self.replication_password,
+        ];
+        let lines = DEFAULTS.iter().zip(values).map(|((name, _), value)| format!("{name}={value}\n"));
+        let path = layout.folder.join("settings");
+        let written = layout.owner.write(&path, lines.collect::<String>().as_bytes(), true);
+        written.context(|| format!("write {}", path.display()))
+    }
+}
+
+fn port(name: &'static str, text: &str) -> Result<u16, Error> {
+    let digits = (4..=5).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
+    let port = text.parse().ok().filter(|port| digits && *port >= 1024);
+    port.ok_or_else(|| Error::NoPort { name, value: text.to_owned() })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by a panic")]
+mod tests {
+    use super::*;
+
+    fn named(pairs: &[(&str, &str)]) -> Named {
+        Named(pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect())
+    }
+
+    #[test]
+    fn what_is_given_wins_over_what_was_saved_and_that_over_the_default() {
+        let saved = named(&[("PRIMARY_PORT", "6000"), ("REPLICA_PORT", "6001"), ("POSTGRES_DB", "mine")]);
+        let settings = Settings::of(&named(&[("PRIMARY_PORT", "7000")]), &saved).unwrap();
+        assert_eq!((settings.primary_port, settings.replica_port), (7000, 6001));
+        assert_eq!((settings.database.as_str(), settings.replication_user.as_str()), ("mine", "replicator"));
+        let error = settings.check_against_data(&named(&[("POSTGRES_USER", "me")])).unwrap_err().to_string();
+        assert!(error.contains("POSTGRES_USER=postgres, but the demo's data were made with me"), "{error}");
+    }
+
+    #[test]
+    fn what_is_no_port_is_refused() {
+        for value in ["http", "80", "65536", "+6000", "06000x", "5 432"] {
+            let error = Settings::of(&named(&[("PRIMARY_PORT", value)]), &Named::default()).unwrap_err().to_string();
+            assert_eq!(error, format!("PRIMARY_PORT={value} is no port: give a number from 1024 to 65535"));
+        }
+        let same = Settings::of(&named(&[("REPLICA_PORT", "5432")]), &Named::default()).unwrap_err().to_string();
+        assert_eq!(same, "PRIMARY_PORT and REPLICA_PORT are both 5432: make them differ");
+    }
+
+    #[test]
+    fn a_password_comes_from_a_file_or_from_a_variable_and_not_from_both() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "se cret\n").unwrap();
+        let path = file.path().to_string_lossy().into_owned();
+        let from_file = |name: &str| (name == "POSTGRES_PASSWORD_FILE").then(|| path.clone());
+        assert_eq!(Named::of(from_file).unwrap().get("POSTGRES_PASSWORD"), Some("se cret"));
+        let both = |name: &str| name.starts_with("POSTGRES_PASSWORD").then(|| path.clone());
+        assert!(matches!(Named::of(both), Err(Error::GivenTwice { name: "POSTGRES_PASSWORD" })));
+    }
+}

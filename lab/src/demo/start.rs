@@ -1,0 +1,115 @@
+//! Brings up the primary and the replica, waits until they live, says how to connect.
+
+use std::path::Path;
+use std::time::Duration;
+
+use crate::checkout;
+use crate::demo::lock::lock_demo;
+use crate::demo::{Demo, Layout, Named, Programs, SERVERS, Settings, folders, port_variable};
+use crate::error::Error;
+use crate::say::say;
+use crate::server::ports::{free_port, listens};
+use crate::target::Role;
+
+/// Starts the demo in a folder, whatever of it does not run yet.
+pub fn start(folder: Option<&Path>) -> Result<(), Error> {
+    let layout = Layout::find(folder)?;
+    folders::check(&layout)?;
+    let given = Named::given()?;
+    folders::owned_folder(&layout.folder, &layout.owner)?;
+    let _lock = lock_demo(&layout, Duration::from_secs(1))?;
+    let saved = Named::saved(&layout)?;
+    // What is to be started now goes to the ports that are named now, or to the usual ones.
+    let settings = Settings::of(&given, &saved.clone().without_ports())?;
+    let mut demo = Demo { layout, settings, saved };
+    for role in SERVERS {
+        demo.keep_port(role, &given);
+    }
+    if demo.is_running(Role::Primary) && demo.is_running(Role::Replica) && demo.lacks().reasons.is_empty() {
+        say("The demo is already running.");
+        demo.say_how_to_connect();
+        return Ok(());
+    }
+    demo.start_what_is_missing()
+}
+
+impl Demo {
+    /// What runs, runs where it was started.
+    fn keep_port(&mut self, role: Role, given: &Named) {
+        if !self.is_running(role) {
+            return;
+        }
+        let port = self.saved.port(role).unwrap_or(self.settings.port(role));
+        self.settings.set_port(role, port);
+        if given.port(role).is_some_and(|asked| asked != port) {
+            say(&format!("The {role} already runs on port {port} (to move it: make stop, then make demo)"));
+        }
+    }
+
+    fn start_what_is_missing(&mut self) -> Result<(), Error> {
+        let owner = self.layout.owner.clone();
+        folders::owned_folder(&self.layout.sockets(), &owner)?;
+        let primary = self.layout.data(Role::Primary);
+        let is_made = std::fs::symlink_metadata(primary.path()).is_ok();
+        if is_made {
+            self.settings.check_against_data(&self.saved)?;
+        }
+        for role in SERVERS {
+            self.require_free_port(role)?;
+        }
+        let primary_runs = self.is_running(Role::Primary);
+        let programs = Programs::make(&self.layout, !primary_runs)?;
+        self.remove_half_made()?;
+
+        // The server's user may not be able to read the checkout.
+        let docker = self.layout.docker();
+        folders::remove(&docker, &owner)?;
+        folders::make(&docker, &owner)?;
+        for part in ["postgresql.conf", "init_main", "init_replica"] {
+            folders::copy(&checkout().join("docker").join(part), &docker.join(part), &owner)?;
+        }
+        let scheduler = programs.scheduler(&self.settings.database)?;
+        if let Some(remark) = &scheduler.remark {
+            say(remark);
+        }
+        self.settings.save(&self.layout)?;
+        if !primary_runs {
+            if !is_made {
+                self.init_primary(&programs, &scheduler)?;
+            }
+            say(&format!("Starting the primary on port {}", self.settings.primary_port));
+            self.start_server(&programs, Role::Primary, &primary, &scheduler.settings)?;
+        }
+        self.make_way_for_the_replica()?;
+        if !self.is_running(Role::Replica) {
+            self.start_replica(&programs, &scheduler)?;
+        }
+        self.wait_until_live()?;
+        self.say_how_to_connect();
+        Ok(())
+    }
+
+    /// A replica that runs and does not stream gets a new start: the script that starts it finds out why, and mends what it can.
+    fn make_way_for_the_replica(&self) -> Result<(), Error> {
+        if !self.is_running(Role::Replica) {
+            return Ok(());
+        }
+        let promoted = self.is_promoted();
+        if promoted && std::env::var("REPLICA_RECLONE").as_deref() != Ok("1") {
+            return Err(Error::Promoted);
+        }
+        if promoted || !self.streams_within(Duration::from_secs(15)) {
+            self.stop_server(Role::Replica, &self.layout.data(Role::Replica))?;
+        }
+        Ok(())
+    }
+
+    fn require_free_port(&self, role: Role) -> Result<(), Error> {
+        let port = self.settings.port(role);
+        if self.is_running(role) || !listens(port) {
+            return Ok(());
+        }
+        let free = free_port(&[self.settings.primary_port, self.settings.replica_port])?;
+        Err(Error::PortTaken { port, server: role, variable: port_variable(role), free })
+    }
+}

@@ -1,0 +1,121 @@
+//! What lives, in one screen.
+
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use crate::connect::Refusal;
+use crate::demo::{Demo, Programs, SLOT};
+use crate::doctor::{Options, examine};
+use crate::error::{Context, Error};
+use crate::say::say;
+use crate::target::Role;
+
+/// How a demo is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Health {
+    /// Both servers run, the replica streams and the jobs do.
+    Well,
+    /// Something of that is missing.
+    Unwell,
+    /// No server runs.
+    Stopped,
+}
+
+const PRIMARY: &str = "\
+    select format('running, PostgreSQL %s, up %s', current_setting('server_version'), \
+                  date_trunc('second', now() - pg_postmaster_start_time()))";
+
+/// As the primary sees its replica: how far it is behind, or what is kept for it.
+const REPLICA: &str = include_str!("status_replica.sql");
+
+/// What lives in the database, as a script for psql.
+const DATABASE: &str = include_str!("status.sql");
+
+/// Prints the status of the demo in a folder.
+pub fn status(folder: Option<&Path>) -> Result<Health, Error> {
+    let demo = Demo::open(folder)?;
+    let (primary_runs, replica_runs) = (demo.is_running(Role::Primary), demo.is_running(Role::Replica));
+    if !primary_runs && !replica_runs {
+        say(match demo.layout.data(Role::Primary).path().exists() {
+            true => "The demo is stopped; its data are kept (make demo starts it)",
+            false => "There is no demo yet (make demo makes it)",
+        });
+        return Ok(Health::Stopped);
+    }
+    say(&examine(&demo.targets(), &Options::default()).headline());
+    say("");
+    demo.say_servers(primary_runs, replica_runs);
+    say("");
+    let shown = demo.say_database(if primary_runs { Role::Primary } else { Role::Replica })?;
+    let lacks = demo.lacks();
+    if !lacks.reasons.is_empty() {
+        say(&format!("\nNot well: {}", lacks.line()));
+    }
+    let well = primary_runs && replica_runs && shown && lacks.reasons.is_empty();
+    Ok(if well { Health::Well } else { Health::Unwell })
+}
+
+impl Demo {
+    fn say_servers(&self, primary_runs: bool, replica_runs: bool) {
+        let replica_query = REPLICA.replace("SLOT", &format!("'{SLOT}'"));
+        let primary = match primary_runs {
+            true => first_line(self.ask(Role::Primary, PRIMARY)),
+            false => "stopped".to_owned(),
+        };
+        self.say_server(Role::Primary, &primary);
+
+        let replica = match (primary_runs, replica_runs) {
+            (false, false) => "stopped".to_owned(),
+            (true, false) => {
+                let kept = self.ask(Role::Primary, &replica_query).unwrap_or_default();
+                format!("stopped{}", kept.strip_prefix("not streaming").unwrap_or_default())
+            }
+            (_, true) if self.is_promoted() => "promoted: a primary of its own".to_owned(),
+            (true, true) => first_line(self.ask(Role::Primary, &replica_query)),
+            (false, true) => "running, but it has no primary to follow".to_owned(),
+        };
+        self.say_server(Role::Replica, &replica);
+    }
+
+    fn say_server(&self, role: Role, state: &str) {
+        let address = format!("127.0.0.1:{}", self.settings.port(role));
+        say(&format!("{:<12} {address:<17} {state}", role.to_string()));
+    }
+
+    /// Whether all of it could be shown.
+    fn say_database(&self, role: Role) -> Result<bool, Error> {
+        let mut psql = self.psql(role)?;
+        psql.args(["--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--set", "ON_ERROR_STOP=1", "--file", "-"]);
+        psql.env("PGCONNECT_TIMEOUT", "5").env("PGOPTIONS", "-c statement_timeout=20s").stdin(Stdio::piped());
+        let mut child = psql.spawn().context(|| "run psql".to_owned())?;
+        if let Some(mut stdin) = child.stdin.take() {
+            // psql that ended says itself why.
+            let _ = stdin.write_all(DATABASE.as_bytes());
+        }
+        Ok(child.wait().context(|| "wait for psql".to_owned())?.success())
+    }
+
+    /// psql, as the superuser of a server. Who to connect to is in the environment: the settings come from a file that the
+    /// server's user can write, and an argument could be a connection string. A password is seen there by nobody else.
+    pub fn psql(&self, role: Role) -> Result<Command, Error> {
+        let programs = match Programs::found(&self.layout) {
+            Some(programs) if self.is_running(role) => programs,
+            _ => return Err(Error::NotRunning { server: role }),
+        };
+        let settings = &self.settings;
+        let mut psql = programs.command("psql");
+        psql.arg("--no-password")
+            .env("PGHOST", "127.0.0.1")
+            .env("PGPORT", settings.port(role).to_string())
+            .env("PGUSER", &settings.user)
+            .env("PGPASSWORD", &settings.password)
+            .env("PGDATABASE", &settings.database);
+        Ok(psql)
+    }
+}
+
+fn first_line(answer: Result<String, Refusal>) -> String {
+    let text = answer.unwrap_or_else(|refusal| refusal.to_string());
+    text.lines().next().unwrap_or_default().to_owned()
+}
