@@ -39,7 +39,7 @@ suite "lab program" cargo test --locked -p operations_lab
 suite "extension, inside the server" test_extension
 suite "extension, as a user sees it" regress
 suite "clusters, from outside" test_cluster
-test_demo() { bash "$CHECKOUT/tests/demo/run" | tee "$LOGS/demo-tests.log"; }
+test_demo() { cargo test --locked -p operations_demo_checks | tee "$LOGS/demo-tests.log"; }
 suite "the demo itself" test_demo
 cat "$LOGS/cluster-tests.log" "$LOGS/demo-tests.log" 2>/dev/null | grep '^SKIPPED' || true
 

@@ -6,7 +6,11 @@ use std::path::PathBuf;
 use clap::Args;
 use operations_lab::Error;
 use operations_lab::demo::{self, Health};
+use operations_lab::say::warn;
+use operations_lab::server::{LIMIT, Stop as How};
 use operations_lab::target::Role;
+
+use super::INTERRUPTED;
 
 /// Where the demo is; common to all commands.
 #[derive(Args)]
@@ -39,6 +43,15 @@ pub struct Demo {
 impl Demo {
     /// Runs the command; returns its exit code.
     pub fn run(&self) -> Result<u8, Error> {
+        // What is half made is useless; a server that was already running, or is started for good, is left alone.
+        let half_made = demo::Layout::find(self.folder.get())?.half_made();
+        let interrupted = ctrlc::set_handler(move || {
+            if let Err(error) = half_made.stop(How::Immediate, LIMIT) {
+                warn(&format!("error: {error}"));
+            }
+            std::process::exit(i32::from(INTERRUPTED));
+        });
+        interrupted.map_err(|error| Error::Environment(format!("signals cannot be caught: {error}")))?;
         demo::start(self.folder.get()).map(|()| 0)
     }
 }

@@ -9,9 +9,13 @@ pub const FAILED: u8 = 1;
 /// What shells expect of a wrong command line; 2, which clap would give, is a verdict of the doctor.
 pub const USAGE: u8 = 64;
 
+/// As shells say of a program that SIGINT has ended.
+pub const INTERRUPTED: u8 = 130;
+
 /// For the help of the program.
 pub const EXIT_CODES: &str = "Exit codes:
   0   done
   1   failed; a line that begins with \"error:\" says why and what to do
   64  the command line is wrong
+  130 interrupted
 `status` and `doctor` have more: see their --help.";

@@ -11,6 +11,7 @@ use rustix::io::{FdFlags, fcntl_setfd};
 
 use crate::demo::layout::Layout;
 use crate::error::{Context, Error};
+use crate::say::say;
 use crate::server::{DataDirectory, Owner};
 use crate::target::Role;
 
@@ -55,7 +56,13 @@ impl DataLock {
             found => found,
         });
         let file = opened.context(|| format!("open {}", path.display()))?;
-        if !locked_within(&file, LEFTOVERS_END).context(|| format!("lock {}", path.display()))? {
+        let lock = |limit| locked_within(&file, limit).context(|| format!("lock {}", path.display()));
+        let mut locked = lock(Duration::ZERO)?;
+        if !locked {
+            say(&format!("    waiting for what is still at work in {} to end", data.path().display()));
+            locked = lock(LEFTOVERS_END)?;
+        }
+        if !locked {
             return Err(Error::DataInUse { data: data.path().to_owned(), lock: path });
         }
         let lock = Self { file, path, owner: layout.owner.clone() };

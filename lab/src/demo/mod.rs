@@ -51,11 +51,12 @@ impl Demo {
         Ok(Self { layout, settings, saved })
     }
 
-    /// The demo in a folder, with the settings of its last start only.
+    /// The demo in a folder, with the settings of its last start only, whatever is given now.
     pub fn as_started(folder: Option<&Path>) -> Result<Self, Error> {
         let layout = Layout::find(folder)?;
         let saved = Named::saved(&layout)?;
-        let settings = Settings::of(&Named::default(), &saved)?;
+        let nothing = Named::default();
+        let settings = Settings::of(&nothing, &saved).or_else(|_| Settings::of(&nothing, &nothing))?;
         Ok(Self { layout, settings, saved })
     }
 

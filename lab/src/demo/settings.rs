@@ -53,16 +53,23 @@ impl Named {
     pub fn saved(layout: &Layout) -> Result<Self, Error> {
         let path = layout.folder.join("settings");
         match layout.owner.read(&path) {
-            Ok(text) => Ok(Self(
-                text.lines()
-                    .filter_map(|line| line.split_once('='))
-                    .filter(|(name, value)| !value.is_empty() && DEFAULTS.iter().any(|(known, _)| known == name))
-                    .map(|(name, value)| (name.to_owned(), value.to_owned()))
-                    .collect(),
-            )),
+            Ok(text) => Ok(Self::parse(&text)),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
+            // Then that user has put something else there, which the next start replaces.
+            Err(_) if layout.owner.is_lent() => Ok(Self::default()),
             Err(error) => Err(error).context(|| format!("read {}", path.display())),
         }
+    }
+
+    /// Drops what no start has written.
+    fn parse(text: &str) -> Self {
+        let known = |name: &str, value: &str| {
+            let (found, _) = DEFAULTS.iter().find(|(known, _)| *known == name)?;
+            (!value.is_empty() && (!name.ends_with("_PORT") || port(found, value).is_ok())).then_some(())
+        };
+        let pairs = text.lines().filter_map(|line| line.split_once('='));
+        let pairs = pairs.filter(|(name, value)| known(name, value).is_some());
+        Self(pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
     }
 
     /// What the environment gives.
@@ -223,6 +230,14 @@ mod tests {
         assert_eq!((settings.database.as_str(), settings.replication_user.as_str()), ("mine", "replicator"));
         let error = settings.check_against_data(&named(&[("POSTGRES_USER", "me")])).unwrap_err().to_string();
         assert!(error.contains("POSTGRES_USER=postgres, but the demo's data were made with me"), "{error}");
+    }
+
+    #[test]
+    fn what_no_start_has_saved_is_dropped() {
+        let saved =
+            Named::parse("PRIMARY_PORT=80\nREPLICA_PORT=6001\nPATH=/tmp\nPOSTGRES_DB=\nPOSTGRES_PASSWORD=a=b\nx\n");
+        assert_eq!((saved.get("REPLICA_PORT"), saved.get("POSTGRES_PASSWORD")), (Some("6001"), Some("a=b")));
+        assert_eq!(saved.0.len(), 2, "{saved:?}");
     }
 
     #[test]

@@ -16,14 +16,14 @@ const OURS: [&str; 7] = ["primary", "replica", "docker", "run", "settings", "pgp
 
 /// Stops the demo in a folder; the data stay.
 pub fn stop(folder: Option<&Path>) -> Result<(), Error> {
-    let demo = Demo::open(folder)?;
+    let demo = Demo::as_started(folder)?;
     let _lock = lock_demo(&demo.layout, LOCK)?;
     demo.stop_all()
 }
 
 /// Stops the demo in a folder and deletes its data. What was downloaded and built stays.
 pub fn clean(folder: Option<&Path>) -> Result<(), Error> {
-    let demo = Demo::open(folder)?;
+    let demo = Demo::as_started(folder)?;
     let layout = &demo.layout;
     let lock = lock_demo(layout, LOCK)?;
     demo.stop_all()?;

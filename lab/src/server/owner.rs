@@ -29,21 +29,25 @@ impl Owner {
     /// The user who runs this process.
     #[must_use]
     pub fn current() -> Self {
-        let name = nix::unistd::User::from_uid(nix::unistd::Uid::current()).ok().flatten().map(|user| user.name);
-        Self { name: name.unwrap_or_else(|| getuid().as_raw().to_string()), uid: getuid(), gid: getgid() }
+        Self::by_id(getuid().as_raw(), getgid().as_raw())
     }
 
     /// A user of this machine by name; `None` if there is none of that name.
     pub fn named(name: &str) -> Result<Option<Self>, Error> {
         let found = nix::unistd::User::from_name(name).map_err(io::Error::from);
         let found = found.context(|| format!("look up the user {name}"))?;
-        Ok(found.map(|user| Self::by_id(name, user.uid.as_raw(), user.gid.as_raw())))
+        Ok(found.map(|user| Self {
+            name: user.name,
+            uid: Uid::from_raw(user.uid.as_raw()),
+            gid: Gid::from_raw(user.gid.as_raw()),
+        }))
     }
 
     /// A user and group by number.
     #[must_use]
-    pub fn by_id(name: &str, uid: u32, gid: u32) -> Self {
-        Self { name: name.to_owned(), uid: Uid::from_raw(uid), gid: Gid::from_raw(gid) }
+    pub fn by_id(uid: u32, gid: u32) -> Self {
+        let name = nix::unistd::User::from_uid(uid.into()).ok().flatten().map(|user| user.name);
+        Self { name: name.unwrap_or_else(|| uid.to_string()), uid: Uid::from_raw(uid), gid: Gid::from_raw(gid) }
     }
 
     /// The user's number.
@@ -148,7 +152,7 @@ mod tests {
         }
         let folder = tempfile::tempdir().unwrap();
         std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
-        Some((folder, Owner::by_id("somebody", 65_534, 65_534)))
+        Some((folder, Owner::by_id(65_534, 65_534)))
     }
 
     #[test]

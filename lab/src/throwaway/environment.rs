@@ -49,7 +49,7 @@ impl Environment {
             scratch.canonicalize().context(|| format!("look at OPERATIONS_TEST_DIR {}", scratch.display()))?;
         let owner =
             std::fs::metadata(&scratch).context(|| format!("look at OPERATIONS_TEST_DIR {}", scratch.display()))?;
-        let owner = Owner::by_id("postgres", owner.uid(), owner.gid());
+        let owner = Owner::by_id(owner.uid(), owner.gid());
         if owner.uid() == 0 {
             return Err(Error::Environment(format!(
                 "OPERATIONS_TEST_DIR {} belongs to root, and PostgreSQL refuses to run as root: \

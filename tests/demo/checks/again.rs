@@ -1,0 +1,136 @@
+//! Stopped and started again, crashed, and lost: the data stay, and what is broken heals.
+
+use std::os::unix::fs::MetadataExt;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use crate::user::{Outcome, User, require};
+
+const ROWS: &str = "SELECT count(*) FROM operations;";
+
+fn still_has(user: &User, rows: &str) -> Outcome {
+    let found = user.on_primary(&format!("SELECT count(*) >= {rows} FROM operations;"))?;
+    require(found == "t", "rows are missing")
+}
+
+pub fn stop_and_start_keeps_the_data(user: &User) -> Outcome {
+    let (identifier, rows) = (user.system_identifier()?, user.on_primary(ROWS)?);
+    let began = Instant::now();
+    user.succeeds(&["stop"])?;
+    user.printed("Stopped: replica primary")?;
+    require(began.elapsed() <= Duration::from_secs(30), format!("stopping took {:?}", began.elapsed()))?;
+    user.no_server_left()?;
+    user.fails(&["status"])?;
+    user.printed("The demo is stopped; its data are kept (make demo starts it)")?;
+    let began = Instant::now();
+    user.succeeds(&["demo"])?;
+    require(began.elapsed() <= Duration::from_secs(20), format!("starting took {:?}", began.elapsed()))?;
+    user.not_printed("cloning")?;
+    require(user.system_identifier()? == identifier, "it is another primary")?;
+    still_has(user, &rows)
+}
+
+pub fn wrong_password_is_said(user: &User) -> Outcome {
+    user.succeeds(&["stop"])?;
+    user.fails(&["demo", "POSTGRES_PASSWORD=other"])?;
+    user.printed(
+        "error: the demo's data were made with another password: set POSTGRES_PASSWORD to it, or run make clean first",
+    )?;
+    user.succeeds(&["stop"])?;
+    user.fails(&["demo", "POSTGRES_USER=somebody"])?;
+    user.printed(
+        "error: POSTGRES_USER=somebody, but the demo's data were made with postgres: leave it, or run make clean first",
+    )?;
+    // Not given, it is the one that worked.
+    let mut make = user.make(&["demo"]);
+    make.env_remove("POSTGRES_PASSWORD").env_remove("REPLICATION_PASSWORD");
+    require(user.run(make)?, "make demo failed")?;
+    require(user.on_primary("SELECT 1;")? == "1", "the primary does not answer")
+}
+
+pub fn half_up(user: &User) -> Outcome {
+    user.kill("replica")?;
+    user.fails(&["status"])?;
+    user.printed("replica")?;
+    user.printed("Not well: ")?;
+    user.succeeds(&["demo"])?;
+    user.not_printed("cloning")?;
+    user.not_printed("Starting the primary")?;
+    user.succeeds(&["status"])
+}
+
+pub fn primary_killed(user: &User) -> Outcome {
+    let rows = user.on_primary(ROWS)?;
+    user.kill("primary")?;
+    user.fails(&["status"])?;
+    user.printed("stopped")?;
+    user.succeeds(&["demo"])?;
+    user.not_printed("cloning")?;
+    still_has(user, &rows)?;
+    user.succeeds(&["status"])
+}
+
+pub fn lost_slot_heals(user: &User) -> Outcome {
+    user.session("psql", "ALTER SYSTEM SET max_slot_wal_keep_size = '16MB';\nSELECT pg_reload_conf();")?;
+    let mut stop = Command::new(user.bindir.join("pg_ctl"));
+    stop.args(["stop", "-s", "-m", "fast", "-D"]).arg(user.demo("replica"));
+    require(user.run(stop)?, "pg_ctl stop failed")?;
+    let load =
+        "CALL operations_test_data('2025-08-01', '2025-08-31', 100000, 1);\nSELECT pg_switch_wal();\nCHECKPOINT;";
+    user.session("psql", load)?;
+    user.becomes("lost", 30, || user.on_primary("SELECT wal_status FROM pg_replication_slots;"))?;
+    user.fails(&["status"])?;
+    user.printed("its slot is lost")?;
+    user.session("psql", "ALTER SYSTEM RESET max_slot_wal_keep_size;\nSELECT pg_reload_conf();")?;
+    user.succeeds(&["demo"])?;
+    user.printed(format!(
+        "cloning anew what is in {}: the primary has given up the WAL that it lacks (its slot is lost)",
+        user.demo("replica").display()
+    ))?;
+    user.succeeds(&["status"])
+}
+
+pub fn damaged_replica_is_cloned_anew(user: &User) -> Outcome {
+    user.kill("replica")?;
+    std::fs::remove_dir_all(user.demo("replica/base"))?;
+    user.succeeds(&["demo"])?;
+    user.printed("it is damaged (base/")?;
+    user.succeeds(&["status"])
+}
+
+pub fn clone_that_was_cut_short(user: &User) -> Outcome {
+    user.succeeds(&["stop"])?;
+    let half = user.demo("replica.clone");
+    std::fs::rename(user.demo("replica"), &half)?;
+    std::fs::remove_dir_all(half.join("pg_wal"))?;
+    user.succeeds(&["demo"])?;
+    user.printed(format!("cloning 127.0.0.1:{}", user.primary_port))?;
+    require(!half.exists(), "the half clone is still there")?;
+    user.succeeds(&["status"])
+}
+
+pub fn promoted_replica_is_left_alone(user: &User) -> Outcome {
+    user.session("psql-replica", "SELECT pg_promote();")?;
+    user.fails(&["status"])?;
+    user.printed("promoted: a primary of its own")?;
+    user.fails(&["demo"])?;
+    user.printed("error: the replica was promoted and is a primary of its own now, so it is left alone")?;
+    require(user.on_replica("SELECT pg_is_in_recovery();")? == "f", "it is a replica again")?;
+    user.succeeds(&["stop"])?;
+    user.fails(&["demo"])?;
+    user.printed("it was promoted and may hold rows that the primary lacks")?;
+    user.succeeds(&["demo", "REPLICA_RECLONE=1"])?;
+    user.succeeds(&["status"])
+}
+
+pub fn replica_of_another_primary(user: &User) -> Outcome {
+    user.succeeds(&["stop"])?;
+    std::fs::remove_dir_all(user.demo("primary"))?;
+    user.fails(&["demo"])?;
+    user.printed("it is a clone of another primary (system identifier ")?;
+    require(user.demo("replica/PG_VERSION").exists(), "the replica's data are gone")?;
+    let before = std::fs::metadata(user.demo("replica"))?.ino();
+    user.succeeds(&["demo", "REPLICA_RECLONE=1"])?;
+    require(std::fs::metadata(user.demo("replica"))?.ino() != before, "it was not cloned anew")?;
+    user.succeeds(&["status"])
+}

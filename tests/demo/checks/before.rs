@@ -1,0 +1,77 @@
+//! What make says when there is no demo yet, and when it cannot make one.
+
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
+
+use crate::user::{Outcome, User, require};
+
+pub fn help_names_every_target(user: &User) -> Outcome {
+    let none: [&str; 0] = [];
+    user.succeeds(&none)?;
+    for target in ["demo", "status", "doctor", "psql", "stop", "clean", "test", "lint", "bench"] {
+        user.printed(format!("make {target} "))?;
+    }
+    Ok(())
+}
+
+pub fn without_a_demo(user: &User) -> Outcome {
+    user.fails(&["status"])?;
+    user.printed("There is no demo yet (make demo makes it)")?;
+    user.fails(&["psql"])?;
+    user.printed("error: the primary is not running: make demo starts it")?;
+    user.fails(&["psql-replica"])?;
+    user.printed("error: the replica is not running: make demo starts it")?;
+    user.succeeds(&["stop"])?;
+    user.printed("The demo is not running")?;
+    user.succeeds(&["clean"])?;
+    user.printed("There is no demo data")
+}
+
+pub fn wrong_pg_config(user: &User) -> Outcome {
+    user.fails(&["demo", "PG_CONFIG=/bin/false"])?;
+    user.printed("error: PG_CONFIG=/bin/false cannot be used: it is not a pg_config that runs")?;
+    let old = user.path("pg_config");
+    std::fs::write(&old, "#!/bin/sh\necho PostgreSQL 15.3\n")?;
+    std::fs::set_permissions(&old, PermissionsExt::from_mode(0o755))?;
+    user.fails(&["demo", &format!("PG_CONFIG={}", old.display())])?;
+    user.printed("cannot be used: it is of PostgreSQL 15.3, and PostgreSQL 16 is needed")
+}
+
+pub fn wrong_ports(user: &User) -> Outcome {
+    user.fails(&["demo", "PRIMARY_PORT=http"])?;
+    user.printed("error: PRIMARY_PORT=http is no port: give a number from 1024 to 65535")?;
+    let port = user.primary_port;
+    user.fails(&["demo", &format!("REPLICA_PORT={port}")])?;
+    user.printed(format!("error: PRIMARY_PORT and REPLICA_PORT are both {port}: make them differ"))?;
+    // To stop what is there, none of it is needed.
+    user.succeeds(&["stop", "PRIMARY_PORT=http"])
+}
+
+pub fn taken_port(user: &User) -> Outcome {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let taken = listener.local_addr()?.port();
+    user.fails(&["demo", &format!("PRIMARY_PORT={taken}")])?;
+    user.printed(format!(
+        "error: port {taken} of 127.0.0.1, for the primary, is taken: stop what listens there, or move the demo: \
+         make demo PRIMARY_PORT="
+    ))?;
+    user.fails(&["demo", &format!("REPLICA_PORT={taken}")])?;
+    user.printed("make demo REPLICA_PORT=")
+}
+
+pub fn folder_of_somebody_else(user: &User) -> Outcome {
+    let folder = user.path("mine");
+    std::fs::create_dir(&folder)?;
+    std::fs::write(folder.join("file"), "")?;
+    let demo = format!("DEMO_DIR={}", folder.display());
+    user.fails(&["demo", &demo])?;
+    user.printed(format!("error: {demo} holds files but no demo: name a new or an empty folder"))?;
+    user.succeeds(&["clean", &demo])?;
+    require(folder.join("file").exists(), "clean deleted somebody else's file")
+}
+
+pub fn unreadable_password_file(user: &User) -> Outcome {
+    let file = user.path("none");
+    user.fails(&["demo", "POSTGRES_PASSWORD=", &format!("POSTGRES_PASSWORD_FILE={}", file.display())])?;
+    user.printed(format!("error: POSTGRES_PASSWORD_FILE names {}, which cannot be read", file.display()))
+}

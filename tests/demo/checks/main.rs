@@ -1,0 +1,75 @@
+//! The native demo, driven as a user drives it: through make, in a DEMO_DIR of its own, on free ports.
+//!
+//! `cargo test -p operations_demo_checks -- PATTERN` runs the checks whose names contain the pattern; `make test` runs all and
+//! brings the tools.
+
+mod again;
+mod before;
+mod end;
+mod first_start;
+mod other_users;
+mod user;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::ExitCode;
+use std::time::Instant;
+
+use user::{Outcome, Stop, User};
+
+/// A check by its name.
+type Check = (&'static str, fn(&User) -> Outcome);
+
+/// Names the functions that check something, in the order in which they run.
+macro_rules! checks {
+    ($($module:ident: $($name:ident)+;)+) => { &[$($((stringify!($name), $module::$name as fn(&User) -> Outcome)),+),+] };
+}
+
+const CHECKS: &[Check] = checks! {
+    before: help_names_every_target without_a_demo wrong_pg_config wrong_ports taken_port folder_of_somebody_else
+        unreadable_password_file;
+    other_users: root_follows_no_link_of_the_servers_user data_of_another_container_are_left_alone;
+    first_start: init_that_was_cut_short init_that_was_interrupted demo_starts second_demo_says_so status_of_a_live_demo
+        doctor_of_a_live_demo psql_from_a_pipe replica_has_the_same_rows rows_grow_and_change roles_and_passwords
+        no_password_in_logs;
+    again: stop_and_start_keeps_the_data wrong_password_is_said half_up primary_killed lost_slot_heals
+        damaged_replica_is_cloned_anew clone_that_was_cut_short promoted_replica_is_left_alone replica_of_another_primary;
+    end: readme_names_only_targets_that_ran sql_of_readme_runs clean_leaves_nothing;
+};
+
+fn main() -> ExitCode {
+    let patterns: Vec<_> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+    let wanted = |name: &str| patterns.is_empty() || patterns.iter().any(|pattern| name.contains(pattern.as_str()));
+    let user = match User::prepare() {
+        Ok(user) => user,
+        Err(error) => {
+            eprintln!("error: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let (mut passed, mut failed, mut skipped) = (0, 0, 0);
+    for (name, check) in CHECKS.iter().filter(|(name, _)| wanted(name)) {
+        let began = Instant::now();
+        user.forget_output();
+        let outcome = catch_unwind(AssertUnwindSafe(|| check(&user)));
+        let took = began.elapsed().as_secs();
+        match outcome.unwrap_or_else(|_| Err(Stop::Failed("it panicked: see above".to_owned()))) {
+            Ok(()) => {
+                passed += 1;
+                println!("ok      {name} ({took} s)");
+            }
+            Err(Stop::Skipped(why)) => {
+                skipped += 1;
+                println!("SKIPPED {name}: {why}");
+            }
+            Err(Stop::Failed(why)) => {
+                failed += 1;
+                println!("FAILED  {name} ({took} s)");
+                let log = user.output() + &why;
+                log.lines().for_each(|line| println!("        {line}"));
+            }
+        }
+    }
+    drop(user);
+    println!("demo: {passed} passed, {failed} failed, {skipped} skipped");
+    if failed == 0 && passed > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
