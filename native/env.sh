@@ -113,17 +113,9 @@ ensure_server_user
 choose_state_dir
 export STATE_DIR SERVER_USER
 
-# A folder that the server's user owns. That user makes it where it can; elsewhere root makes it and gives it away.
+# A folder in STATE_DIR, where nobody but root can put anything, that the server's user owns.
 server_folder() {
-    as_server_user mkdir -p "$1" 2>/dev/null || ! is_root || {
-        ! server_user_may_change "$1" || die "$1 cannot be made by the user $SERVER_USER"
-        mkdir -p "$1"
-    }
-    if is_root && ! as_server_user test -O "$1"; then
-        if [ -L "$1" ] || server_user_may_change "$1"; then
-            die "$1 does not belong to the user $SERVER_USER, who runs the server: remove it, or name another folder"
-        fi
-        chown -h "$SERVER_USER:" "$1"
-    fi
-    as_server_user chmod "${2:-755}" "$1"
+    mkdir -p "$1"
+    ! is_root || chown -h "$SERVER_USER:" "$1"
+    chmod 755 "$1"
 }

@@ -10,7 +10,8 @@ LAB=${CARGO_TARGET_DIR:-$CHECKOUT/target}/release/operations-lab
 build_lab() {
     local build=(env -C "$CHECKOUT" cargo build --locked --release -p operations_lab)
     if [ -x "$LAB" ]; then
-        "${build[@]}" --quiet </dev/null || die "the program operations-lab could not be built: see above"
+        # Says what it compiles, if anything.
+        "${build[@]}" 2>&1 </dev/null | sed -u '/^ *Finished /d' || die "the program operations-lab could not be built: see above"
     else
         run_step lab "Building operations-lab (once, about a minute)" "${build[@]}"
     fi

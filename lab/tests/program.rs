@@ -5,18 +5,69 @@ use std::net::TcpListener;
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
-fn doctor(arguments: &[&str]) -> Output {
+fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_operations-lab"));
     for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("PG") || name == "DEMO_DIR" || name == "STATE_DIR" {
+        let name = name.to_string_lossy().into_owned();
+        if ["PG", "POSTGRES_", "REPLICATION_"].iter().any(|prefix| name.starts_with(prefix))
+            || ["DEMO_DIR", "STATE_DIR", "PRIMARY_PORT", "REPLICA_PORT"].contains(&name.as_str())
+        {
             command.env_remove(name);
         }
     }
-    command.arg("doctor").args(arguments).output().unwrap()
+    command
+}
+
+fn doctor(arguments: &[&str]) -> Output {
+    program().arg("doctor").args(arguments).output().unwrap()
 }
 
 fn printed(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+}
+
+#[test]
+fn help_names_the_commands_and_the_exit_codes() {
+    let output = program().arg("--help").output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    for text in
+        ["demo ", "stop ", "clean ", "status ", "psql ", "psql-replica ", "doctor ", "Exit codes:", "64  the command"]
+    {
+        assert!(printed(&output).contains(text), "{text}: {}", printed(&output));
+    }
+    let status = program().args(["status", "--help"]).output().unwrap();
+    assert!(printed(&status).contains("3   the demo is stopped, or there is none"), "{}", printed(&status));
+}
+
+#[test]
+fn without_a_demo_each_command_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let demo = folder.path().join("demo");
+    for (command, code, text) in [
+        ("status", 3, "There is no demo yet (make demo makes it)\n"),
+        ("stop", 0, "The demo is not running\n"),
+        ("clean", 0, "The demo is not running\nThere is no demo data\n"),
+        ("psql", 1, "error: the primary is not running: make demo starts it\n"),
+        ("psql-replica", 1, "error: the replica is not running: make demo starts it\n"),
+    ] {
+        let output = program().arg(command).env("DEMO_DIR", &demo).output().unwrap();
+        assert_eq!((output.status.code(), printed(&output).as_str()), (Some(code), text), "{command}");
+    }
+    assert!(!demo.exists());
+}
+
+#[test]
+fn what_cannot_be_started_is_one_line_before_anything_is_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let demo = folder.path().join("demo");
+    std::fs::create_dir(&demo).unwrap();
+    std::fs::write(demo.join("file"), "").unwrap();
+    std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let output = program().args(["demo", "--demo"]).arg(&demo).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let expected =
+        format!("error: DEMO_DIR={} holds files but no demo: name a new or an empty folder\n", demo.display());
+    assert_eq!(printed(&output), expected);
 }
 
 #[test]

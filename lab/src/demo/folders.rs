@@ -65,6 +65,14 @@ pub(crate) fn remove(path: &Path, owner: &Owner) -> Result<(), Error> {
     }
 }
 
+/// Removes a folder if it is empty.
+pub(crate) fn remove_empty(folder: &Path, owner: &Owner) {
+    if owner.files(|| std::fs::remove_dir(folder)).is_err() && !owner_may_change(owner, folder) {
+        // Other things may be kept in it.
+        let _ = std::fs::remove_dir(folder);
+    }
+}
+
 /// Copies a folder of the checkout, which the server's user may be unable to enter.
 pub(crate) fn copy(from: &Path, to: &Path, owner: &Owner) -> Result<(), Error> {
     if from.is_dir() {

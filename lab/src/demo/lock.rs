@@ -131,3 +131,45 @@ fn locked_within(file: &File, limit: Duration) -> io::Result<bool> {
         }
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by a panic")]
+mod tests {
+    use super::*;
+
+    fn layout(folder: &Path) -> Layout {
+        Layout { state: folder.to_owned(), folder: folder.join("demo"), owner: Owner::current() }
+    }
+
+    #[test]
+    fn one_command_at_a_time_works_on_a_demo() {
+        let folder = tempfile::tempdir().unwrap();
+        let layout = layout(folder.path());
+        assert!(lock_demo(&layout, Duration::ZERO).unwrap().is_none());
+        std::fs::create_dir(&layout.folder).unwrap();
+        let lock = lock_demo(&layout, Duration::ZERO).unwrap();
+        assert!(matches!(lock_demo(&layout, Duration::ZERO), Err(Error::Locked)));
+        drop(lock);
+        assert!(lock_demo(&layout, Duration::ZERO).unwrap().is_some());
+    }
+
+    #[test]
+    fn what_a_dead_server_left_is_cleared_away_if_it_was_ours() {
+        let folder = tempfile::tempdir().unwrap();
+        let layout = layout(folder.path());
+        let data = layout.data(Role::Primary);
+        std::fs::create_dir_all(data.path()).unwrap();
+        std::fs::create_dir(layout.sockets()).unwrap();
+        let (pid_file, socket) = (data.path().join("postmaster.pid"), layout.sockets().join(".s.PGSQL.5432.lock"));
+        std::fs::write(&pid_file, "12\n/data\n1700000000\n5432\n").unwrap();
+        std::fs::write(&socket, "12\n/data\n").unwrap();
+
+        // Whose server it was is not known.
+        let lock = DataLock::take(&layout, Role::Primary, &data).unwrap();
+        assert!(pid_file.exists());
+        lock.remember(data.path()).unwrap();
+        drop(lock);
+        drop(DataLock::take(&layout, Role::Primary, &data).unwrap());
+        assert!(!pid_file.exists() && !socket.exists());
+    }
+}

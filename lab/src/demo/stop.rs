@@ -37,8 +37,7 @@ pub fn clean(folder: Option<&Path>) -> Result<(), Error> {
             folders::remove(&entry.path(), &layout.owner)?;
         }
     }
-    // The lock is on this folder.
-    let _ = std::fs::remove_dir(&layout.folder);
+    folders::remove_empty(&layout.folder, &layout.owner);
     drop(lock);
     say(&format!("Deleted the demo's data ({})", layout.folder.display()));
     Ok(())
