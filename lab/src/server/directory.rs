@@ -89,6 +89,15 @@ impl DataDirectory {
         }
     }
 
+    /// Sends one process of the server a signal, by the process id that `pg_stat_activity` shows.
+    pub fn signal_process(&self, pid: i32, how: Signal) -> Result<(), Error> {
+        let ours = self.pid().map(descendants).unwrap_or_default();
+        match u32::try_from(pid).ok().filter(|pid| ours.contains(pid)) {
+            Some(pid) => signal(pid, how),
+            None => Err(Error::Environment(format!("process {pid} is none of the server of {}", self.path.display()))),
+        }
+    }
+
     /// Stops the server, and waits until all its processes are gone. Whether there was one to stop.
     pub fn stop(&self, how: Stop, limit: Duration) -> Result<bool, Error> {
         self.end(how.signal(), limit)
