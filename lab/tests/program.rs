@@ -54,6 +54,9 @@ fn without_a_demo_each_command_says_so() {
         assert_eq!((output.status.code(), printed(&output).as_str()), (Some(code), text), "{command}");
     }
     assert!(!demo.exists());
+    // Set and empty is not set.
+    let output = program().arg("status").env("DEMO_DIR", "").env("STATE_DIR", folder.path()).output().unwrap();
+    assert_eq!(output.status.code(), Some(3), "{}", printed(&output));
 }
 
 #[test]

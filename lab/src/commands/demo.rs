@@ -1,7 +1,8 @@
 //! The native demo: start, stop, look, connect.
 
+use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::Path;
 
 use clap::Args;
 use operations_lab::Error;
@@ -16,14 +17,15 @@ use super::INTERRUPTED;
 #[derive(Args)]
 pub struct Folder {
     /// The folder of the native demo [default: $STATE_DIR/demo, or .state/demo]
-    #[arg(long = "demo", value_name = "FOLDER", env = "DEMO_DIR")]
-    folder: Option<PathBuf>,
+    // Empty is as good as not set, in the environment; clap takes no empty PathBuf.
+    #[arg(long = "demo", value_name = "FOLDER", env = "DEMO_DIR", value_parser = clap::value_parser!(OsString))]
+    folder: Option<OsString>,
 }
 
 impl Folder {
     /// The folder, if one was named.
-    pub fn get(&self) -> Option<&std::path::Path> {
-        self.folder.as_deref().filter(|folder| !folder.as_os_str().is_empty())
+    pub fn get(&self) -> Option<&Path> {
+        self.folder.as_deref().filter(|folder| !folder.is_empty()).map(Path::new)
     }
 }
 

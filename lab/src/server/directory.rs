@@ -8,7 +8,7 @@ use std::time::Duration;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use crate::error::{Context, Error};
-use crate::server::process::{descendants, is_alive, signal, wait_gone};
+use crate::server::process::{descendants, is_alive, signal, user_of, wait_gone};
 use crate::server::{LIMIT, Owner};
 
 /// How a server is asked to stop.
@@ -89,6 +89,15 @@ impl DataDirectory {
         }
     }
 
+    /// Sends one process of the server a signal, by the process id that `pg_stat_activity` shows.
+    pub fn signal_process(&self, pid: i32, how: Signal) -> Result<(), Error> {
+        let ours = self.pid().map(descendants).unwrap_or_default();
+        match u32::try_from(pid).ok().filter(|pid| ours.contains(pid)) {
+            Some(pid) => signal(pid, how),
+            None => Err(Error::Environment(format!("process {pid} is none of the server of {}", self.path.display()))),
+        }
+    }
+
     /// Stops the server, and waits until all its processes are gone. Whether there was one to stop.
     pub fn stop(&self, how: Stop, limit: Duration) -> Result<bool, Error> {
         self.end(how.signal(), limit)
@@ -120,9 +129,8 @@ impl DataDirectory {
     fn postmaster(&self) -> Option<Postmaster> {
         let pid = self.recorded_pid()?;
         let process = pidfd_open(Pid::from_raw(i32::try_from(pid).ok()?)?, PidfdFlags::empty()).ok()?;
-        let folder = PathBuf::from(format!("/proc/{pid}"));
-        let belongs = std::fs::metadata(&folder).ok()?.uid() == self.owner.uid();
-        let works_here = same_file(&folder.join("cwd"), &self.path);
+        let belongs = user_of(pid)? == self.owner.uid();
+        let works_here = same_file(Path::new(&format!("/proc/{pid}/cwd")), &self.path);
         (belongs && works_here && is_alive(pid)).then_some(Postmaster { pid, process })
     }
 }
@@ -131,4 +139,43 @@ impl DataDirectory {
 fn same_file(one: &Path, other: &Path) -> bool {
     let identity = |path: &Path| std::fs::metadata(path).map(|found| (found.dev(), found.ino()));
     matches!((identity(one), identity(other)), (Ok(one), Ok(other)) if one == other)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by a panic")]
+mod tests {
+    use std::process::{Child, Command};
+
+    use super::*;
+
+    struct Sleeping(Child);
+
+    impl Sleeping {
+        fn in_folder(folder: &Path) -> Self {
+            let sleep = Self(Command::new("sleep").arg("60").current_dir(folder).spawn().unwrap());
+            std::fs::write(folder.join("postmaster.pid"), format!("{}\n", sleep.0.id())).unwrap();
+            sleep
+        }
+    }
+
+    impl Drop for Sleeping {
+        fn drop(&mut self) {
+            let _ = self.0.kill();
+            let _ = self.0.wait();
+        }
+    }
+
+    #[test]
+    fn only_a_process_of_the_owner_that_works_there_is_the_server() {
+        let (here, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let sleeping = Sleeping::in_folder(here.path());
+        let server = DataDirectory::new(here.path(), &Owner::current());
+        assert_eq!(server.pid(), Some(sleeping.0.id()));
+        let stranger = Owner::by_id(Owner::current().uid() + 1, 0);
+        assert!(!DataDirectory::new(here.path(), &stranger).is_running());
+        std::fs::copy(here.path().join("postmaster.pid"), elsewhere.path().join("postmaster.pid")).unwrap();
+        assert!(!DataDirectory::new(elsewhere.path(), &Owner::current()).is_running());
+        drop(sleeping);
+        assert!(!server.is_running());
+    }
 }

@@ -12,6 +12,7 @@ mod wait;
 pub use directory::{DataDirectory, Stop};
 pub use owner::Owner;
 pub use programs::{Finished, clean, finish};
+pub use rustix::process::Signal;
 pub use session::{db_error, promote, text, value};
 pub use wait::try_wait;
 

@@ -199,7 +199,9 @@ impl Server {
         self.directory().is_running()
     }
 
-    fn directory(&self) -> DataDirectory {
+    /// The data directory, to send signals to the server on it.
+    #[must_use]
+    pub fn directory(&self) -> DataDirectory {
         DataDirectory::new(&self.data(), &self.parts.environment.owner)
     }
 
@@ -211,11 +213,7 @@ impl Server {
 
     /// SIGKILLs one process of this server.
     pub fn kill_process(&self, pid: i32) -> Result<(), Error> {
-        let ours = self.directory().pid().map(descendants).unwrap_or_default();
-        match u32::try_from(pid).ok().filter(|pid| ours.contains(pid)) {
-            Some(pid) => signal(pid, Signal::KILL),
-            None => Err(Error::Environment(format!("process {pid} is none of this server's"))),
-        }
+        self.directory().signal_process(pid, Signal::KILL)
     }
 
     /// All that the server has logged.

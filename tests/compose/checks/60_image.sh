@@ -27,9 +27,10 @@ check_image_has_no_toolchain() {
 # With another source file, the stage of the dependencies comes from the cache as it is.
 check_source_change_keeps_the_dependencies() {
     local copy=$files/checkout answer
-    mkdir -p "$copy/tests/cluster" "$copy/lab"
+    mkdir -p "$copy/tests/cluster" "$copy/tests/demo" "$copy/lab"
     cp -r "$checkout"/{.dockerignore,Cargo.toml,Cargo.lock,operations_ext.control,compose.yaml,src,sql,model,docker} "$copy"
     cp "$checkout/tests/cluster/Cargo.toml" "$copy/tests/cluster"
+    cp "$checkout/tests/demo/Cargo.toml" "$copy/tests/demo"
     cp "$checkout/lab/Cargo.toml" "$copy/lab"
     echo '// changed' >>"$copy/src/lib.rs"
     cat >"$copy/dependencies.yaml" <<'YAML'

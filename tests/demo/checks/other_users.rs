@@ -2,11 +2,12 @@
 //! folders must not lead root anywhere; nor may a demo take the data of one that lives in another container.
 
 use std::fs::{OpenOptions, Permissions};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, symlink};
+use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use crate::user::{Outcome, PASSWORD, Running, Stop, User, require};
+use crate::user::{Outcome, PASSWORD, REPLICATION_PASSWORD, Running, Stop, User, require};
 
 const LARGE: u64 = 30_000_000;
 
@@ -92,7 +93,14 @@ pub fn root_follows_no_link_of_the_servers_user(user: &User) -> Outcome {
     for name in ["docker", "primary.new", "replica.clone"] {
         plant(user, &victim.folder, &trap.join(name))?;
     }
-    let started = user.succeeds(&["demo", &demo]);
+    // Passwords from files that only root can read.
+    let mut first = vec!["demo".to_owned(), demo.clone()];
+    for (name, password) in [("POSTGRES_PASSWORD", PASSWORD), ("REPLICATION_PASSWORD", REPLICATION_PASSWORD)] {
+        let file = user.path(name);
+        OpenOptions::new().write(true).create_new(true).mode(0o600).open(&file)?.write_all(password.as_bytes())?;
+        first.extend([format!("{name}="), format!("{name}_FILE={}", file.display())]);
+    }
+    let started = user.succeeds(&first);
     victim.is_unharmed()?;
     started?;
     require(std::fs::symlink_metadata(trap.join("settings"))?.is_file(), "the settings are no file")?;

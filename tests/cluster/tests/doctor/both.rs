@@ -4,6 +4,7 @@ use operations_cluster::expect::{SOON, run, wait_for_text};
 use operations_cluster::{DATABASE, Server, Stop, value, wait_until};
 use operations_lab::doctor::Severity::{Broken, Degraded, Info, Unknown};
 use operations_lab::doctor::{Options, Verdict, examine};
+use operations_lab::server::{DataDirectory, Signal};
 use operations_lab::target::{Role, Target};
 
 use crate::common::{Pair, live, sees, set, target};
@@ -177,35 +178,40 @@ fn slots_and_settings_of_two() {
 }
 
 /// A process that was stopped; it goes on when this is dropped, so that its server can be removed.
-pub struct Stopped(u32);
+pub struct Stopped {
+    server: DataDirectory,
+    /// None is the postmaster itself.
+    process: Option<i32>,
+}
 
 impl Stopped {
+    fn new(server: &Server, process: Option<i32>) -> Self {
+        let stopped = Self { server: server.directory(), process };
+        stopped.signal(Signal::STOP);
+        stopped
+    }
+
     pub fn go_on(self) {}
+
+    fn signal(&self, signal: Signal) {
+        match self.process {
+            Some(pid) => self.server.signal_process(pid, signal).unwrap(),
+            None => assert!(!self.server.signal(signal).unwrap().is_empty()),
+        }
+    }
 }
 
 impl Drop for Stopped {
     fn drop(&mut self) {
-        signal(self.0, "CONT");
+        self.signal(Signal::CONT);
     }
 }
 
 pub fn stop_process(server: &Server, backend_type: &str) -> Stopped {
     let query = format!("SELECT pid FROM pg_stat_activity WHERE backend_type = '{backend_type}'");
-    let pid: i32 = value(&mut server.connect("postgres").unwrap(), &query).unwrap();
-    stop(u32::try_from(pid).unwrap())
+    Stopped::new(server, Some(value(&mut server.connect("postgres").unwrap(), &query).unwrap()))
 }
 
 fn stop_postmaster(server: &Server) -> Stopped {
-    let text = std::fs::read_to_string(server.data().join("postmaster.pid")).unwrap();
-    stop(text.lines().next().unwrap().parse().unwrap())
-}
-
-fn stop(pid: u32) -> Stopped {
-    signal(pid, "STOP");
-    Stopped(pid)
-}
-
-fn signal(pid: u32, name: &str) {
-    let status = std::process::Command::new("kill").args([format!("-{name}"), pid.to_string()]).status().unwrap();
-    assert!(status.success());
+    Stopped::new(server, None)
 }
