@@ -1,8 +1,6 @@
 //! Runs the examples of a page.
 
 use std::fs::File;
-use std::io::{Read, Seek};
-use std::process::Stdio;
 
 use operations_cluster::{DATABASE, Server, finish, repository};
 
@@ -56,22 +54,14 @@ fn primary(page: &Page) -> Server {
 
 /// All that psql prints of a script, results, notices and errors in their order.
 fn psql(server: &Server, script: &str) -> String {
-    let mut printed = tempfile();
-    let mut input = tempfile();
-    std::io::Write::write_all(&mut input, script.as_bytes()).unwrap();
-    input.rewind().unwrap();
+    let script = server.write_file("example.sql", script).unwrap();
+    let printed = server.folder().join("example.out");
+    let output = File::create(&printed).unwrap();
     let mut psql = server.client_program("psql", DATABASE).unwrap();
     psql.args(["-X", "-q", "-v", "VERBOSITY=verbose", "-P", "pager=off"])
-        .stdin(Stdio::from(input))
-        .stdout(Stdio::from(printed.try_clone().unwrap()))
-        .stderr(Stdio::from(printed.try_clone().unwrap()));
+        .stdin(File::open(script).unwrap())
+        .stdout(output.try_clone().unwrap())
+        .stderr(output);
     psql.status().unwrap();
-    printed.rewind().unwrap();
-    let mut text = String::new();
-    printed.read_to_string(&mut text).unwrap();
-    text
-}
-
-fn tempfile() -> File {
-    tempfile::tempfile().unwrap()
+    std::fs::read_to_string(printed).unwrap()
 }
