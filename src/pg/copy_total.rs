@@ -7,8 +7,9 @@ use pgrx::{check_for_interrupts, pg_sys};
 use crate::error::Error;
 use crate::pg::catalog::RelationOid;
 use crate::pg::fold::Tables;
-use crate::pg::kept_rows::{Columns, KeptRows, Values};
+use crate::pg::kept_rows::{Columns, KeptRows};
 use crate::pg::sum_key::{BY_PARTITION, Key, Sums};
+use crate::pg::table_rows::Values;
 
 /// Gives a view with the columns of the key and the amount the sums of the total, where they differ. All are compared.
 ///

@@ -8,8 +8,9 @@ use pgrx::{AnyNumeric, FromDatum, check_for_interrupts, pg_sys};
 
 use crate::error::Error;
 use crate::pg::catalog::RelationOid;
-use crate::pg::kept_rows::{self, Columns, KeptRows, Row, Values};
+use crate::pg::kept_rows::{Columns, KeptRows};
 use crate::pg::sum_key::{BY_PARTITION, Key, Sums, oid};
+use crate::pg::table_rows::{self, Row, Values};
 
 /// What the aggregate is kept in.
 #[derive(Clone, Copy, Debug)]
@@ -96,13 +97,13 @@ unsafe fn take(tables: Tables, tracked: &[pg_sys::Oid]) -> Result<Changes, Error
     // its values, which are of the types that were checked, are copied. Rows that a scan has found may be removed meanwhile.
     unsafe {
         let relation = pg_sys::table_open(tables.delta.oid(), pg_sys::RowExclusiveLock as c_int);
-        kept_rows::check_columns(relation, &types)?;
+        table_rows::check_columns(relation, &types)?;
         pg_sys::CommandCounterIncrement();
         pg_sys::PushActiveSnapshot(pg_sys::GetTransactionSnapshot());
         let command = pg_sys::GetCurrentCommandId(true);
-        kept_rows::each(relation, |row| {
+        table_rows::each(relation, |row| {
             let [Some(partition), Some(client_id), Some(operation_type), Some(rows), Some(stored)] = row.values else {
-                return Err(kept_rows::other(relation, "A value is null."));
+                return Err(table_rows::other(relation, "A value is null."));
             };
             let partition = oid(partition);
             if tracked.contains(&partition) {
@@ -115,7 +116,7 @@ unsafe fn take(tables: Tables, tracked: &[pg_sys::Oid]) -> Result<Changes, Error
                 changes.add(key, i64::from(rows.value() as i32), amount);
                 free(amount, stored);
             }
-            kept_rows::remove(relation, row.place, command)
+            table_rows::remove(relation, row.place, command)
         })?;
         pg_sys::PopActiveSnapshot();
         pg_sys::table_close(relation, pg_sys::NoLock as c_int);

@@ -9,7 +9,8 @@ use pgrx::{check_for_interrupts, pg_sys};
 use crate::error::Error;
 use crate::pg::catalog::RelationOid;
 use crate::pg::descriptor;
-use crate::pg::kept_rows::{self, Columns, KeptRows, Values};
+use crate::pg::kept_rows::{Columns, KeptRows};
+use crate::pg::table_rows::{self, Values};
 
 /// The columns of the view.
 const COLUMNS: usize = 3;
@@ -54,7 +55,7 @@ pub fn has_shape(view: RelationOid, shape: Shape) -> bool {
                 let attributes = form.indkey.values.as_slice(form.indkey.dim1 as usize);
                 fits &=
                     attributes.iter().all(|number| *number > 0) && pg_sys::RelationGetIndexPredicate(index).is_null();
-                is_unique |= kept_rows::is_unique_by_first_columns(index, shape.key.len());
+                is_unique |= table_rows::is_unique_by_first_columns(index, shape.key.len());
                 pg_sys::index_close(index, pg_sys::NoLock as c_int);
             }
         }

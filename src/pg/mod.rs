@@ -37,6 +37,7 @@ pub mod statistics;
 pub mod stored;
 pub mod stored_row;
 mod sum_key;
+mod table_rows;
 mod unbound;
 pub mod view_rule;
 pub mod wal;

@@ -19,6 +19,8 @@ fn the_quick_benchmark_prints_its_table() {
         ("operation_insert_one, 1 client,", 2),
         ("operation_insert_one, 4 clients,", 2),
         ("single-row updates", 2),
+        ("processor time of the server for each of them", 2),
+        ("processor time, fold and refresh ", 4),
         ("loading ", 1),
         ("longest read of ", 2),
         ("change_status, flip", 2),

@@ -7,8 +7,9 @@ use std::time::Instant;
 use operations_cluster::{DATABASE, Error, Server};
 use postgres::Client;
 
-use crate::numbers::{grouped, seconds};
+use crate::numbers::{grouped, seconds, transactions};
 use crate::options::Options;
+use crate::processor::Processor;
 use crate::report::Report;
 
 /// Switches the triggers that keep the aggregate up off, and on as setup has them.
@@ -38,6 +39,7 @@ pub fn run(server: &Server, options: &Options, report: &mut Report) -> Result<()
 fn updates(server: &Server, session: &mut Client, options: &Options, report: &mut Report) -> Result<(), Error> {
     let rows = options.load_rows / 5;
     let fill = |text: &str| text.replace("@rows@", &rows.to_string());
+    let processor = Processor::of(server)?;
     let script = server.write_file("update.sql", &fill(UPDATE))?;
     session.batch_execute("TRUNCATE operations")?;
     session.batch_execute(&fill(ROWS))?;
@@ -45,6 +47,7 @@ fn updates(server: &Server, session: &mut Client, options: &Options, report: &mu
     session.batch_execute("CALL change_status(1)")?;
     for clients in [1_u32, 4] {
         let mut measured = [Vec::new(), Vec::new()];
+        let mut used = [Vec::new(), Vec::new()];
         for round in 0..options.rounds {
             for turn in 0..2 {
                 let way = (round + turn) % 2;
@@ -57,7 +60,10 @@ fn updates(server: &Server, session: &mut Client, options: &Options, report: &mu
                 command
                     .args(["-n", "-M", "prepared", "-c", &clients, "-j", &clients, "-T", &seconds, "-f"])
                     .arg(&script);
-                measured[way].push(crate::numbers::transactions_per_second(command)?);
+                let before = processor.milliseconds()?;
+                let (per_second, all) = transactions(command)?;
+                measured[way].push(per_second);
+                used[way].push((processor.milliseconds()? - before) * 1_000.0 / all);
                 session.batch_execute("VACUUM operations")?;
                 session.batch_execute("CALL change_status(1)")?;
             }
@@ -65,6 +71,8 @@ fn updates(server: &Server, session: &mut Client, options: &Options, report: &mu
         let plural = if clients == 1 { "" } else { "s" };
         let what = format!("single-row updates, {clients} client{plural}, synchronous_commit = off, vs no triggers");
         report.line(&what, "rows/s", (&measured[0], &measured[1]), ">= 0.8", grouped);
+        let what = format!("processor time of the server for each of them, {clients} client{plural}, vs no triggers");
+        report.line(&what, "us", (&used[0], &used[1]), "<= 1.25", |value| format!("{value:.1}"));
     }
     Ok(())
 }

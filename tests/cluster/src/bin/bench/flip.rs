@@ -6,6 +6,7 @@ use postgres::Client;
 use crate::aggregate::{OFF, ON};
 use crate::numbers::{grouped, median, seconds};
 use crate::options::Options;
+use crate::processor::Processor;
 use crate::report::Report;
 
 /// Makes a second view of the same shape over no rows, whose refresh costs the same at every size.
@@ -56,6 +57,11 @@ struct Times {
     /// What takes a flip into the view: the fold and the refresh, and the full refresh.
     follow: Vec<f64>,
     follow_full: Vec<f64>,
+    /// The processor time of the same four.
+    used_refresh: Vec<f64>,
+    used_refresh_full: Vec<f64>,
+    used_follow: Vec<f64>,
+    used_follow_full: Vec<f64>,
 }
 
 /// Measures all sizes in turns; each has a database of its own.
@@ -91,6 +97,11 @@ pub fn run(server: &Server, options: &Options, report: &mut Report) -> Result<()
         line(&what, (&times.follow, &times.follow_full), if size.len() > 9 { "<= 0.02" } else { "" });
         let what = format!("fold and refresh when one sum changed at {size} rows, vs a full refresh");
         line(&what, (&times.refresh, &times.refresh_full), "");
+        let aim = if size.len() > 9 { "<= 0.02" } else { "" };
+        let what = format!("processor time, fold and refresh after a flip at {size} rows, vs a full refresh after it");
+        line(&what, (&times.used_follow, &times.used_follow_full), aim);
+        let what = format!("processor time, fold and refresh when one sum changed at {size} rows, vs a full refresh");
+        line(&what, (&times.used_refresh, &times.used_refresh_full), aim);
     }
     Ok(())
 }
@@ -102,6 +113,7 @@ fn milliseconds(value: f64) -> String {
 /// A database of one size.
 struct Place {
     session: Client,
+    processor: Processor,
     call: String,
     statement: String,
     /// Ids after this one are new, all others done.
@@ -135,7 +147,8 @@ impl Place {
         }
         session.batch_execute("VACUUM (ANALYZE) operations")?;
         let statement = FLIP.replace("@batch@", &batch.to_string());
-        let mut place = Self { session, call: format!("CALL change_status({batch})"), statement, last_done };
+        let processor = Processor::of(server)?;
+        let mut place = Self { session, processor, call: format!("CALL change_status({batch})"), statement, last_done };
         place.reset()?;
         Ok(place)
     }
@@ -145,12 +158,18 @@ impl Place {
         times.flip.push(self.flip()? * 1_000.0);
         times.whole.push(self.whole()? * 1_000.0);
         self.session.batch_execute(ONE_SUM)?;
-        times.refresh.push(seconds(&mut self.session, "CALL change_status(1)")? * 1_000.0);
-        times.refresh_full.push(seconds(&mut self.session, REFRESH_FULL)? * 1_000.0);
-        let [update, follow] = self.rolled_back("SELECT", "CALL change_status(1)")?;
+        let [took, used] = self.timed("CALL change_status(1)")?;
+        times.refresh.push(took);
+        times.used_refresh.push(used);
+        let [took, used] = self.timed(REFRESH_FULL)?;
+        times.refresh_full.push(took);
+        times.used_refresh_full.push(used);
+        let [update, follow, used] = self.rolled_back("SELECT", "CALL change_status(1)")?;
         times.update.push(update);
         times.follow.push(follow);
-        let [update, follow] = self.rolled_back(OFF, REFRESH_FULL)?;
+        times.used_follow.push(used);
+        let [update, follow, used] = self.rolled_back(OFF, REFRESH_FULL)?;
+        times.used_follow_full.push(used);
         times.update_bare.push(update);
         times.follow_full.push(follow);
         times.whole_full.push(update + follow);
@@ -176,16 +195,23 @@ impl Place {
         Ok(took)
     }
 
-    /// A flip after `first`, and a statement after it, in milliseconds; all of it is rolled back.
-    fn rolled_back(&mut self, first: &str, then: &str) -> Result<[f64; 2], Error> {
+    /// What a statement takes by the clock, and of the processor, in milliseconds.
+    fn timed(&mut self, statement: &str) -> Result<[f64; 2], Error> {
+        let before = self.processor.milliseconds()?;
+        let took = seconds(&mut self.session, statement)? * 1_000.0;
+        Ok([took, self.processor.milliseconds()? - before])
+    }
+
+    /// A flip after `first`, and a statement after it, with its processor time, in milliseconds; all of it is rolled back.
+    fn rolled_back(&mut self, first: &str, then: &str) -> Result<[f64; 3], Error> {
         self.session.batch_execute(&format!("BEGIN; {SETTINGS}"))?;
         self.session.batch_execute(first)?;
         let flip = seconds(&mut self.session, &self.statement)?;
         self.session.batch_execute("RESET ALL")?;
-        let follow = seconds(&mut self.session, then)?;
+        let [follow, used] = self.timed(then)?;
         self.session.batch_execute("ROLLBACK")?;
         self.reset()?;
-        Ok([flip * 1_000.0, follow * 1_000.0])
+        Ok([flip * 1_000.0, follow, used])
     }
 
     /// Makes the rows new again, has all of it in the sums, and leaves no dead rows that the next measurement would meet.

@@ -7,6 +7,7 @@ mod insert;
 mod load;
 mod numbers;
 mod options;
+mod processor;
 mod report;
 
 use std::process::ExitCode;

@@ -13,13 +13,21 @@ pub fn seconds(session: &mut Client, statement: &str) -> Result<f64, Error> {
     Ok(start.elapsed().as_secs_f64())
 }
 
-/// Runs pgbench, and returns what it says.
+/// Runs pgbench, and returns the transactions per second that it tells of.
 pub fn transactions_per_second(pgbench: Command) -> Result<f64, Error> {
+    transactions(pgbench).map(|(per_second, _)| per_second)
+}
+
+/// Runs pgbench, and returns the transactions that it tells of: per second, and all.
+pub fn transactions(pgbench: Command) -> Result<(f64, f64), Error> {
     let output = operations_cluster::finish(pgbench)?.success()?;
-    output
-        .lines()
-        .find_map(|line| line.strip_prefix("tps = ")?.split(' ').next()?.parse().ok())
-        .ok_or_else(|| Error::Environment(format!("pgbench printed no tps:\n{output}")))
+    let number = |label: &str| {
+        output
+            .lines()
+            .find_map(|line| line.strip_prefix(label)?.split([' ', '/']).next()?.parse().ok())
+            .ok_or_else(|| Error::Environment(format!("pgbench printed no \"{label}\":\n{output}")))
+    };
+    Ok((number("tps = ")?, number("number of transactions actually processed: ")?))
 }
 
 /// The middle value; 0 of no values.
