@@ -1,5 +1,6 @@
 //! One run of one job.
 
+use std::cell::Cell;
 use std::ffi::{CStr, CString};
 
 use pgrx::datum::datetime_support::clock_timestamp;
@@ -10,7 +11,7 @@ use pgrx::{PgLogLevel, PgSqlErrorCode, function_name, pg_sys};
 use crate::error::Error;
 use crate::guc;
 use crate::jobs::{self, Job};
-use crate::pg::background::{Failure, Worker};
+use crate::pg::background::{self, Failure, Worker};
 use crate::pg::catalog;
 use crate::pg::session::{ActingAs, Settings};
 use crate::query;
@@ -29,6 +30,7 @@ pub fn run(worker: &mut Worker, job: &Job, failures: u32) -> Outcome {
     let outcome = worker.transaction(&activity, || {
         let Some(schema) = Schema::installed() else { return Ok(None) };
         let Some(role) = role_to_run_as(&schema, job)? else { return Ok(None) };
+        start_anew_for_another_role(role);
         limit_waits_for_locks()?;
         call(&schema, job, role)?;
         record(&schema, job, started_at, None)?;
@@ -58,6 +60,19 @@ pub fn run(worker: &mut Worker, job: &Job, failures: u32) -> Outcome {
             record_failure(worker, &activity, job, started_at, failures + 1, &failure);
             Outcome::Failed
         }
+    }
+}
+
+thread_local! {
+    /// The role that the jobs of this process have run as.
+    static RAN_AS: Cell<Option<pg_sys::Oid>> = const { Cell::new(None) };
+}
+
+/// A session keeps more than settings: temporary objects, prepared statements, advisory locks. What one role's triggers left is
+/// not for another role to find: the process ends, and the postmaster starts it again.
+fn start_anew_for_another_role(role: pg_sys::Oid) {
+    if RAN_AS.replace(Some(role)).is_some_and(|former| former != role) {
+        background::restart();
     }
 }
 

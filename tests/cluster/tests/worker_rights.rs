@@ -1,7 +1,7 @@
 //! The worker never does more than the one who scheduled may do.
 #![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
 
-use operations_cluster::expect::{run, wait_for_runs};
+use operations_cluster::expect::{run, wait_for_runs, wait_for_text};
 use operations_cluster::{DATABASE, Server, text, value};
 use postgres::Client;
 
@@ -74,6 +74,33 @@ fn a_superusers_job_does_not_lend_its_rights_to_the_tables_owner() {
     wait_for_runs(&mut admin, "operation_insert_one", "succeeded", 1);
     let lent = "SELECT DISTINCT moment, who, superuser FROM witness ORDER BY 1";
     assert_eq!(text(&mut admin, lent).unwrap(), "at_commit|lab|f\nat_row|lab|f");
+}
+
+#[test]
+fn what_a_role_leaves_in_the_workers_session_is_not_there_for_the_next() {
+    let (server, mut lab, mut admin) = lab_server();
+    run(
+        &mut lab,
+        "CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+             IF current_user = 'lab' THEN PERFORM pg_advisory_lock(77); END IF; RETURN new; END $$; \
+         CREATE TRIGGER keep BEFORE INSERT ON operations FOR EACH ROW EXECUTE FUNCTION keep(); \
+         CALL operations_schedule()",
+    );
+    wait_for_runs(&mut admin, "operation_insert_one", "succeeded", 1);
+    let kept = "SELECT count(*)::text FROM pg_locks WHERE locktype = 'advisory' AND objid = 77";
+    assert_eq!(text(&mut admin, kept).unwrap(), "1");
+    run(
+        &mut admin,
+        &format!(
+            "CREATE ROLE other LOGIN PASSWORD '{}'; GRANT EXECUTE ON ALL PROCEDURES IN SCHEMA public TO other; \
+             GRANT SELECT, INSERT, UPDATE ON operations, witness TO other",
+            server.password()
+        ),
+    );
+    run(&mut server.connect_as("other", DATABASE).unwrap(), "CALL operations_schedule()");
+    let runs = "SELECT (count(*) > 0)::text FROM witness WHERE moment = 'at_row' AND who = 'other'";
+    wait_for_text(&mut admin, "a job to run as the other role", runs, "true");
+    assert_eq!(text(&mut admin, kept).unwrap(), "0");
 }
 
 #[test]
