@@ -10,11 +10,12 @@ use pgrx::spi::quote_identifier;
 use pgrx::{Spi, pg_sys};
 
 use crate::error::Error;
-use crate::pg::catalog::{self, LockMode, RelationOid};
+use crate::pg::catalog::{self, RelationOid};
 use crate::pg::copy_total::copy_total;
 use crate::pg::counting;
 use crate::pg::fold;
-use crate::pg::matview::{self, Shape};
+use crate::pg::lock::Writable;
+use crate::pg::matview::{Mergeable, Shape};
 use crate::pg::session::{self, ActingAs, Settings};
 use crate::pg::view_rule;
 use crate::query;
@@ -53,7 +54,7 @@ pub fn may_be_kept(schema: &Schema, table: RelationOid) -> bool {
 pub fn bring_up_to_date(schema: &Schema) -> Result<(), Error> {
     let view = lock(schema)?;
     let _settings = Settings::set(&PLANNER);
-    let is_whole = as_owner_of_the_rollups(schema, || fold(schema))?;
+    let is_whole = as_owner_of_the_rollups(schema, || fold(schema, view))?;
     refresh(schema, view, is_whole)
 }
 
@@ -63,17 +64,15 @@ pub fn repair(schema: &Schema) -> Result<(), Error> {
     let _settings = Settings::set(&PLANNER);
     let is_whole = as_owner_of_the_rollups(schema, || {
         query::run(&schema.sql(FORGET), &[])?;
-        fold(schema)
+        fold(schema, view)
     })?;
     refresh(schema, view, is_whole)
 }
 
 /// REFRESH takes this lock itself, but only after it has its snapshot: a session that waited for another's refresh would
 /// then overwrite it with what was true before. Taken here, the snapshots of all that is read come after the wait.
-fn lock(schema: &Schema) -> Result<RelationOid, Error> {
-    let view = schema.client_type_sum_mv()?;
-    view.lock(LockMode::Exclusive);
-    Ok(view)
+fn lock(schema: &Schema) -> Result<Writable, Error> {
+    Ok(Writable::take(schema.client_type_sum_mv()?))
 }
 
 /// Runs with the rights of the role that owns the rollups, and nobody else's objects are used meanwhile: the rows of
@@ -84,13 +83,13 @@ pub fn as_owner_of_the_rollups<T>(schema: &Schema, work: impl FnOnce() -> Result
 }
 
 /// Answers whether the total is that of all partitions: of none the rows are to be summed up.
-fn fold(schema: &Schema) -> Result<bool, Error> {
+fn fold(schema: &Schema, view: Writable) -> Result<bool, Error> {
     let (tracked, empty) = Spi::connect_mut(|client| {
         let row = client.update(schema.sql(UNTRACK).as_str(), None, &[])?.first();
         let tracked = row.get::<Vec<pg_sys::Oid>>(1)?.unwrap_or_default();
         Ok::<_, Error>((tracked, row.get::<bool>(2)?.unwrap_or(true)))
     })?;
-    fold::fold(schema.kept_tables()?, &tracked)?;
+    fold::fold(view, schema.kept_tables()?, &tracked)?;
     if empty {
         query::run(&schema.sql(REMOVE_EMPTY), &[])?;
     }
@@ -144,24 +143,25 @@ fn track(schema: &Schema, untracked: &[Untracked]) -> Result<(), Error> {
 
 /// Takes into the view what its query gives now, with the rights of its owner and as restricted as REFRESH is: whoever was
 /// granted the procedure may have it done.
-fn refresh(schema: &Schema, view: RelationOid, is_whole: bool) -> Result<(), Error> {
+fn refresh(schema: &Schema, locked: Writable, is_whole: bool) -> Result<(), Error> {
     const KEY: [u32; 2] = [pg_sys::F_INT4EQ, pg_sys::F_ENUM_EQ];
+    let view = locked.relation();
     let Some(owner) = view.owner() else { return Ok(()) };
     let_read(schema, owner)?;
     let _owner = as_owner_of_the_view(schema, owner)?;
     let types = [pg_sys::INT4OID, schema.counter()?.operation_type, pg_sys::NUMERICOID];
     let shape = Shape { types, key: KEY };
-    if !matview::has_shape(view, shape) {
+    let Some(mergeable) = Mergeable::of(locked, shape) else {
         // A view that holds nothing has no readers to spare, and CONCURRENTLY refuses it.
         let refresh = if view.is_populated() { REFRESH } else { POPULATE };
         query::run(&schema.sql(refresh), &[])?;
         return Ok(());
-    }
+    };
     if is_whole && views_are_total(schema, view, owner)? {
-        return copy_total(schema.kept_tables()?, view);
+        return copy_total(schema.kept_tables()?, locked);
     }
     let merge = schema.sql(MERGE).replace("@query@", &catalog::view_definition(view)?);
-    matview::merge(view, &merge, shape)?;
+    mergeable.merge(&merge)?;
     Ok(())
 }
 

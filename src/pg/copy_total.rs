@@ -5,22 +5,20 @@ use std::ptr;
 use pgrx::{check_for_interrupts, pg_sys};
 
 use crate::error::Error;
-use crate::pg::catalog::RelationOid;
 use crate::pg::fold::Tables;
 use crate::pg::kept_rows::{Columns, KeptRows};
+use crate::pg::lock::Writable;
 use crate::pg::sum_key::{BY_PARTITION, Key, Sums};
 use crate::pg::table_rows::Values;
 
 /// Gives a view with the columns of the key and the amount the sums of the total, where they differ. All are compared.
 ///
-/// Nobody else may change the two meanwhile.
-///
 /// # Errors
 ///
 /// As `fold::fold`.
-pub fn copy_total(tables: Tables, view: RelationOid) -> Result<(), Error> {
+pub fn copy_total(tables: Tables, view: Writable) -> Result<(), Error> {
     let types = [pg_sys::INT4OID, tables.operation_type, pg_sys::INT8OID, pg_sys::NUMERICOID];
-    // SAFETY: by the contract; the types of the columns are checked as the tables are opened. A number is copied from its row,
+    // SAFETY: under the lock on the view nobody else changes it nor the total; the types of the columns are checked as the tables are opened. A number is copied from its row,
     // which does not stay.
     unsafe {
         let mut sums = Sums::default();
@@ -36,7 +34,7 @@ pub fn copy_total(tables: Tables, view: RelationOid) -> Result<(), Error> {
         })?;
         total.end();
         let types = [types[0], types[1], types[3]];
-        let view = KeptRows::begin(view, Columns { types: &types, equal: &BY_PARTITION[1..] })?;
+        let view = KeptRows::begin(view.relation(), Columns { types: &types, equal: &BY_PARTITION[1..] })?;
         view.each(|row| {
             let sum = Key::of(&row.values[..2]).and_then(|key| Some((key, sums.remove(&key)?)));
             let Some((key, amount)) = sum else { return view.remove(row.place) };

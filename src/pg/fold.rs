@@ -9,6 +9,7 @@ use pgrx::{AnyNumeric, FromDatum, check_for_interrupts, pg_sys};
 use crate::error::Error;
 use crate::pg::catalog::RelationOid;
 use crate::pg::kept_rows::{Columns, KeptRows};
+use crate::pg::lock::Writable;
 use crate::pg::sum_key::{BY_PARTITION, Key, Sums, oid};
 use crate::pg::table_rows::{self, Row, Values};
 
@@ -36,15 +37,15 @@ type Changes = Sums<Change>;
 
 /// Takes out all changes, and adds those of partitions that are tracked to the rollups.
 ///
-/// The rollups must be locked by the lock on the view.
+/// `_view`: the lock on `client_type_sum_mv`, which whoever writes the rollups holds.
 ///
 /// # Errors
 ///
 /// [`Error::OtherRollup`] if a table is not as this version has it; [`Error::ConcurrentUpdate`] if the transaction's snapshot is
 /// older than another's fold.
-pub fn fold(tables: Tables, tracked: &[pg_sys::Oid]) -> Result<(), Error> {
+pub fn fold(_view: Writable, tables: Tables, tracked: &[pg_sys::Oid]) -> Result<(), Error> {
     let Tables { rollup, total, operation_type, .. } = tables;
-    // SAFETY: by the contract, nobody else changes these tables. The types of the columns are checked as they are opened.
+    // SAFETY: under the lock on the view nobody else changes these tables. The types of the columns are checked as they are opened.
     unsafe {
         let by_partition = take(tables, tracked)?;
         if by_partition.is_empty() {

@@ -61,6 +61,25 @@ pub fn take_within(relation: RelationOid, mode: LockMode, within: Duration) -> b
     taken
 }
 
+/// A relation whose rows nobody but this transaction changes (EXCLUSIVE); others may read it.
+///
+/// The lock is held as long as that of [`Exclusive`].
+#[derive(Clone, Copy, Debug)]
+pub struct Writable(RelationOid);
+
+impl Writable {
+    /// Waits for the lock.
+    pub fn take(relation: RelationOid) -> Self {
+        relation.lock(LockMode::Exclusive);
+        Self(relation)
+    }
+
+    /// What is locked.
+    pub fn relation(self) -> RelationOid {
+        self.0
+    }
+}
+
 /// Whether another session holds a lock on the relation that is in the way of ours.
 fn is_locked_by_others(relation: RelationOid) -> bool {
     let tag = pg_sys::LOCKTAG {

@@ -10,6 +10,7 @@ use crate::error::Error;
 use crate::pg::catalog::RelationOid;
 use crate::pg::descriptor;
 use crate::pg::kept_rows::{Columns, KeptRows};
+use crate::pg::lock::Writable;
 use crate::pg::table_rows::{self, Values};
 
 /// The columns of the view.
@@ -24,9 +25,22 @@ pub struct Shape {
     pub key: [u32; 2],
 }
 
-/// Whether the view holds rows of heap with these columns, and has the unique index, and no other that would call
-/// functions.
-pub fn has_shape(view: RelationOid, shape: Shape) -> bool {
+/// A view that [`Mergeable::merge`] can change: it holds rows of heap with the columns of the shape, and has its unique index,
+/// and no other that would call functions.
+#[derive(Clone, Copy, Debug)]
+pub struct Mergeable {
+    view: Writable,
+    shape: Shape,
+}
+
+impl Mergeable {
+    /// The view, if it is one. Nobody alters it while it is locked.
+    pub fn of(view: Writable, shape: Shape) -> Option<Self> {
+        has_shape(view.relation(), shape).then_some(Self { view, shape })
+    }
+}
+
+fn has_shape(view: RelationOid, shape: Shape) -> bool {
     // SAFETY: AccessShareLock is the weakest lock under which a relation may be opened; try_relation_open answers NULL for
     // one that has gone. The descriptor has natts columns; each index of the list is opened under the lock that its table
     // has, and described by its row of pg_index.
@@ -65,11 +79,15 @@ pub fn has_shape(view: RelationOid, shape: Shape) -> bool {
     }
 }
 
-/// Applies what a query says: rows of `ctid` (null: a row to add), whether the row stays, and the columns.
-///
-/// The view must have the shape that [`has_shape`] found, and be locked against all but readers since before the query's
-/// snapshot was taken. Answers how many rows were changed.
-pub fn merge(view: RelationOid, query: &str, shape: Shape) -> Result<u64, Error> {
+impl Mergeable {
+    /// Applies what a query says: rows of `ctid` (null: a row to add), whether the row stays, and the columns. Its snapshot is
+    /// taken here, after the lock. Answers how many rows were changed.
+    pub fn merge(self, query: &str) -> Result<u64, Error> {
+        merge(self.view.relation(), query, self.shape)
+    }
+}
+
+fn merge(view: RelationOid, query: &str, shape: Shape) -> Result<u64, Error> {
     let query = CString::new(query).map_err(|_| Error::Spi(pgrx::spi::SpiErrorCodes::Argument.into()))?;
     // SAFETY: SPI is connected and finished here; an error in between finishes it with the transaction. Its rows stay valid
     // until SPI_finish.
@@ -79,8 +97,8 @@ pub fn merge(view: RelationOid, query: &str, shape: Shape) -> Result<u64, Error>
         let (rows, table) = (pg_sys::SPI_processed, pg_sys::SPI_tuptable);
         if rows > 0 && !table.is_null() {
             let descriptor = (*table).tupdesc;
-            let types = (3..).take(COLUMNS).map(|column| pg_sys::SPI_gettypeid(descriptor, column));
-            if !types.eq(shape.types) {
+            let types = (1..=(*descriptor).natts).map(|column| pg_sys::SPI_gettypeid(descriptor, column));
+            if !types.eq([pg_sys::TIDOID, pg_sys::BOOLOID].into_iter().chain(shape.types)) {
                 return Err(Error::Spi(pgrx::spi::SpiErrorCodes::Argument.into()));
             }
             let columns = Columns { types: &shape.types, equal: &shape.key };
