@@ -1,14 +1,16 @@
 //! `operations_ext`: a live PostgreSQL operations lab in one extension.
 //!
-//! `api` is the SQL surface, a module a topic; `load` puts test data in; `worker` runs the jobs where pg_cron does not; `pg`
-//! faces PostgreSQL, behind safe types: elsewhere unsafe code is denied, but for what says why it needs it; `operations_model`, a crate of its own, knows what an operation is and needs no PostgreSQL.
+//! A folder is a topic, with the procedures that SQL calls, what they do, and the SQL that they run: `workload`, `partitions`,
+//! `rollup`, `jobs`, `load`, `setup`, `doctor`. `pg` faces PostgreSQL for all of them and knows nothing of operations. What an operation
+//! is knows the crate `operations_model`, which needs no PostgreSQL. Unsafe code is denied but in the modules that say why they need it.
 
-mod api;
+mod arguments;
+mod doctor;
 mod error;
 mod guc;
-mod install;
 mod jobs;
 mod load;
+mod orphans;
 mod partitions;
 mod pg;
 #[cfg(any(test, feature = "pg_test"))]
@@ -18,7 +20,8 @@ mod random;
 mod rights;
 mod rollup;
 mod schema;
-mod worker;
+mod setup;
+mod workload;
 
 pgrx::pg_module_magic!(name, version);
 
@@ -27,7 +30,7 @@ pgrx::pg_module_magic!(name, version);
 pub extern "C-unwind" fn _PG_init() {
     pg::session::keep_backtraces_from_clients();
     guc::register();
-    worker::register();
+    jobs::worker::register();
 }
 
 #[cfg(test)]

@@ -7,8 +7,6 @@ use pgrx::spi::quote_identifier;
 use crate::error::Error;
 use crate::pg::call::Call;
 use crate::pg::catalog::{self, RelationOid};
-use crate::pg::counting::Counter;
-use crate::pg::fold::Tables;
 
 /// The schema that the extension is installed in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,7 +33,7 @@ impl Schema {
         &self.name
     }
 
-    /// A file of `sql/`, with `@extschema@` replaced as CREATE EXTENSION replaces it.
+    /// A file of SQL, with `@extschema@` replaced as CREATE EXTENSION replaces it.
     pub fn sql(&self, file: &str) -> String {
         file.replace("@extschema@", &quote_identifier(&self.name))
     }
@@ -60,25 +58,24 @@ impl Schema {
         self.relation("view", c"operations_rollup_live", "operations_rollup_live")
     }
 
-    /// The tables that changes are folded into, and from.
-    pub fn kept_tables(&self) -> Result<Tables, Error> {
-        Ok(Tables {
-            delta: self.relation("table", c"operations_delta", "operations_delta")?,
-            rollup: self.relation("table", c"operations_rollup", "operations_rollup")?,
-            total: self.relation("table", c"operations_rollup_total", "operations_rollup_total")?,
-            operation_type: self.counter()?.operation_type,
-        })
+    /// The table that changes of operations are appended to.
+    pub fn delta(&self) -> Result<RelationOid, Error> {
+        self.relation("table", c"operations_delta", "operations_delta")
     }
 
-    /// What counts the changes of operations: the function of the triggers, and the type of `operation_type`.
-    pub fn counter(&self) -> Result<Counter, Error> {
-        let delta = self.relation("table", c"operations_delta", "operations_delta")?;
-        let column = catalog::column(delta.oid(), c"operation_type");
-        let function = catalog::function(self.oid, c"operations_count_change");
-        Ok(Counter {
-            function: function.unwrap_or(pgrx::pg_sys::InvalidOid),
-            operation_type: column.map_or(pgrx::pg_sys::InvalidOid, |column| column.of_type),
-        })
+    /// The sums by partition.
+    pub fn rollup(&self) -> Result<RelationOid, Error> {
+        self.relation("table", c"operations_rollup", "operations_rollup")
+    }
+
+    /// The sums over all partitions.
+    pub fn rollup_total(&self) -> Result<RelationOid, Error> {
+        self.relation("table", c"operations_rollup_total", "operations_rollup_total")
+    }
+
+    /// The function of that name without arguments; 0 if there is none.
+    pub fn function(&self, name: &CStr) -> pgrx::pg_sys::Oid {
+        catalog::function(self.oid, name).unwrap_or(pgrx::pg_sys::InvalidOid)
     }
 
     /// The job list of the worker.

@@ -16,7 +16,7 @@ fn the_page_explains_each_code_and_no_other() {
     let declared = std::fs::read_to_string(top.join("lab/src/doctor/codes.rs")).unwrap();
     let declared = declared.lines().filter(|line| line.starts_with("pub const") && line.contains(": &str =")).count();
     assert_eq!(codes::ALL.len(), declared, "codes::ALL lacks one");
-    for file in std::fs::read_dir(top.join("sql/install/doctor")).unwrap() {
+    for file in std::fs::read_dir(top.join("src/doctor/sql")).unwrap() {
         said.extend(codes_of(&std::fs::read_to_string(file.unwrap().path()).unwrap()));
     }
     let missing: Vec<_> = said.difference(&explained).collect();

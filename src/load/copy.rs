@@ -7,10 +7,10 @@ use operations_model::copy_binary;
 use operations_model::operation::Operation;
 use operations_model::test_data::TestData;
 
-use super::report;
+use super::progress::report;
 use crate::pg::catalog::RelationOid;
 use crate::pg::copy;
-use crate::pg::load_progress::{Phase, Progress};
+use crate::load::progress::{Phase, Progress};
 use crate::pg::wal;
 
 /// Rows encoded at a time, so that COPY does not ask for each alone.

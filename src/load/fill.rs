@@ -10,14 +10,16 @@ use operations_model::operation::Operation;
 use operations_model::test_data::TestData;
 use pgrx::{check_for_interrupts, pg_guard, pg_sys};
 
-use super::MOST_MONTHS;
-use crate::pg::bulk_insert::BulkInsert;
-use crate::pg::heap_file::{HeapFile, PageCache, Places};
-use crate::pg::index::{self, EmptyIndex};
-use crate::pg::load_progress::{Counter, Phase, Progress};
-use crate::pg::new_pages::NewPages;
+use crate::load::storage::bulk_insert::BulkInsert;
+use crate::load::storage::heap_file::{HeapFile, PageCache, Places};
+use crate::load::storage::index::{self, EmptyIndex};
+use crate::load::progress::{Counter, Phase, Progress};
+use crate::load::storage::new_pages::NewPages;
 use crate::pg::parallel::{self, SharedTask};
-use crate::pg::stored_row::Target;
+use crate::load::storage::stored_row::Target;
+
+/// More months than this, each of them a partition and some locks, are too many for one load.
+pub const MOST_MONTHS: usize = 240;
 
 /// Indexes that a month may have built.
 pub const MOST_INDEXES: usize = 2;

@@ -7,11 +7,11 @@ use pgrx::{Spi, pg_sys};
 use crate::error::Error;
 use crate::partitions;
 use crate::pg::catalog::{self, RelationOid};
-use crate::pg::partitions::{Bound, Partitions};
+use crate::pg::partition_bounds::{Bound, Partitions};
 use crate::pg::session::Settings;
 use crate::schema::Schema;
 
-const NOT_STANDARD: &str = include_str!("../../sql/load/not_standard.sql");
+const NOT_STANDARD: &str = include_str!("sql/not_standard.sql");
 
 /// What about the table, or about the partitions of the months, is not as it should be; `None` if all is.
 pub fn deviation(schema: &Schema, operations: RelationOid, months: &[Month]) -> Result<Option<String>, Error> {

@@ -19,7 +19,7 @@ const FIRST: &str = "\
     CREATE FUNCTION operations_count_change() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$";
 /// The table is the one that operations_setup() makes.
 const TABLE: [&str; 2] =
-    [include_str!("../../../../sql/setup/operations.sql"), include_str!("../../../../sql/setup/count_triggers.sql")];
+    [include_str!("../../../../src/setup/sql/operations.sql"), include_str!("../../../../src/setup/sql/count_triggers.sql")];
 
 /// How much of the WAL is written.
 #[derive(Clone, Copy, PartialEq, Debug)]

@@ -1,0 +1,187 @@
+//! `operations_verify_rollup()`, and the functions behind the triggers of `operations` and the view over the rollups.
+
+use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::spi::quote_literal;
+use pgrx::{pg_extern, pg_sys};
+
+use crate::error::Error;
+use crate::pg::call::Call;
+use crate::pg::catalog::{self, RelationOid};
+use crate::rollup::counting::{self, Counter};
+use crate::pg::result_set::ResultSet;
+use crate::rollup::trigger;
+use crate::pg::session::{self, ActingAs, Settings};
+use crate::rights;
+use crate::rollup;
+use crate::schema::Schema;
+
+const DIRECT_SUMS: &str = include_str!("sql/direct_sums.sql");
+const DIFFERENCES: &str = include_str!("sql/differences.sql");
+const STALE: &str = include_str!("sql/view_differences.sql");
+
+#[pg_extern(sql = r#"
+create function @extschema@.operations_count_change()
+returns trigger
+language c as '@MODULE_PATHNAME@', '@FUNCTION_NAME@';
+
+comment on function @extschema@.operations_count_change() is
+    'Appends to operations_delta what a change of a row changes in the sums. Called by the triggers of operations.';
+"#)]
+fn operations_count_change(call: Call<'_>) -> Result<(), ErrorReport> {
+    Ok(trigger::count(call)?)
+}
+
+#[pg_extern(sql = r#"
+create function @extschema@.operations_partitions_now(
+    out partition oid,
+    out file oid,
+    out counted boolean,
+    out columns int2[],
+    out from_day date,
+    out to_day date,
+    out root oid,
+    out root_columns int2[]
+)
+returns setof record
+language c stable parallel restricted cost 100 rows 20
+as '@MODULE_PATHNAME@', '@FUNCTION_NAME@';
+
+comment on function @extschema@.operations_partitions_now() is
+    'The partitions of operations by the catalogs as they are now and not by the snapshot, with their files, whether their triggers count all that is changed, and the numbers of the columns that count. Shows nothing that the catalogs do not.';
+"#)]
+fn operations_partitions_now(call: Call<'_>) -> Result<(), ErrorReport> {
+    Ok(partitions_now(call)?)
+}
+
+fn partitions_now(call: Call<'_>) -> Result<(), Error> {
+    let schema = Schema::of(call);
+    let mut result = ResultSet::new(call);
+    let Some(table) = rollup::table(&schema) else { return Ok(()) };
+    let root_columns = counting::numbers_of_columns(table.oid());
+    let may_be_kept = rollup::may_be_kept(&schema, table);
+    for leaf in Counter::of(&schema)?.leaves(table) {
+        let (from, to) = (leaf.bounds.0.to_date(), leaf.bounds.1.to_date());
+        result.put([
+            leaf.oid.into(),
+            leaf.file.into(),
+            (leaf.is_counted && may_be_kept).into(),
+            leaf.columns.map(|columns| columns.numbers().to_vec()).into(),
+            from.into(),
+            to.into(),
+            table.oid().into(),
+            root_columns.clone().into(),
+        ])?;
+    }
+    Ok(())
+}
+
+#[pg_extern(sql = r#"
+create function @extschema@.operations_direct_sums(
+    p_partitions oid[],
+    out partition oid,
+    out client_id integer,
+    out operation_type @extschema@.operation_type_enum,
+    out rows bigint,
+    out amount numeric,
+    out summable boolean
+)
+returns setof record
+language c stable strict parallel restricted cost 1000 rows 100
+as '@MODULE_PATHNAME@', '@FUNCTION_NAME@';
+
+revoke all on function @extschema@.operations_direct_sums(oid[]) from public;
+
+comment on function @extschema@.operations_direct_sums(oid[]) is
+    'Counts and sums the done operations (status 1) of partitions from the rows themselves, each as the owner of the partition. For change_status() and operations_verify_rollup().';
+"#)]
+fn operations_direct_sums(call: Call<'_>, p_partitions: Vec<Option<pg_sys::Oid>>) -> Result<(), ErrorReport> {
+    Ok(direct_sums(call, p_partitions)?)
+}
+
+/// What is in a partition's way of being read is evaluated as its owner, who can put nothing there that others have not to
+/// fear: a policy, an expression of an index, a constraint, a server that a foreign table is on.
+fn direct_sums(call: Call<'_>, partitions: Vec<Option<pg_sys::Oid>>) -> Result<(), Error> {
+    let schema = Schema::of(call);
+    let mut result = ResultSet::new(call);
+    let query = schema.sql(DIRECT_SUMS);
+    for partition in partitions.into_iter().flatten().filter_map(RelationOid::from_oid) {
+        let Some(owner) = partition.owner() else { continue };
+        // Anew for each: what is evaluated as one owner may set them, and the next partition may be another's.
+        let _settings = Settings::set(&[
+            (c"search_path", c"pg_catalog, pg_temp"),
+            (c"row_security", c"off"),
+            (c"constraint_exclusion", c"off"),
+        ]);
+        let oid = quote_literal(partition.oid().to_u32().to_string());
+        let query = query.replace("@partition@", &oid).replace("@table@", &catalog::qualified_name(partition.oid()));
+        let _owner = ActingAs::restricted(owner);
+        result.add(&query, true)?;
+    }
+    Ok(())
+}
+
+#[pg_extern(sql = r#"
+create function @extschema@.operations_verify_rollup(
+    p_repair boolean default false,
+    out client_id integer,
+    out operation_type @extschema@.operation_type_enum,
+    out rolled_up_amount numeric,
+    out actual_amount numeric
+)
+returns setof record
+language c
+as '@MODULE_PATHNAME@', '@FUNCTION_NAME@';
+
+revoke all on function @extschema@.operations_verify_rollup(boolean) from public;
+
+comment on function @extschema@.operations_verify_rollup(boolean) is
+    'Compares client_type_sum_live with the sums of the rows of operations, in one snapshot, and returns what differs: nothing, unless something is broken. With p_repair it then sums up all partitions anew and refreshes client_type_sum_mv.';
+"#)]
+fn operations_verify_rollup(call: Call<'_>, p_repair: Option<bool>) -> Result<(), ErrorReport> {
+    Ok(verify(call, p_repair.unwrap_or(false))?)
+}
+
+fn verify(call: Call<'_>, repair: bool) -> Result<(), Error> {
+    if repair {
+        session::require_writable("operations_verify_rollup")?;
+    }
+    let schema = Schema::of(call);
+    let mut result = ResultSet::new(call);
+    let _settings = Settings::safe_search_path();
+    rollup::as_owner_of_the_rollups(&schema, || result.add(&schema.sql(DIFFERENCES), !repair))?;
+    if repair { rollup::repair(&schema) } else { Ok(()) }
+}
+
+#[pg_extern(sql = r#"
+create function @extschema@.operations_stale_sums(
+    out client_id integer,
+    out operation_type @extschema@.operation_type_enum,
+    out held_amount numeric,
+    out live_amount numeric
+)
+returns setof record
+language c stable parallel restricted
+as '@MODULE_PATHNAME@', '@FUNCTION_NAME@';
+
+revoke all on function @extschema@.operations_stale_sums() from public;
+
+comment on function @extschema@.operations_stale_sums() is
+    'The sums that client_type_sum_mv holds and that client_type_sum_live has otherwise, read with the rights of the owner of the former: nothing that is in the views is called as whoever asks. For operations_doctor().';
+"#)]
+fn operations_stale_sums(call: Call<'_>) -> Result<(), ErrorReport> {
+    Ok(stale_sums(call)?)
+}
+
+fn stale_sums(call: Call<'_>) -> Result<(), Error> {
+    let schema = Schema::of(call);
+    let mut result = ResultSet::new(call);
+    let Some(owner) = schema.client_type_sum_mv()?.owner() else { return Ok(()) };
+    // Also where that is who asks: a doctor's look is no reason to run what others put on their partitions.
+    if let Some(table) = rollup::table(&schema) {
+        rights::require_owners_with_rights_of(table, owner)?;
+    }
+    let _settings = Settings::safe_search_path();
+    let _owner = rollup::as_owner_of_the_view(&schema, owner)?;
+    result.add(&schema.sql(STALE), true)?;
+    Ok(())
+}

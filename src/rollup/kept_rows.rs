@@ -1,0 +1,205 @@
+//! Changes of single rows of what the aggregate is kept in, without the executor, whose statements cost as much again as the
+//! changes that they make.
+#![expect(unsafe_code, reason = "it changes rows of tables of ours without the executor")]
+
+use std::ffi::c_int;
+use std::ptr;
+
+use pgrx::pg_sys;
+
+use crate::error::Error;
+use crate::pg::catalog::RelationOid;
+use crate::rollup::table_rows::{
+    Row, Values, check_columns, done, each, is_unique_by_first_columns, other, remove, values_of,
+};
+
+/// The columns that a table must have.
+#[derive(Clone, Copy, Debug)]
+pub struct Columns<'a> {
+    /// The types of all columns.
+    pub types: &'a [pg_sys::Oid],
+    /// For each of the columns that the unique index is on, which are the first: the function of `=`.
+    pub equal: &'a [u32],
+}
+
+/// A table, open for changes.
+pub struct KeptRows {
+    relation: pg_sys::Relation,
+    info: *mut pg_sys::ResultRelInfo,
+    executor: *mut pg_sys::EState,
+    slot: *mut pg_sys::TupleTableSlot,
+    command: pg_sys::CommandId,
+    keys: Vec<pg_sys::ScanKeyData>,
+    index: pg_sys::Relation,
+}
+
+impl KeptRows {
+    /// Opens the table. Its rows are those that what was done so far has left.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::OtherRollup`] if the table is not as expected: another version of the extension may have made it.
+    ///
+    /// # Safety
+    ///
+    /// Whoever else changes the table must be locked out, and [`Self::end`] be called, or the transaction abort.
+    pub unsafe fn begin(table: RelationOid, columns: Columns<'_>) -> Result<Self, Error> {
+        // SAFETY: the relation and all that is made for it are used until `end`. ExecOpenIndices fills the ResultRelInfo
+        // that InitResultRelInfo initialised. A snapshot must be active while rows are looked for, and while values that were
+        // moved out of rows are removed.
+        unsafe {
+            let relation = pg_sys::table_open(table.oid(), pg_sys::RowExclusiveLock as c_int);
+            let descriptor = (*relation).rd_att;
+            check_columns(relation, columns.types)?;
+            let info = pg_sys::palloc0(size_of::<pg_sys::ResultRelInfo>()).cast::<pg_sys::ResultRelInfo>();
+            (*info).type_ = pg_sys::NodeTag::T_ResultRelInfo;
+            pg_sys::InitResultRelInfo(info, relation, 0, ptr::null_mut(), 0);
+            pg_sys::ExecOpenIndices(info, false);
+            let index = (0..usize::try_from((*info).ri_NumIndices).unwrap_or(0))
+                .map(|place| *(*info).ri_IndexRelationDescs.add(place))
+                .find(|index| is_unique_by_first_columns(*index, columns.equal.len()));
+            let Some(index) = index else { return Err(other(relation, "It has no unique index on its key.")) };
+            let mut keys = vec![pg_sys::ScanKeyData::default(); columns.equal.len()];
+            for ((number, key), equal) in (1..).zip(&mut keys).zip(columns.equal) {
+                let strategy = pg_sys::BTEqualStrategyNumber as pg_sys::StrategyNumber;
+                pg_sys::ScanKeyInit(key, number, strategy, (*equal).into(), pg_sys::Datum::from(0));
+            }
+            pg_sys::CommandCounterIncrement();
+            pg_sys::PushActiveSnapshot(pg_sys::GetTransactionSnapshot());
+            Ok(Self {
+                relation,
+                info,
+                executor: pg_sys::CreateExecutorState(),
+                slot: pg_sys::MakeSingleTupleTableSlot(descriptor, &raw const pg_sys::TTSOpsHeapTuple),
+                command: pg_sys::GetCurrentCommandId(true),
+                keys,
+                index,
+            })
+        }
+    }
+
+    /// The row of that key, as `read` sees it.
+    ///
+    /// # Safety
+    ///
+    /// The values must be of the types of the columns. What `read` is lent does not outlast it.
+    pub unsafe fn find<R>(&self, key: &[pg_sys::Datum], read: impl FnOnce(Option<&Row>) -> R) -> R {
+        // SAFETY: the keys are of the index's own columns, in their order, which are the table's first ones; a row that is
+        // found stays in its buffer until the scan ends.
+        unsafe {
+            let mut keys = self.keys.clone();
+            for (place, value) in keys.iter_mut().zip(key) {
+                place.sk_argument = *value;
+            }
+            let count = keys.len() as c_int;
+            let snapshot = pg_sys::GetActiveSnapshot();
+            let scan =
+                pg_sys::systable_beginscan_ordered(self.relation, self.index, snapshot, count, keys.as_mut_ptr());
+            let tuple = pg_sys::systable_getnext_ordered(scan, pg_sys::ScanDirection::ForwardScanDirection);
+            let answer = if tuple.is_null() {
+                read(None)
+            } else {
+                read(Some(&Row { place: (*tuple).t_self, values: values_of(tuple, (*self.relation).rd_att) }))
+            };
+            pg_sys::systable_endscan_ordered(scan);
+            answer
+        }
+    }
+
+    /// Whether reading all rows costs less than finding so many by the index, which costs about seven times as much for each.
+    pub fn is_better_read_whole(&self, rows: usize) -> bool {
+        const ROWS_OF_A_PAGE: usize = 60;
+        const FOUND: usize = 7;
+        // SAFETY: the relation is open.
+        let pages = unsafe { pg_sys::RelationGetNumberOfBlocksInFork(self.relation, pg_sys::ForkNumber::MAIN_FORKNUM) };
+        (pages as usize).saturating_mul(ROWS_OF_A_PAGE) < rows.saturating_mul(FOUND)
+    }
+
+    /// Visits all rows, which may be changed meanwhile.
+    ///
+    /// # Safety
+    ///
+    /// What `visit` is lent does not outlast it.
+    pub unsafe fn each(&self, visit: impl FnMut(&Row) -> Result<(), Error>) -> Result<(), Error> {
+        // SAFETY: `begin` opened the relation and has a snapshot active.
+        unsafe { each(self.relation, visit) }
+    }
+
+    /// Removes a row.
+    ///
+    /// # Safety
+    ///
+    /// The row must be one of the table.
+    pub unsafe fn remove(&self, place: pg_sys::ItemPointerData) -> Result<(), Error> {
+        // SAFETY: by the contract.
+        unsafe { remove(self.relation, place, self.command) }
+    }
+
+    /// Gives a row these values, or, without a place, adds it.
+    ///
+    /// # Safety
+    ///
+    /// The row must be one of the table, and the values of the types of its columns.
+    pub unsafe fn put(&self, place: Option<pg_sys::ItemPointerData>, values: &Values) -> Result<(), Error> {
+        // SAFETY: by the contract. The tuple is freed after its entries in the indexes were made.
+        unsafe {
+            let mut datums = values.map(|value| value.unwrap_or(pg_sys::Datum::from(0)));
+            let mut nulls = values.map(|value| value.is_none());
+            let tuple = pg_sys::heap_form_tuple((*self.relation).rd_att, datums.as_mut_ptr(), nulls.as_mut_ptr());
+            (*tuple).t_tableOid = (*self.relation).rd_id;
+            let mut indexes = pg_sys::TU_UpdateIndexes::TU_All;
+            match place {
+                Some(mut place) => {
+                    let mut mode = pg_sys::LockTupleMode::LockTupleExclusive;
+                    let mut failure = pg_sys::TM_FailureData::default();
+                    done(pg_sys::heap_update(
+                        self.relation,
+                        &raw mut place,
+                        tuple,
+                        self.command,
+                        ptr::null_mut(),
+                        true,
+                        &raw mut failure,
+                        &raw mut mode,
+                        &raw mut indexes,
+                    ))?;
+                }
+                None => pg_sys::heap_insert(self.relation, tuple, self.command, 0, ptr::null_mut()),
+            }
+            if indexes != pg_sys::TU_UpdateIndexes::TU_None {
+                let only_summarizing = indexes == pg_sys::TU_UpdateIndexes::TU_Summarizing;
+                pg_sys::ExecStoreHeapTuple(tuple, self.slot, false);
+                pg_sys::ExecInsertIndexTuples(
+                    self.info,
+                    self.slot,
+                    self.executor,
+                    place.is_some(),
+                    false,
+                    ptr::null_mut(),
+                    ptr::null_mut(),
+                    only_summarizing,
+                );
+                pg_sys::ExecClearTuple(self.slot);
+                let context = (*self.executor).es_per_tuple_exprcontext;
+                if !context.is_null() {
+                    pg_sys::MemoryContextReset((*context).ecxt_per_tuple_memory);
+                }
+            }
+            pg_sys::heap_freetuple(tuple);
+            Ok(())
+        }
+    }
+
+    /// Closes the table. Its lock is kept until the transaction ends.
+    pub fn end(self) {
+        // SAFETY: releases what `begin` made, once.
+        unsafe {
+            pg_sys::ExecDropSingleTupleTableSlot(self.slot);
+            pg_sys::PopActiveSnapshot();
+            pg_sys::ExecCloseIndices(self.info);
+            pg_sys::FreeExecutorState(self.executor);
+            pg_sys::table_close(self.relation, pg_sys::NoLock as c_int);
+            pg_sys::CommandCounterIncrement();
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! The workload that never stops: a new operation, and a batch of status changes.
+
+mod change_status;
+mod insert_one;
+mod stored;
