@@ -45,9 +45,9 @@ pub fn note(files: &[RelationFile]) -> Result<(), Error> {
     if files.is_empty() {
         return Ok(());
     }
-    let path = PathBuf::from(format!("{NAME}.{}.{}", session::database(), session::transaction()));
-    let lines: String = files.iter().map(|file| format!("{} {}\n", file.tablespace, file.number)).collect();
-    // Or a server that crashes now might give the numbers of the files, or of the transaction, to somebody else.
+    let path = PathBuf::from(format!("{NAME}.{}.{}", session::database(), session::full_xid()));
+    let lines: String = files.iter().map(|file| format!("{} {}\n", file.tablespace, file.relfilenumber)).collect();
+    // Or a server that crashes now might give the relfilenumbers of the files, or of the transaction, to somebody else.
     wal::flush();
     let mut options = OpenOptions::new();
     let file = options.append(true).create(true).mode(0o600).open(&path);
@@ -74,9 +74,9 @@ pub fn remove() -> Result<(), Error> {
             continue;
         }
         // What the transaction did is to be seen by now, if it has committed.
-        let (tablespaces, numbers): (Vec<_>, Vec<_>) =
-            read(&path).into_iter().map(|file| (file.tablespace, file.number)).unzip();
-        let mut orphans = files(ORPHANS, &[DatumWithOid::from(tablespaces), DatumWithOid::from(numbers)])?;
+        let (tablespaces, relfilenumbers): (Vec<_>, Vec<_>) =
+            read(&path).into_iter().map(|file| (file.tablespace, file.relfilenumber)).unzip();
+        let mut orphans = files(ORPHANS, &[DatumWithOid::from(tablespaces), DatumWithOid::from(relfilenumbers)])?;
         orphans.retain(RelationFile::exists);
         if !orphans.is_empty() {
             log!("removing {} files that a load has left behind in a crash", orphans.len());
@@ -114,9 +114,9 @@ fn read(path: &Path) -> Vec<RelationFile> {
     let text = fs::read_to_string(path).unwrap_or_default();
     let lines = text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n'));
     let file = |line: &str| {
-        let (tablespace, number) = line.split_once(' ')?;
-        let (tablespace, number) = (tablespace.parse::<u32>().ok()?, number.parse::<u32>().ok()?);
-        Some(RelationFile { tablespace: tablespace.into(), number: number.into() })
+        let (tablespace, relfilenumber) = line.split_once(' ')?;
+        let (tablespace, relfilenumber) = (tablespace.parse::<u32>().ok()?, relfilenumber.parse::<u32>().ok()?);
+        Some(RelationFile { tablespace: tablespace.into(), relfilenumber: relfilenumber.into() })
     };
     lines.filter_map(file).collect()
 }
@@ -127,8 +127,10 @@ fn files(query: &str, arguments: &[DatumWithOid<'_>]) -> Result<Vec<RelationFile
         client
             .select(query, None, arguments)?
             .map(|row| {
-                let (tablespace, number) = (row.get::<pg_sys::Oid>(1)?, row.get::<pg_sys::Oid>(2)?);
-                Ok(tablespace.zip(number).map(|(tablespace, number)| RelationFile { tablespace, number }))
+                let (tablespace, relfilenumber) = (row.get::<pg_sys::Oid>(1)?, row.get::<pg_sys::Oid>(2)?);
+                Ok(tablespace
+                    .zip(relfilenumber)
+                    .map(|(tablespace, relfilenumber)| RelationFile { tablespace, relfilenumber }))
             })
             .filter_map(Result::transpose)
             .collect::<Result<Vec<_>, pgrx::spi::Error>>()

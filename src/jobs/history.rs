@@ -16,7 +16,7 @@ const PRUNE_WORKER: &str = include_str!("sql/prune_worker_history.sql");
 const PRUNE_PG_CRON: &str = include_str!("sql/prune_pg_cron_history.sql");
 
 /// The longest history that may be asked for: a hundred years.
-const MOST_DAYS: i32 = 36_525;
+const MAX_DAYS: i32 = 36_525;
 
 #[pg_extern(sql = r#"
 create procedure @extschema@.operations_prune_job_history(p_keep_days integer default 7)
@@ -29,7 +29,7 @@ comment on procedure @extschema@.operations_prune_job_history(integer) is
 "#)]
 fn operations_prune_job_history(call: Call<'_>, p_keep_days: Option<i32>) -> Result<(), ErrorReport> {
     let days = arguments::required("p_keep_days", p_keep_days)?;
-    let days = arguments::number("p_keep_days", days, 0..=MOST_DAYS)?;
+    let days = arguments::number("p_keep_days", days, 0..=MAX_DAYS)?;
     session::require_writable("operations_prune_job_history")?;
     Ok(prune(&Schema::of(call), days)?)
 }

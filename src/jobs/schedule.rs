@@ -5,13 +5,13 @@ use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{PgLogLevel, PgSqlErrorCode, Spi, function_name, pg_extern};
 
 use crate::error::Error;
+use crate::jobs::worker;
 use crate::jobs::{self, Job};
 use crate::pg::call::Call;
 use crate::pg::catalog::{self, RelationOid};
 use crate::pg::session::{self, Settings};
 use crate::query;
 use crate::schema::Schema;
-use crate::jobs::worker;
 
 const REGISTER: &str = include_str!("sql/register.sql");
 const UNREGISTER: &str = include_str!("sql/unregister.sql");

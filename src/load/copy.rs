@@ -8,9 +8,9 @@ use operations_model::operation::Operation;
 use operations_model::test_data::TestData;
 
 use super::progress::report;
+use crate::load::progress::{Phase, Progress};
 use crate::pg::catalog::RelationOid;
 use crate::pg::copy;
-use crate::load::progress::{Phase, Progress};
 use crate::pg::wal;
 
 /// Rows encoded at a time, so that COPY does not ask for each alone.
@@ -19,12 +19,12 @@ const ROWS_PER_READ: usize = 256;
 /// Loads all rows, in their order.
 pub fn load(operations: RelationOid, data: &TestData, progress: &Progress) {
     let mut rows = data.range(0, data.rows());
-    let mut stage = Stage::Header;
+    let mut part = StreamPart::Header;
     let mut months = Months { progress, current: None };
     copy::copy_binary(operations, &copy_binary::COLUMNS, &mut |buffer| {
-        if stage == Stage::Header {
+        if part == StreamPart::Header {
             copy_binary::header(buffer);
-            stage = Stage::Rows;
+            part = StreamPart::Rows;
         }
         let mut count = 0;
         for operation in rows.by_ref().take(ROWS_PER_READ) {
@@ -34,16 +34,16 @@ pub fn load(operations: RelationOid, data: &TestData, progress: &Progress) {
         }
         progress.counter().add(count);
         wal::hand_over();
-        if count == 0 && stage == Stage::Rows {
+        if count == 0 && part == StreamPart::Rows {
             copy_binary::trailer(buffer);
-            stage = Stage::Trailer;
+            part = StreamPart::Trailer;
         }
     });
     months.end();
 }
 
 #[derive(PartialEq, Eq)]
-enum Stage {
+enum StreamPart {
     Header,
     Rows,
     Trailer,

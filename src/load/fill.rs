@@ -1,4 +1,4 @@
-//! Writing the rows of months and building their indexes, in one process or in several that share the months out.
+//! Writes the rows of months and builds their indexes, in one process or in several that share the months.
 
 use std::ffi::CStr;
 use std::ops::Range;
@@ -10,47 +10,47 @@ use operations_model::operation::Operation;
 use operations_model::test_data::TestData;
 use pgrx::{check_for_interrupts, pg_guard, pg_sys};
 
-use crate::load::storage::bulk_insert::BulkInsert;
-use crate::load::storage::heap_file::{HeapFile, PageCache, Places};
-use crate::load::storage::index::{self, EmptyIndex};
 use crate::load::progress::{Counter, Phase, Progress};
+use crate::load::storage::bulk_insert::BulkInsert;
+use crate::load::storage::heap_file::{HeapFile, PageCache, Tids};
+use crate::load::storage::index::{self, EmptyIndex};
 use crate::load::storage::new_pages::NewPages;
-use crate::pg::parallel::{self, SharedTask};
 use crate::load::storage::stored_row::Target;
+use crate::pg::parallel::{self, SharedState};
 
 /// More months than this, each of them a partition and some locks, are too many for one load.
-pub const MOST_MONTHS: usize = 240;
+pub const MAX_MONTHS: usize = 240;
 
 /// Indexes that a month may have built.
-pub const MOST_INDEXES: usize = 2;
+pub const MAX_INDEXES: usize = 2;
 
 /// Rows between two looks at whether the load was cancelled.
 const ROWS_PER_CHECK: u64 = 1024;
 
-/// What is to be done for a month.
+/// What is to be written for a month.
 #[derive(Clone, Copy, Debug)]
-pub struct Work {
+pub struct MonthPlan {
     /// The month.
     pub month: Month,
     /// Where its rows go.
     pub target: Target,
     /// How they get there.
-    pub how: How,
+    pub mode: FillMode,
     /// The indexes to be built of them.
-    pub indexes: [Option<EmptyIndex>; MOST_INDEXES],
+    pub indexes: [Option<EmptyIndex>; MAX_INDEXES],
 }
 
 /// How rows are put into a table.
 #[derive(Clone, Copy, Debug)]
-pub enum How {
+pub enum FillMode {
     /// It is new, and gets a file full of rows.
     NewFile(PageCache),
     /// Through the shared buffers; the rest as [`BulkInsert::open`] has it.
     InPlace { indexes: bool, ring: bool },
 }
 
-impl How {
-    /// As the caller is told.
+impl FillMode {
+    /// How the NOTICE names it.
     pub fn told(self) -> &'static str {
         match self {
             Self::NewFile(_) => "into a new table",
@@ -60,61 +60,61 @@ impl How {
     }
 }
 
-/// All that several processes have to know to share the work.
-pub struct Task {
+/// A load as all of its processes share it, in shared memory.
+pub struct SharedFill {
     data: TestData,
     /// The id of the first row of the set.
     first_id: i64,
     counter: Counter,
-    work: [Option<Work>; MOST_MONTHS],
-    /// How much of the work is taken by one of them.
+    plans: [Option<MonthPlan>; MAX_MONTHS],
+    /// The index of the next plan that no process has taken.
     taken: AtomicUsize,
-    done: [Done; MOST_MONTHS],
+    done: [Done; MAX_MONTHS],
 }
 
-/// What a process goes through.
-enum Step {
+/// What a process reports while it fills.
+enum FillEvent {
     Phase(Phase, Month),
     /// Some more rows are written.
     Rows,
 }
 
-/// Whether something is done and not reported yet, and how fast it was.
+/// Whether a month is done and not reported yet, and how long it took.
 struct Done {
     is_done: AtomicBool,
     microseconds: AtomicU64,
 }
 
-impl Task {
-    /// Work for a load whose first row gets that id. Months beyond [`MOST_MONTHS`] are left out.
-    pub fn new(data: &TestData, first_id: i64, counter: Counter, work: &[Work]) -> Self {
-        let mut slots = [None; MOST_MONTHS];
-        for (slot, work) in slots.iter_mut().zip(work) {
-            *slot = Some(*work);
+impl SharedFill {
+    /// Work for a load whose first row gets that id. Months beyond [`MAX_MONTHS`] are left out.
+    pub fn new(data: &TestData, first_id: i64, counter: Counter, plans: &[MonthPlan]) -> Self {
+        let mut slots = [None; MAX_MONTHS];
+        for (slot, plan) in slots.iter_mut().zip(plans) {
+            *slot = Some(*plan);
         }
         let done = std::array::from_fn(|_| Done { is_done: AtomicBool::new(false), microseconds: AtomicU64::new(0) });
-        Self { data: *data, first_id, counter, work: slots, taken: AtomicUsize::new(0), done }
+        Self { data: *data, first_id, counter, plans: slots, taken: AtomicUsize::new(0), done }
     }
 
     /// Does the work in so many processes. Tells of each month, by its place in the work, when it is done and how long it
     /// took.
     pub fn run(self, processes: usize, progress: &Progress, mut report: impl FnMut(usize, Duration)) {
-        let mut report_done = |task: &Self| {
-            for (index, done) in task.done.iter().enumerate() {
+        let mut report_done = |fill: &Self| {
+            for (index, done) in fill.done.iter().enumerate() {
                 if done.is_done.swap(false, Ordering::Acquire) {
                     report(index, Duration::from_micros(done.microseconds.load(Ordering::Relaxed)));
                 }
             }
         };
-        let mut lead = |task: &Self| {
-            task.share(&mut |step| match step {
-                Step::Phase(phase, month) => {
-                    report_done(task);
+        let mut lead = |fill: &Self| {
+            fill.share(&mut |event| match event {
+                FillEvent::Phase(phase, month) => {
+                    report_done(fill);
                     progress.enter(phase, Some(month), processes);
                 }
-                Step::Rows => task.counter.report(),
+                FillEvent::Rows => fill.counter.report(),
             });
-            report_done(task);
+            report_done(fill);
             progress.enter(Phase::Waiting, None, processes);
         };
         // Called again when all have ended, it finds no work, and what the others have done.
@@ -122,16 +122,16 @@ impl Task {
     }
 
     /// Takes work until there is none left.
-    fn share(&self, watch: &mut dyn FnMut(Step)) {
+    fn share(&self, watch: &mut dyn FnMut(FillEvent)) {
         loop {
             let index = self.taken.fetch_add(1, Ordering::Relaxed);
-            let (Some(Some(work)), Some(done)) = (self.work.get(index), self.done.get(index)) else { return };
+            let (Some(Some(plan)), Some(done)) = (self.plans.get(index), self.done.get(index)) else { return };
             let began = Instant::now();
-            watch(Step::Phase(Phase::Inserting, work.month));
-            let places = self.fill(work, watch);
-            watch(Step::Phase(Phase::Indexing, work.month));
-            for index in work.indexes.iter().flatten() {
-                let mut rows = places.as_ref().map(|places| self.known_rows(work.month, places));
+            watch(FillEvent::Phase(Phase::Inserting, plan.month));
+            let tids = self.fill(plan, watch);
+            watch(FillEvent::Phase(Phase::Indexing, plan.month));
+            for index in plan.indexes.iter().flatten() {
+                let mut rows = tids.as_ref().map(|tids| self.known_rows(plan.month, tids));
                 let rows = rows.as_mut().map(|rows| rows as &mut dyn Iterator<Item = index::Row>);
                 index.build(rows);
             }
@@ -141,21 +141,21 @@ impl Task {
     }
 
     /// Writes the rows; returns where they are, if they are all that the table has.
-    fn fill(&self, work: &Work, watch: &mut dyn FnMut(Step)) -> Option<Places> {
-        match work.how {
-            How::NewFile(page_cache) => {
-                let mut file = HeapFile::open(work.target, page_cache);
-                self.each_row(work.month, watch, |id, operation| file.insert(id, operation));
+    fn fill(&self, plan: &MonthPlan, watch: &mut dyn FnMut(FillEvent)) -> Option<Tids> {
+        match plan.mode {
+            FillMode::NewFile(page_cache) => {
+                let mut file = HeapFile::open(plan.target, page_cache);
+                self.each_row(plan.month, watch, |id, operation| file.insert(id, operation));
                 Some(file.close())
             }
-            How::InPlace { indexes, ring } => {
+            FillMode::InPlace { indexes, ring } => {
                 if parallel::is_worker() {
-                    let mut table = NewPages::open(work.target, indexes, ring);
-                    self.each_row(work.month, watch, |id, operation| table.insert(id, operation));
+                    let mut table = NewPages::open(plan.target, indexes, ring);
+                    self.each_row(plan.month, watch, |id, operation| table.insert(id, operation));
                     table.close();
                 } else {
-                    let mut table = BulkInsert::open(work.target, indexes, ring);
-                    self.each_row(work.month, watch, |id, operation| table.insert(id, operation));
+                    let mut table = BulkInsert::open(plan.target, indexes, ring);
+                    self.each_row(plan.month, watch, |id, operation| table.insert(id, operation));
                     table.close();
                 }
                 None
@@ -163,7 +163,7 @@ impl Task {
         }
     }
 
-    fn each_row(&self, month: Month, watch: &mut dyn FnMut(Step), mut insert: impl FnMut(i64, &Operation)) {
+    fn each_row(&self, month: Month, watch: &mut dyn FnMut(FillEvent), mut insert: impl FnMut(i64, &Operation)) {
         let rows = self.data.rows_of(month);
         let mut uncounted = 0;
         for (id, operation) in self.ids(rows.clone()).zip(self.data.range(rows.start, rows.end)) {
@@ -173,18 +173,18 @@ impl Task {
                 check_for_interrupts!();
                 self.counter.add(uncounted);
                 uncounted = 0;
-                watch(Step::Rows);
+                watch(FillEvent::Rows);
             }
         }
         self.counter.add(uncounted);
     }
 
-    /// What an index has to know of the rows of a month, which are in these places.
-    fn known_rows(&self, month: Month, places: &Places) -> impl Iterator<Item = index::Row> {
+    /// What an index has to know of the rows of a month, which are in these tids.
+    fn known_rows(&self, month: Month, tids: &Tids) -> impl Iterator<Item = index::Row> {
         let rows = self.data.rows_of(month);
         let dates = self.data.dates(rows.clone());
-        self.ids(rows).zip(dates).zip(places.iter()).map(|((id, date), place)| index::Row {
-            place,
+        self.ids(rows).zip(dates).zip(tids.iter()).map(|((id, date), tid)| index::Row {
+            tid,
             id,
             date: date.to_postgres(),
         })
@@ -199,7 +199,7 @@ impl Task {
 
 #[expect(unsafe_code, reason = "it vouches for what the other processes are given")]
 // SAFETY: all that it holds are numbers and atomics. The function below is exported under that name, and takes it as this type.
-unsafe impl SharedTask for Task {
+unsafe impl SharedState for SharedFill {
     const WORKER: &'static CStr = c"operations_ext_load_worker";
 }
 
@@ -211,7 +211,7 @@ pub unsafe extern "C-unwind" fn operations_ext_load_worker(
     _segment: *mut pg_sys::dsm_segment,
     toc: *mut pg_sys::shm_toc,
 ) {
-    // SAFETY: PostgreSQL calls this with the worker's table of contents, in which `Task::run` put what is shared.
-    let task = unsafe { parallel::task::<Task>(toc) };
-    task.share(&mut |_| ());
+    // SAFETY: PostgreSQL calls this with the worker's table of contents, in which `SharedFill::run` put what is shared.
+    let fill = unsafe { parallel::shared_state::<SharedFill>(toc) };
+    fill.share(&mut |_| ());
 }

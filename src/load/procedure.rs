@@ -6,22 +6,22 @@ use pgrx::datum::Date;
 use pgrx::pg_extern;
 use pgrx::pg_sys::panic::ErrorReport;
 
+use super::{fill, run};
 use crate::arguments;
 use crate::error::Error;
-use super::{fill, run};
 use crate::pg::call::Call;
 use crate::pg::session;
 use crate::random;
 use crate::schema::Schema;
 
 /// More rows than this are a typing error: they would fill some terabytes.
-const MOST_ROWS: i64 = 10_000_000_000;
+const MAX_ROWS: i64 = 10_000_000_000;
 
 /// More months than this are refused.
-const MOST_MONTHS: i32 = fill::MOST_MONTHS as i32;
+const MAX_MONTHS: i32 = fill::MAX_MONTHS as i32;
 
 /// PostgreSQL's own limit of parallel workers for a command.
-const MOST_WORKERS: i32 = 1024;
+const MAX_WORKERS: i32 = 1024;
 
 #[pg_extern(sql = r#"
 create procedure @extschema@.operations_test_data(
@@ -49,16 +49,16 @@ fn operations_test_data(
     let start = arguments::day("p_start_date", arguments::required("p_start_date", p_start_date)?)?;
     let end = arguments::day("p_end_date", arguments::required("p_end_date", p_end_date)?)?;
     let rows = arguments::required("p_rows_total", p_rows_total)?;
-    let rows = arguments::number("p_rows_total", rows, 1..=MOST_ROWS)?.unsigned_abs();
+    let rows = arguments::number("p_rows_total", rows, 1..=MAX_ROWS)?.unsigned_abs();
     if end < start {
         return Err(Error::EndBeforeStart { start: start.to_string(), end: end.to_string() }.into());
     }
     let (first, last) = (start.month(), end.month());
     let months = last.months_since(first) + 1;
-    if months > MOST_MONTHS {
-        return Err(Error::TooManyMonths { first, last, months, limit: MOST_MONTHS }.into());
+    if months > MAX_MONTHS {
+        return Err(Error::TooManyMonths { first, last, months, limit: MAX_MONTHS }.into());
     }
-    let processes = p_workers.map(|workers| arguments::number("p_workers", workers, 1..=MOST_WORKERS)).transpose()?;
+    let processes = p_workers.map(|workers| arguments::number("p_workers", workers, 1..=MAX_WORKERS)).transpose()?;
     let processes = processes.and_then(|workers| usize::try_from(workers).ok());
     session::require_writable(run::PROCEDURE)?;
     let seed = p_seed.map_or_else(random::seed, |seed| Ok(seed.cast_unsigned()))?;

@@ -9,10 +9,10 @@ use pgrx::{Spi, notice, pg_sys};
 
 use super::standard;
 use crate::error::Error;
-use crate::partitions::{self, with_month};
-use crate::orphans;
-use crate::pg::catalog::RelationOid;
 use crate::load::storage::exchange::Exchange;
+use crate::orphans;
+use crate::partitions::{self, with_month};
+use crate::pg::catalog::RelationOid;
 use crate::pg::lock::Exclusive;
 use crate::pg::relation_files;
 use crate::pg::session::{self, Settings};
@@ -20,7 +20,7 @@ use crate::query;
 use crate::rights;
 use crate::schema::Schema;
 
-const STAGE: &str = include_str!("sql/stage.sql");
+const CREATE: &str = include_str!("sql/staging_table.sql");
 const ATTACH: &str = include_str!("sql/attach.sql");
 const MOVE: &str = include_str!("sql/move.sql");
 const DROP: &str = include_str!("sql/drop.sql");
@@ -39,21 +39,21 @@ const POLL: Duration = Duration::from_millis(10);
 type IndexPair = (RelationOid, RelationOid);
 
 /// A table with the rows of a month.
-pub struct Stage {
+pub struct StagingTable {
     month: Month,
     rows: u64,
     name: String,
     table: RelationOid,
 }
 
-impl Stage {
+impl StagingTable {
     /// Makes an empty one; where the partition exists, in its tablespace and not in the one that the session prefers.
     pub fn create(schema: &Schema, month: Month, rows: u64, exists: bool) -> Result<Self, Error> {
         let _settings =
             Settings::set(&[(c"search_path", c"pg_catalog, pg_temp"), (c"default_table_access_method", c"heap")]);
         let _tablespace = exists.then(|| Settings::set(&[(c"default_tablespace", c"")]));
-        let name = schema.free_name(&format!("operations_load_{}_{}", session::process(), month.partition_name()));
-        query::run(&with_month(&Self::named(schema, STAGE, &name), month), &[])?;
+        let name = schema.free_name(&format!("operations_load_{}_{}", session::pid(), month.partition_name()));
+        query::run(&with_month(&Self::named(schema, CREATE, &name), month), &[])?;
         let table = schema
             .relation_named(&name)
             .ok_or_else(|| Error::StageIsGone { schema: schema.name().into(), name: name.clone() })?;
@@ -66,7 +66,7 @@ impl Stage {
     }
 
     fn named(schema: &Schema, sql: &str, name: &str) -> String {
-        schema.sql(sql).replace("@stage@", &quote_identifier(name))
+        schema.sql(sql).replace("@staging_table@", &quote_identifier(name))
     }
 
     fn run(&self, schema: &Schema, sql: &str) -> Result<(), Error> {
@@ -106,7 +106,7 @@ impl Stage {
 ///
 /// The lock that making partitions takes must be held. It comes before any lock on a partition, so that two loads never wait
 /// for each other.
-pub fn publish(schema: &Schema, operations: RelationOid, stages: Vec<Stage>) -> Result<(), Error> {
+pub fn publish(schema: &Schema, operations: RelationOid, stages: Vec<StagingTable>) -> Result<(), Error> {
     let _settings = Settings::safe_search_path();
     let _owner = rights::act_as_owner(operations)?;
     let (mut existing, mut partitions) = (Vec::new(), Vec::new());
@@ -133,14 +133,14 @@ pub fn publish(schema: &Schema, operations: RelationOid, stages: Vec<Stage>) -> 
     Ok(())
 }
 
-fn partition_of(schema: &Schema, operations: RelationOid, stage: &Stage) -> Result<Option<RelationOid>, Error> {
+fn partition_of(schema: &Schema, operations: RelationOid, stage: &StagingTable) -> Result<Option<RelationOid>, Error> {
     let partitions = partitions::partitions_of(schema, operations)?;
     Ok(standard::partition_of(&partitions, stage.month).unwrap_or(None).and_then(RelationOid::from_oid))
 }
 
 /// What is to be exchanged, if nobody has ever written to the partition, nor is about to read it, and it is like those that the
 /// extension makes, with all of its files beside those of the stage.
-fn replaceable(schema: &Schema, stage: &Stage, locked: Exclusive) -> Result<Option<Vec<Exchange>>, Error> {
+fn replaceable(schema: &Schema, stage: &StagingTable, locked: Exclusive) -> Result<Option<Vec<Exchange>>, Error> {
     let partition = locked.relation();
     let is_ready = relation_files::pages(partition) == 0
         && !relation_files::is_in_use_here(partition)

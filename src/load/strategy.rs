@@ -1,4 +1,4 @@
-//! The fast ways: rows as PostgreSQL keeps them, with ids that were reserved in one block.
+//! Which strategy each month is loaded by, and loading all of them: rows in the form that PostgreSQL stores, with ids reserved in one block.
 
 use std::ffi::CStr;
 use std::time::Duration;
@@ -8,30 +8,30 @@ use operations_model::operation_type::OperationType;
 use operations_model::test_data::TestData;
 use pgrx::pg_sys;
 
-use super::fill::{self, How, Task, Work};
-use super::staging::{self, Stage};
+use super::fill::{self, FillMode, MonthPlan, SharedFill};
 use super::progress::report;
+use super::staging::{self, StagingTable};
 use super::{processes, standard};
 use crate::error::Error;
 use crate::jobs;
-use crate::partitions;
-use crate::load::storage::bulk_insert;
-use crate::pg::catalog::{self, LockMode, RelationOid};
-use crate::load::storage::heap_file::PageCache;
 use crate::load::progress::{Phase, Progress};
+use crate::load::storage::bulk_insert;
+use crate::load::storage::heap_file::PageCache;
+use crate::load::storage::index;
+use crate::load::storage::stored_row::Target;
+use crate::orphans;
+use crate::partitions;
+use crate::pg::catalog::{self, LockMode, RelationOid};
 use crate::pg::lock::Exclusive;
 use crate::pg::session::{self, Settings};
-use crate::load::storage::stored_row::Target;
-use crate::load::storage::index;
-use crate::orphans;
 use crate::pg::{relation_files, sequence, statistics};
 use crate::rights::{self, AsOwner};
 use crate::schema::Schema;
 
-/// Fewer rows than this are not worth making the indexes of a partition anew.
+/// With fewer rows than this the indexes of a partition are kept, not rebuilt.
 const FEW: u64 = 10_000;
 
-/// A partition with less than this part of the rows that come is small beside them.
+/// A partition whose pages are at most this part of those to come is small: its indexes are rebuilt.
 const SMALL_PART: u64 = 8;
 
 /// A month that gets more rows than this is sampled as if it got so many: autovacuum soon does it again, as it does not for the
@@ -46,18 +46,18 @@ const ANALYZE_ALL_WITHIN: Duration = Duration::from_secs(10);
 /// How long to wait until nobody else uses a partition that is to be locked for its indexes' sake.
 const LOCK_WITHIN: Duration = Duration::from_millis(100);
 
-/// How a month gets its rows.
+/// How a month is loaded.
 #[derive(Clone, Copy)]
-enum Way {
-    /// Into a table of its own that becomes the month's partition, or, where that exists, its content.
-    Stage { exists: bool },
-    /// In place, indexes afterwards.
-    Rebuild(RelationOid),
-    /// In place, indexes row by row.
-    RowByRow(RelationOid),
+enum Strategy {
+    /// Into a staging table, which is attached as the partition, or, where there is an empty partition, gives it its file.
+    StagingTable { exists: bool },
+    /// Into the partition, whose indexes are emptied before and built afterwards.
+    RebuildIndexes(RelationOid),
+    /// Into the partition, with entries in its indexes row by row.
+    KeepIndexes(RelationOid),
 }
 
-/// A load.
+/// A load by these strategies.
 pub struct Bulk<'a> {
     schema: &'a Schema,
     operations: RelationOid,
@@ -112,21 +112,21 @@ impl<'a> Bulk<'a> {
         };
         let today = partitions::today()?;
         let present = partitions::partitions_of(self.schema, self.operations)?;
-        let mut ways = Vec::new();
+        let mut strategies = Vec::new();
         let mut in_place = Vec::new();
         for month in months {
             let partition = standard::partition_of(&present, *month).unwrap_or(None).and_then(RelationOid::from_oid);
-            let way = match partition {
-                None => Way::Stage { exists: false },
+            let strategy = match partition {
+                None => Strategy::StagingTable { exists: false },
                 // The live workload writes to it: it is not to be locked.
-                Some(partition) if *month == today => Way::RowByRow(partition),
-                Some(partition) => self.way_with(partition, self.rows(*month), may_stage, may_rebuild),
+                Some(partition) if *month == today => Strategy::KeepIndexes(partition),
+                Some(partition) => self.strategy_for(partition, self.rows(*month), may_stage, may_rebuild),
             };
-            if let Way::Rebuild(partition) | Way::RowByRow(partition) = way {
+            if let Strategy::RebuildIndexes(partition) | Strategy::KeepIndexes(partition) = strategy {
                 partition.lock(LockMode::RowExclusive);
                 in_place.push(partition.oid());
             }
-            ways.push((*month, way));
+            strategies.push((*month, strategy));
         }
         let deviation = standard::relation_deviation(self.schema, &in_place)?;
         if deviation.is_some() {
@@ -134,7 +134,7 @@ impl<'a> Bulk<'a> {
         }
         // What is locked is locked until the end: the later, the shorter.
         let (rebuilds, others): (Vec<_>, Vec<_>) =
-            ways.into_iter().partition(|(_, way)| matches!(way, Way::Rebuild(_)));
+            strategies.into_iter().partition(|(_, strategy)| matches!(strategy, Strategy::RebuildIndexes(_)));
         let stages = self.run(others)?;
         self.progress.enter(Phase::Attaching, None, 1);
         if !(stages.is_empty() && rebuilds.is_empty()) {
@@ -150,95 +150,96 @@ impl<'a> Bulk<'a> {
     }
 
     /// How a month that has a partition gets so many rows.
-    fn way_with(&self, partition: RelationOid, rows: u64, may_stage: bool, may_rebuild: bool) -> Way {
+    fn strategy_for(&self, partition: RelationOid, rows: u64, may_stage: bool, may_rebuild: bool) -> Strategy {
         if rows < FEW {
-            return Way::RowByRow(partition);
+            return Strategy::KeepIndexes(partition);
         }
         let pages = relation_files::pages(partition);
         // Which snapshots an index is for says a row of the catalogs, which a load does not change.
         let may_rebuild = may_rebuild && !session::gives_up_old_snapshots();
         let is_small = pages * SMALL_PART <= bulk_insert::pages_of(rows);
         if pages == 0 && may_stage {
-            Way::Stage { exists: true }
+            Strategy::StagingTable { exists: true }
         } else if is_small && may_rebuild && !relation_files::is_in_use_here(partition) {
-            Way::Rebuild(partition)
+            Strategy::RebuildIndexes(partition)
         } else {
-            Way::RowByRow(partition)
+            Strategy::KeepIndexes(partition)
         }
     }
 
     /// Makes ready what months are filled in: tables for those that are not filled in place, indexes without entries.
-    fn prepare(&self, ways: Vec<(Month, Way)>) -> Result<(Vec<Stage>, Vec<Work>), Error> {
-        let (mut stages, mut work, mut to_empty) = (Vec::new(), Vec::new(), Vec::new());
-        let makes_tables = ways.iter().any(|(_, way)| matches!(way, Way::Stage { .. }));
+    fn prepare(&self, strategies: Vec<(Month, Strategy)>) -> Result<(Vec<StagingTable>, Vec<MonthPlan>), Error> {
+        let (mut stages, mut plans, mut to_empty) = (Vec::new(), Vec::new(), Vec::new());
+        let makes_tables = strategies.iter().any(|(_, strategy)| matches!(strategy, Strategy::StagingTable { .. }));
         let owner = if makes_tables { self.as_owner()? } else { None };
         let fits_the_kernel = bulk_insert::pages_of(self.data.rows()) <= relation_files::cacheable_pages();
-        for (month, way) in ways {
-            let (table, is_new, locked) = match way {
-                Way::Stage { exists } => {
-                    let stage = Stage::create(self.schema, month, self.rows(month), exists)?;
+        for (month, strategy) in strategies {
+            let (table, is_new, locked) = match strategy {
+                Strategy::StagingTable { exists } => {
+                    let stage = StagingTable::create(self.schema, month, self.rows(month), exists)?;
                     let table = stage.table();
                     stages.push(stage);
                     (table, true, Some(Exclusive::take(table)))
                 }
-                Way::Rebuild(partition) => {
-                    let locked = staging::lock_all(&[partition], LOCK_WITHIN).and_then(|locked| locked.first().copied());
+                Strategy::RebuildIndexes(partition) => {
+                    let locked =
+                        staging::lock_all(&[partition], LOCK_WITHIN).and_then(|locked| locked.first().copied());
                     (partition, false, locked)
                 }
-                Way::RowByRow(partition) => (partition, false, None),
+                Strategy::KeepIndexes(partition) => (partition, false, None),
             };
             let is_large = !bulk_insert::fits_in_memory(bulk_insert::pages_of(self.rows(month)));
-            let how = if is_new {
-                How::NewFile(match (fits_the_kernel, is_large) {
+            let mode = if is_new {
+                FillMode::NewFile(match (fits_the_kernel, is_large) {
                     (false, _) => PageCache::DropBehind,
                     (true, true) => PageCache::WriteBack,
                     (true, false) => PageCache::Leave,
                 })
             } else {
-                How::InPlace { indexes: locked.is_none(), ring: is_large }
+                FillMode::InPlace { indexes: locked.is_none(), ring: is_large }
             };
             let target = Target { table: table.oid(), labels: self.labels, command: 0 };
-            work.push(Work { month, target, how, indexes: [None; fill::MOST_INDEXES] });
+            plans.push(MonthPlan { month, target, mode, indexes: [None; fill::MAX_INDEXES] });
             to_empty.push(locked);
         }
         drop(owner);
-        let mut files = orphans::files_of(stages.iter().map(Stage::table).collect())?;
+        let mut files = orphans::files_of(stages.iter().map(StagingTable::table).collect())?;
         let mut emptied = Vec::new();
-        for (work, locked) in work.iter_mut().zip(to_empty) {
+        for (plan, locked) in plans.iter_mut().zip(to_empty) {
             let Some(locked) = locked else { continue };
             let indexes = staging::indexes(locked.relation())?;
-            for (slot, index) in work.indexes.iter_mut().zip(&indexes) {
+            for (slot, index) in plan.indexes.iter_mut().zip(&indexes) {
                 *slot = index::empty(locked, *index);
             }
             emptied.extend(indexes);
         }
         files.extend(orphans::files_of(emptied)?);
         orphans::note(&files)?;
-        Ok((stages, work))
+        Ok((stages, plans))
     }
 
     /// Fills months, each in one process, and returns those that were not filled in place.
-    fn run(&self, ways: Vec<(Month, Way)>) -> Result<Vec<Stage>, Error> {
-        let (stages, mut work) = self.prepare(ways)?;
+    fn run(&self, strategies: Vec<(Month, Strategy)>) -> Result<Vec<StagingTable>, Error> {
+        let (stages, mut plans) = self.prepare(strategies)?;
         let command = bulk_insert::current_command();
-        work.iter_mut().for_each(|work| work.target.command = command);
-        let rows = work.iter().map(|work| self.rows(work.month)).sum();
+        plans.iter_mut().for_each(|plan| plan.target.command = command);
+        let rows = plans.iter().map(|plan| self.rows(plan.month)).sum();
         // What workers write in place is logged page by page, which a logical decoder cannot read, and counts in no conflict
         // of a serializable transaction.
         let may_share = !(session::is_serializable() || session::wal_is_logical());
-        let processes = if may_share { processes::useful(self.processes.min(work.len()), rows) } else { 1 };
+        let processes = if may_share { processes::useful(self.processes.min(plans.len()), rows) } else { 1 };
         // Page by page, compressing what is built at once takes longer than building it, and saves a tenth of the load's WAL.
         let settings = Settings::set_as_superuser(&[(c"wal_compression", c"off")]);
-        let task = Task::new(self.data, self.first_id, self.progress.counter(), &work);
+        let task = SharedFill::new(self.data, self.first_id, self.progress.counter(), &plans);
         task.run(processes, self.progress, |index, took| {
-            if let Some(Work { month, how, .. }) = work.get(index) {
-                report(*month, self.rows(*month), how.told(), took);
+            if let Some(MonthPlan { month, mode, .. }) = plans.get(index) {
+                report(*month, self.rows(*month), mode.told(), took);
             }
         });
         drop(settings);
         session::next_command();
         let _owner = self.as_owner()?;
-        for Work { month, target, .. } in work {
+        for MonthPlan { month, target, .. } in plans {
             self.progress.enter(Phase::Analyzing, Some(month), 1);
             if let Some(table) = RelationOid::from_oid(target.table) {
                 statistics::analyze(table, self.rows(month).min(SAMPLED), ANALYZE_WITHIN);

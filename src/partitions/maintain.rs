@@ -23,7 +23,7 @@ const DETACH: &str = include_str!("sql/detach.sql");
 pub const MONTHS_AHEAD: i32 = 3;
 
 /// The most months that may be asked for, ahead or to retain: a hundred years.
-const MOST_MONTHS: i32 = 1200;
+const MAX_MONTHS: i32 = 1200;
 
 #[pg_extern(sql = r#"
 create procedure @extschema@.operations_maintain_partitions(
@@ -43,9 +43,9 @@ fn operations_maintain_partitions(
     p_retain_months: Option<i32>,
 ) -> Result<(), ErrorReport> {
     let ahead = arguments::required("p_months_ahead", p_months_ahead)?;
-    let ahead = arguments::number("p_months_ahead", ahead, 0..=MOST_MONTHS)?;
+    let ahead = arguments::number("p_months_ahead", ahead, 0..=MAX_MONTHS)?;
     let retain =
-        p_retain_months.map(|retain| arguments::number("p_retain_months", retain, 0..=MOST_MONTHS)).transpose()?;
+        p_retain_months.map(|retain| arguments::number("p_retain_months", retain, 0..=MAX_MONTHS)).transpose()?;
     if session::is_replica() {
         notice!("operations_maintain_partitions() does nothing on a replica: partitions come from the primary");
         return Ok(());

@@ -4,8 +4,8 @@ use std::ffi::{CStr, c_int};
 
 use pgrx::pg_sys;
 
-/// Where the task is in the shared memory.
-const TASK: u64 = 1;
+/// Where the state is in the shared memory.
+const STATE: u64 = 1;
 
 /// What several processes work at.
 ///
@@ -13,22 +13,22 @@ const TASK: u64 = 1;
 ///
 /// It is moved to memory that all share, which is at another address in each of them: it must hold no pointers. [`Self::WORKER`]
 /// must be the name of a function of this library, exported for C, that PostgreSQL can call as `parallel_worker_main_type`, and
-/// that takes the task, of this type, by [`task`].
-pub unsafe trait SharedTask: Sync {
+/// that takes the state, of this type, by [`shared_state`].
+pub unsafe trait SharedState: Sync {
     /// The function that a worker runs.
     const WORKER: &'static CStr;
 }
 
-/// Runs `leader` here while the task's worker runs in as many other processes as the server has to spare, up to `workers`; and
+/// Runs `leader` here while the state's worker runs in as many other processes as the server has to spare, up to `workers`; and
 /// `leader` once more when all have ended. An error in one of them is raised here.
-pub fn run<T: SharedTask>(workers: usize, task: T, leader: &mut dyn FnMut(&T)) {
+pub fn run<T: SharedState>(workers: usize, state: T, leader: &mut dyn FnMut(&T)) {
     if workers == 0 {
-        return leader(&task);
+        return leader(&state);
     }
     let workers = c_int::try_from(workers).unwrap_or(c_int::MAX);
     // SAFETY: the steps that README.parallel of PostgreSQL prescribes, in its order. The transaction gets its xid before, as
     // nobody may ask for one meanwhile. An error ends the workers and releases
-    // the memory through the abort of the transaction. The place of the task is aligned, as shm_toc_allocate aligns for
+    // the memory through the abort of the transaction. The place of the state is aligned, as shm_toc_allocate aligns for
     // every type, and lives until the context is destroyed.
     unsafe {
         pg_sys::GetCurrentTransactionId();
@@ -40,8 +40,8 @@ pub fn run<T: SharedTask>(workers: usize, task: T, leader: &mut dyn FnMut(&T)) {
         (*estimator).number_of_keys += 1;
         pg_sys::InitializeParallelDSM(context);
         let shared = pg_sys::shm_toc_allocate((*context).toc, size_of::<T>()).cast::<T>();
-        shared.write(task);
-        pg_sys::shm_toc_insert((*context).toc, TASK, shared.cast());
+        shared.write(state);
+        pg_sys::shm_toc_insert((*context).toc, STATE, shared.cast());
         pg_sys::LaunchParallelWorkers(context);
         leader(&*shared);
         pg_sys::WaitForParallelWorkersToFinish(context);
@@ -54,14 +54,14 @@ pub fn run<T: SharedTask>(workers: usize, task: T, leader: &mut dyn FnMut(&T)) {
 /// At least what `BUFFERALIGN` rounds up to.
 const CACHE_LINE: usize = 128;
 
-/// The task that [`run`] was given, in a worker.
+/// The state that [`run`] was given, in a worker.
 ///
 /// # Safety
 ///
-/// `toc` must be what PostgreSQL passed to the worker, and `T` the type of the task.
-pub unsafe fn task<'a, T: SharedTask>(toc: *mut pg_sys::shm_toc) -> &'a T {
+/// `toc` must be what PostgreSQL passed to the worker, and `T` the type of the state.
+pub unsafe fn shared_state<'a, T: SharedState>(toc: *mut pg_sys::shm_toc) -> &'a T {
     // SAFETY: by the contract; the memory is mapped for as long as the worker lives.
-    unsafe { &*pg_sys::shm_toc_lookup(toc, TASK, false).cast::<T>() }
+    unsafe { &*pg_sys::shm_toc_lookup(toc, STATE, false).cast::<T>() }
 }
 
 /// Whether this process joined the transaction of another one.

@@ -76,12 +76,12 @@ pub struct RelationFile {
     /// Where they are; never 0.
     pub tablespace: pg_sys::Oid,
     /// What they are named after: `relfilenode` in pg_class.
-    pub number: pg_sys::Oid,
+    pub relfilenumber: pg_sys::Oid,
 }
 
 impl RelationFile {
     fn locator(&self) -> pg_sys::RelFileLocator {
-        pg_sys::RelFileLocator { spcOid: self.tablespace, dbOid: session::database(), relNumber: self.number }
+        pg_sys::RelFileLocator { spcOid: self.tablespace, dbOid: session::database(), relNumber: self.relfilenumber }
     }
 
     /// Whether there are such files.
@@ -125,7 +125,7 @@ fn files_to_be_removed() -> Vec<RelationFile> {
         let of_this_database = std::slice::from_raw_parts(files, count)
             .iter()
             .filter(|file| file.dbOid == session::database())
-            .map(|file| RelationFile { tablespace: file.spcOid, number: file.relNumber })
+            .map(|file| RelationFile { tablespace: file.spcOid, relfilenumber: file.relNumber })
             .collect();
         pg_sys::pfree(files.cast());
         of_this_database

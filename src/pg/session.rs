@@ -153,15 +153,15 @@ pub fn current_date() -> i32 {
     unsafe { pg_sys::GetSQLCurrentDate() }
 }
 
-/// Whether this transaction, or a subtransaction of it that was not rolled back, has this number.
-pub fn is_current_transaction(number: i64) -> bool {
-    let Ok(number) = u32::try_from(number) else { return false };
-    // SAFETY: takes any number; has no preconditions inside a transaction.
-    unsafe { pg_sys::TransactionIdIsCurrentTransactionId(number.into()) }
+/// Whether this transaction, or a subtransaction of it that was not rolled back, has this xid.
+pub fn is_current_transaction(xid: i64) -> bool {
+    let Ok(xid) = u32::try_from(xid) else { return false };
+    // SAFETY: takes any xid; has no preconditions inside a transaction.
+    unsafe { pg_sys::TransactionIdIsCurrentTransactionId(xid.into()) }
 }
 
-/// The number of this transaction, or of that which it is a part of, which gets one if it has none.
-pub fn transaction() -> u64 {
+/// The full xid of the top transaction, which gets one if it has none.
+pub fn full_xid() -> u64 {
     // SAFETY: has no preconditions inside a transaction.
     unsafe { pg_sys::GetTopFullTransactionId().value }
 }
@@ -178,8 +178,8 @@ pub fn database() -> pg_sys::Oid {
     unsafe { pg_sys::MyDatabaseId }
 }
 
-/// The number of this process.
-pub fn process() -> i32 {
+/// The pid of this process.
+pub fn pid() -> i32 {
     // SAFETY: a plain read of a variable that only this thread writes.
     unsafe { pg_sys::MyProcPid }
 }

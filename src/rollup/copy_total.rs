@@ -6,9 +6,9 @@ use std::ptr;
 use pgrx::{check_for_interrupts, pg_sys};
 
 use crate::error::Error;
+use crate::pg::lock::Writable;
 use crate::rollup::fold::Tables;
 use crate::rollup::kept_rows::{Columns, KeptRows};
-use crate::pg::lock::Writable;
 use crate::rollup::sum_key::{BY_PARTITION, Key, Sums};
 use crate::rollup::table_rows::Values;
 

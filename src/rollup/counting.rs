@@ -170,7 +170,9 @@ impl Counter {
             };
             ours().count() == expected.len()
                 && expected.into_iter().all(|(event, condition)| {
-                    ours().any(|trigger| has_form(trigger, event) && trigger_condition::is(trigger.tgqual, condition, status))
+                    ours().any(|trigger| {
+                        has_form(trigger, event) && trigger_condition::is(trigger.tgqual, condition, status)
+                    })
                 })
         }
     }

@@ -9,12 +9,12 @@ use pgrx::{AnyNumeric, FromDatum, check_for_interrupts, pg_sys};
 
 use crate::error::Error;
 use crate::pg::catalog::RelationOid;
+use crate::pg::lock::Writable;
 use crate::rollup::counting::Counter;
 use crate::rollup::kept_rows::{Columns, KeptRows};
-use crate::pg::lock::Writable;
-use crate::schema::Schema;
 use crate::rollup::sum_key::{BY_PARTITION, Key, Sums, oid};
 use crate::rollup::table_rows::{self, Row, Values};
+use crate::schema::Schema;
 
 /// What the aggregate is kept in.
 #[derive(Clone, Copy, Debug)]

@@ -7,12 +7,12 @@ use pgrx::{pg_extern, pg_sys};
 use crate::error::Error;
 use crate::pg::call::Call;
 use crate::pg::catalog::{self, RelationOid};
-use crate::rollup::counting::{self, Counter};
 use crate::pg::result_set::ResultSet;
-use crate::rollup::trigger;
 use crate::pg::session::{self, ActingAs, Settings};
 use crate::rights;
 use crate::rollup;
+use crate::rollup::counting::{self, Counter};
+use crate::rollup::trigger;
 use crate::schema::Schema;
 
 const DIRECT_SUMS: &str = include_str!("sql/direct_sums.sql");

@@ -10,8 +10,8 @@ use pgrx::{check_for_interrupts, pg_sys};
 use crate::error::Error;
 use crate::pg::catalog::RelationOid;
 use crate::pg::descriptor;
-use crate::rollup::kept_rows::{Columns, KeptRows};
 use crate::pg::lock::Writable;
+use crate::rollup::kept_rows::{Columns, KeptRows};
 use crate::rollup::table_rows::{self, Values};
 
 /// The columns of the view.

@@ -8,15 +8,15 @@ use pgrx::{Spi, pg_sys};
 
 use crate::error::Error;
 use crate::pg::catalog::{self, RelationOid};
-use crate::rollup::copy_total::copy_total;
-use crate::rollup::counting::{self, Counter};
-use crate::rollup::fold::{self, Tables};
 use crate::pg::lock::Writable;
-use crate::rollup::matview::{Mergeable, Shape};
 use crate::pg::session::{self, ActingAs, Settings};
 use crate::pg::view_rule;
 use crate::query;
 use crate::rights;
+use crate::rollup::copy_total::copy_total;
+use crate::rollup::counting::{self, Counter};
+use crate::rollup::fold::{self, Tables};
+use crate::rollup::matview::{Mergeable, Shape};
 use crate::schema::Schema;
 
 const UNTRACK: &str = include_str!("sql/untrack.sql");

@@ -10,10 +10,10 @@ use crate::pg::catalog;
 use crate::pg::descriptor;
 
 /// The most columns that such a table has.
-pub const MOST_COLUMNS: usize = 5;
+pub const MAX_COLUMNS: usize = 5;
 
 /// The values of a row; `None` is null.
-pub type Values = [Option<pg_sys::Datum>; MOST_COLUMNS];
+pub type Values = [Option<pg_sys::Datum>; MAX_COLUMNS];
 
 /// Where a row is, and what it holds.
 #[derive(Clone, Copy, Debug)]
@@ -39,7 +39,7 @@ pub unsafe fn check_columns(relation: pg_sys::Relation, types: &[pg_sys::Oid]) -
         let descriptor = (*relation).rd_att;
         let columns = descriptor::columns(descriptor);
         let fits = columns.len() == types.len()
-            && columns.len() <= MOST_COLUMNS
+            && columns.len() <= MAX_COLUMNS
             && columns.iter().zip(types).all(|(column, of_type)| !column.attisdropped && column.atttypid == *of_type)
             && ptr::eq((*relation).rd_tableam, pg_sys::GetHeapamTableAmRoutine());
         if fits { Ok(()) } else { Err(other(relation, "It has other columns, or other storage.")) }
@@ -100,10 +100,10 @@ pub unsafe fn each(relation: pg_sys::Relation, mut visit: impl FnMut(&Row) -> Re
 ///
 /// # Safety
 ///
-/// The row must have these columns, of which there are [`MOST_COLUMNS`] at most.
+/// The row must have these columns, of which there are [`MAX_COLUMNS`] at most.
 pub unsafe fn values_of(tuple: pg_sys::HeapTuple, descriptor: pg_sys::TupleDesc) -> Values {
-    let mut datums = [pg_sys::Datum::from(0); MOST_COLUMNS];
-    let mut nulls = [true; MOST_COLUMNS];
+    let mut datums = [pg_sys::Datum::from(0); MAX_COLUMNS];
+    let mut nulls = [true; MAX_COLUMNS];
     // SAFETY: by the contract.
     unsafe { pg_sys::heap_deform_tuple(tuple, descriptor, datums.as_mut_ptr(), nulls.as_mut_ptr()) };
     let mut values = datums.map(Some);

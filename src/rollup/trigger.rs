@@ -11,9 +11,9 @@ use pgrx::{pg_guard, pg_sys};
 use crate::error::Error;
 use crate::pg::call::Call;
 use crate::pg::catalog::{self, RelationOid};
-use crate::rollup::counting::{Columns, Counter};
 use crate::pg::descriptor;
 use crate::pg::view_rule;
+use crate::rollup::counting::{Columns, Counter};
 
 /// The status of operations that are done.
 pub const DONE: i16 = 1;
@@ -23,7 +23,7 @@ const DELTA_COLUMNS: usize = 5;
 
 /// What holds for all rows of a partition until its catalog entries change.
 #[derive(Clone, Copy, Debug)]
-struct Place {
+struct CountedPartition {
     delta: pg_sys::Oid,
     operation_type: pg_sys::Oid,
     columns: Columns,
@@ -33,7 +33,7 @@ struct Place {
 thread_local! {
     /// What was looked up, by function and partition; `None` where the triggers do not count all changes, so that the sums
     /// come from the rows and nothing is to be appended. Emptied when a relation changes.
-    static PLACES: RefCell<HashMap<(pg_sys::Oid, pg_sys::Oid), Option<Place>>> = RefCell::default();
+    static PARTITIONS: RefCell<HashMap<(pg_sys::Oid, pg_sys::Oid), Option<CountedPartition>>> = RefCell::default();
     /// Rises when PostgreSQL says that a relation may have changed.
     static CHANGES: Cell<u64> = const { Cell::new(0) };
     /// What it was when the places were looked up.
@@ -121,7 +121,7 @@ unsafe fn bytes<'a>(numeric: pg_sys::Datum) -> &'a [u8] {
 /// # Safety
 ///
 /// `relation` must be open.
-unsafe fn place(call: Call<'_>, relation: pg_sys::Relation) -> Result<Option<Place>, Error> {
+unsafe fn place(call: Call<'_>, relation: pg_sys::Relation) -> Result<Option<CountedPartition>, Error> {
     // SAFETY: by the contract. The callback stays registered for as long as the process lives, as the library does.
     let key = unsafe {
         if !IS_REGISTERED.replace(true) {
@@ -131,22 +131,22 @@ unsafe fn place(call: Call<'_>, relation: pg_sys::Relation) -> Result<Option<Pla
     };
     let changes = CHANGES.get();
     if SEEN.replace(changes) != changes {
-        PLACES.with_borrow_mut(HashMap::clear);
+        PARTITIONS.with_borrow_mut(HashMap::clear);
     }
-    if let Some(place) = PLACES.with_borrow(|places| places.get(&key).copied()) {
+    if let Some(place) = PARTITIONS.with_borrow(|partitions| partitions.get(&key).copied()) {
         return Ok(place);
     }
     // SAFETY: by the contract.
     let place = unsafe { look_up(key.0, relation) }?;
     // The look-up itself may have been told of changes; then the next call looks again.
-    PLACES.with_borrow_mut(|places| places.insert(key, place));
+    PARTITIONS.with_borrow_mut(|partitions| partitions.insert(key, place));
     Ok(place)
 }
 
 /// # Safety
 ///
 /// `relation` must be open.
-unsafe fn look_up(function: pg_sys::Oid, relation: pg_sys::Relation) -> Result<Option<Place>, Error> {
+unsafe fn look_up(function: pg_sys::Oid, relation: pg_sys::Relation) -> Result<Option<CountedPartition>, Error> {
     let schema = catalog::function_schema(function);
     let missing = |kind, name| Error::MissingRelation { kind, schema: catalog::schema_name(schema), name };
     let delta = catalog::relation(schema, c"operations_delta").ok_or_else(|| missing("table", "operations_delta"))?;
@@ -164,7 +164,7 @@ unsafe fn look_up(function: pg_sys::Oid, relation: pg_sys::Relation) -> Result<O
         return Ok(None);
     }
     let last = columns.numbers().into_iter().max().unwrap_or(0);
-    Ok(Some(Place { delta: delta.oid(), operation_type, columns, last: c_int::from(last) }))
+    Ok(Some(CountedPartition { delta: delta.oid(), operation_type, columns, last: c_int::from(last) }))
 }
 
 /// Whether the relation belongs to the table that is summed up. Whoever may call a function may make it a trigger of a table of
@@ -193,7 +193,7 @@ fn other_delta(facts: impl Into<String>) -> Error {
 /// # Safety
 ///
 /// `relation` must be open.
-unsafe fn check_delta(relation: pg_sys::Relation, place: &Place) -> Result<(), Error> {
+unsafe fn check_delta(relation: pg_sys::Relation, place: &CountedPartition) -> Result<(), Error> {
     let types = [pg_sys::OIDOID, pg_sys::INT4OID, place.operation_type, pg_sys::INT4OID, pg_sys::NUMERICOID];
     // SAFETY: by the contract; the descriptor has natts columns.
     unsafe {
@@ -225,7 +225,7 @@ unsafe fn check_delta(relation: pg_sys::Relation, place: &Place) -> Result<(), E
 /// # Safety
 ///
 /// `slot` must hold a row of the partition that `place` was looked up for.
-unsafe fn counted(place: &Place, slot: *mut pg_sys::TupleTableSlot) -> Option<Result<Counted, ()>> {
+unsafe fn counted(place: &CountedPartition, slot: *mut pg_sys::TupleTableSlot) -> Option<Result<Counted, ()>> {
     // SAFETY: by the contract; the arrays of the slot have an entry for each column, and up to `last` they are filled.
     // A value that is not null is of its column's type, and PG_DETOAST leaves a numeric that is not toasted where it is.
     unsafe {
@@ -256,7 +256,7 @@ unsafe fn counted(place: &Place, slot: *mut pg_sys::TupleTableSlot) -> Option<Re
 ///
 /// The values must be valid, and `place` that of the partition.
 unsafe fn append(
-    place: &Place,
+    place: &CountedPartition,
     partition: pg_sys::Oid,
     old: Option<Counted>,
     new: Option<Counted>,

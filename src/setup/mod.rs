@@ -7,17 +7,17 @@ use pgrx::datum::DatumWithOid;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{Spi, pg_extern};
 
-use crate::partitions::maintain::MONTHS_AHEAD;
 use crate::error::Error;
 use crate::partitions;
+use crate::partitions::maintain::MONTHS_AHEAD;
 use crate::pg::call::Call;
 use crate::pg::catalog::{self, RelationOid};
-use crate::rollup::counting::{self, Counter};
 use crate::pg::session::{self, Settings};
 use crate::pg::view_rule;
 use crate::query;
 use crate::rights;
 use crate::rollup;
+use crate::rollup::counting::{self, Counter};
 use crate::schema::Schema;
 
 /// What the demo needs and the extension must not own.

@@ -11,11 +11,11 @@ use pgrx::spi::OwnedPreparedStatement;
 use pgrx::{PgBuiltInOids, PgOid, Spi, pg_extern};
 use rand::rngs::ChaCha8Rng;
 
+use super::stored;
 use crate::error::Error;
 use crate::partitions;
 use crate::pg::call::Call;
 use crate::pg::catalog::LockMode;
-use super::stored;
 use crate::pg::session;
 use crate::random;
 use crate::schema::Schema;

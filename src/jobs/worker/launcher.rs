@@ -8,9 +8,9 @@ use std::time::Duration;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{PgLogLevel, PgSqlErrorCode, function_name, pg_guard, pg_sys};
 
+use super::shared;
 use crate::guc;
 use crate::pg::background::{self, Worker};
-use super::shared;
 
 /// How long to wait at first before looking again for a database that is missing; each time twice as long.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);

@@ -10,6 +10,7 @@ use pgrx::{PgLogLevel, PgSqlErrorCode, function_name, pg_sys};
 
 use crate::error::Error;
 use crate::guc;
+use crate::jobs::worker::timetable::{Outcome, pause_after};
 use crate::jobs::{self, Job};
 use crate::pg::background::{self, Failure, Worker};
 use crate::pg::catalog;
@@ -17,7 +18,6 @@ use crate::pg::session::{ActingAs, Settings};
 use crate::query;
 use crate::rights;
 use crate::schema::Schema;
-use crate::jobs::worker::timetable::{Outcome, pause_after};
 
 const RECORD: &str = include_str!("../sql/record.sql");
 

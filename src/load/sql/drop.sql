@@ -1,1 +1,1 @@
-drop table @extschema@.@stage@
+drop table @extschema@.@staging_table@

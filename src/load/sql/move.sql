@@ -3,4 +3,4 @@ insert into @extschema@.operations
     (id, operation_date, operation_guid, client_id, operation_type, amount, status, message)
 overriding system value
 select id, operation_date, operation_guid, client_id, operation_type, amount, status, message
-from @extschema@.@stage@
+from @extschema@.@staging_table@

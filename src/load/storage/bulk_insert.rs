@@ -9,8 +9,8 @@ use std::ptr;
 use operations_model::operation::Operation;
 use pgrx::{PgMemoryContexts, pg_sys};
 
-use crate::pg::index_entries::IndexEntries;
 use crate::load::storage::stored_row::{COLUMNS, Target, Values};
+use crate::pg::index_entries::IndexEntries;
 use crate::pg::wal;
 
 /// Rows that are written at a time.

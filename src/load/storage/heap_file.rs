@@ -13,9 +13,9 @@ use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{PgLogLevel, pg_sys};
 
 use crate::error::Error;
-use crate::pg::catalog;
 use crate::load::storage::heap_page::{Former, PAGE_SIZE, Page, Visibility};
 use crate::load::storage::stored_row::{Target, Values};
+use crate::pg::catalog;
 use crate::pg::{relation_files, wal};
 
 /// Pages that are written at a time: as many as a WAL record may have.
@@ -52,16 +52,16 @@ pub struct HeapFile {
     /// Rows in the page that is not full yet.
     in_page: u16,
     /// Where the rows of the full pages are.
-    places: Places,
+    tids: Tids,
 }
 
 /// Where the rows are that were written, in their order.
 #[derive(Default)]
-pub struct Places {
+pub struct Tids {
     rows_of_page: Vec<u16>,
 }
 
-impl Places {
+impl Tids {
     /// The block and the number in it of each row.
     pub fn iter(&self) -> impl Iterator<Item = (pg_sys::BlockNumber, pg_sys::OffsetNumber)> {
         (0..).zip(&self.rows_of_page).flat_map(|(block, rows)| (1..=*rows).map(move |row| (block, row)))
@@ -99,7 +99,7 @@ impl HeapFile {
             pages: vec![Page::zero(); BATCH].into_boxed_slice(),
             filled: 0,
             in_page: 0,
-            places: Places::default(),
+            tids: Tids::default(),
         };
         file.begin_page();
         file
@@ -126,7 +126,7 @@ impl HeapFile {
 
     /// The number that a page of the batch has in the file.
     fn block(&self, index: usize) -> pg_sys::BlockNumber {
-        (self.places.rows_of_page.len() - self.filled + index) as pg_sys::BlockNumber
+        (self.tids.rows_of_page.len() - self.filled + index) as pg_sys::BlockNumber
     }
 
     fn begin_page(&mut self) {
@@ -135,7 +135,7 @@ impl HeapFile {
     }
 
     fn end_page(&mut self) {
-        self.places.rows_of_page.push(self.in_page);
+        self.tids.rows_of_page.push(self.in_page);
         self.filled += 1;
         if self.filled == BATCH {
             self.flush();
@@ -195,19 +195,19 @@ impl HeapFile {
 
     /// Writes the rest and the visibility map, which says that all of the rows are visible and frozen, and closes the table.
     /// The lock is kept.
-    pub fn close(mut self) -> Places {
+    pub fn close(mut self) -> Tids {
         if self.in_page > 0 {
-            self.places.rows_of_page.push(self.in_page);
+            self.tids.rows_of_page.push(self.in_page);
             self.filled += 1;
         }
         self.flush();
         self.write_visibility_map();
         // SAFETY: closes what `open` opened, once.
         unsafe {
-            pg_sys::pgstat_count_heap_insert(self.relation, self.places.rows() as pg_sys::PgStat_Counter);
+            pg_sys::pgstat_count_heap_insert(self.relation, self.tids.rows() as pg_sys::PgStat_Counter);
             pg_sys::table_close(self.relation, pg_sys::NoLock as c_int);
         }
-        self.places
+        self.tids
     }
 
     /// As visibilitymap.c has it: two bits a page, which are both set.
@@ -218,7 +218,7 @@ impl HeapFile {
         let fork = pg_sys::ForkNumber::VISIBILITYMAP_FORKNUM;
         // SAFETY: the relation is open, and new: it has no such file yet.
         unsafe { pg_sys::smgrcreate(pg_sys::RelationGetSmgr(self.relation), fork, false) };
-        let pages = self.places.rows_of_page.len();
+        let pages = self.tids.rows_of_page.len();
         for (number, first) in (0..).zip((0..pages).step_by(PAGES_PER_PAGE)) {
             let here = PAGES_PER_PAGE.min(pages - first);
             self.pages[0].initialize(0);

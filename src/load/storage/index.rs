@@ -6,9 +6,9 @@ use std::ptr;
 use operations_model::operation::STATUS_NEW;
 use pgrx::{check_for_interrupts, pg_guard, pg_sys};
 
+use crate::load::storage::stored_row::column;
 use crate::pg::catalog::RelationOid;
 use crate::pg::lock::Exclusive;
-use crate::load::storage::stored_row::column;
 use crate::pg::unbound;
 
 /// An index without entries, which is to be filled before anybody looks into it.
@@ -44,7 +44,7 @@ pub fn empty(table: Exclusive, index: RelationOid) -> Option<EmptyIndex> {
 #[derive(Clone, Copy)]
 pub struct Row {
     /// Where it is.
-    pub place: (pg_sys::BlockNumber, pg_sys::OffsetNumber),
+    pub tid: (pg_sys::BlockNumber, pg_sys::OffsetNumber),
     /// `id`
     pub id: i64,
     /// `operation_date`, as the type date has it
@@ -157,9 +157,9 @@ unsafe extern "C-unwind" fn scan_known_rows(
                     for (value, column) in values.iter_mut().zip(columns) {
                         *value = row.value(*column);
                     }
-                    let mut place = pg_sys::ItemPointerData::default();
-                    pgrx::itemptr::item_pointer_set_all(&mut place, row.place.0, row.place.1);
-                    callback(index, &raw mut place, values.as_mut_ptr(), nulls.as_mut_ptr(), true, state);
+                    let mut tid = pg_sys::ItemPointerData::default();
+                    pgrx::itemptr::item_pointer_set_all(&mut tid, row.tid.0, row.tid.1);
+                    callback(index, &raw mut tid, values.as_mut_ptr(), nulls.as_mut_ptr(), true, state);
                 }
             });
         }

@@ -12,8 +12,8 @@ use operations_model::operation::Operation;
 use pgrx::pg_sys;
 
 use crate::load::storage::heap_page::{Former, Page, Visibility, move_to};
-use crate::pg::index_entries::IndexEntries;
 use crate::load::storage::stored_row::{COLUMNS, Target, Values};
+use crate::pg::index_entries::IndexEntries;
 use crate::pg::wal;
 
 /// Pages that are formed before they are written.

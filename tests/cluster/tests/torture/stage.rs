@@ -18,8 +18,10 @@ const FIRST: &str = "\
     CREATE TYPE operation_type_enum AS ENUM ('offline', 'online'); \
     CREATE FUNCTION operations_count_change() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$";
 /// The table is the one that operations_setup() makes.
-const TABLE: [&str; 2] =
-    [include_str!("../../../../src/setup/sql/operations.sql"), include_str!("../../../../src/setup/sql/count_triggers.sql")];
+const TABLE: [&str; 2] = [
+    include_str!("../../../../src/setup/sql/operations.sql"),
+    include_str!("../../../../src/setup/sql/count_triggers.sql"),
+];
 
 /// How much of the WAL is written.
 #[derive(Clone, Copy, PartialEq, Debug)]

@@ -1,6 +1,6 @@
 -- A table like a partition, which nobody else sees before the transaction commits. The constraint spares ATTACH the reading
 -- of all rows.
-create table @extschema@.@stage@ (
+create table @extschema@.@staging_table@ (
     like @extschema@.operations
     including comments including compression including constraints including defaults including generated
     including indexes including storage,
