@@ -38,8 +38,6 @@ pub enum Error {
     MissingRole { job: &'static str, name: String },
     #[error("operations_count_change() can only be called by the triggers of operations")]
     NotATrigger,
-    #[error("column \"{column}\" of \"{table}\" is missing or of another type")]
-    OtherColumn { table: String, column: String },
     #[error("the columns of \"{table}\" are not those of operations")]
     OtherColumns { table: String },
     #[error("table \"{table}\" is not empty")]
@@ -81,7 +79,6 @@ impl Error {
             Self::ForeignPartition { .. } => PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
             Self::MissingRole { .. } => PgSqlErrorCode::ERRCODE_UNDEFINED_OBJECT,
             Self::NotATrigger => PgSqlErrorCode::ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED,
-            Self::OtherColumn { .. } => PgSqlErrorCode::ERRCODE_UNDEFINED_COLUMN,
             Self::OtherColumns { .. } => PgSqlErrorCode::ERRCODE_DATATYPE_MISMATCH,
             Self::NotEmpty { .. } => PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
             Self::NotSummable => PgSqlErrorCode::ERRCODE_CHECK_VIOLATION,
@@ -126,9 +123,6 @@ impl Error {
             Self::MissingRole { job, .. } => format!("The job {job} was scheduled by that role."),
             Self::NotATrigger => {
                 "It counts the changes of partitions of operations, row by row, after they are made.".into()
-            }
-            Self::OtherColumn { .. } => {
-                "The sums of client_type_sum_mv are kept by client_id, operation_type, amount and status.".into()
             }
             Self::OtherColumns { .. } => "Somebody has altered the table while rows were loaded into it.".into(),
             Self::NotEmpty { .. } => "Its file is to be written past the shared buffers, as that of a new table.".into(),
@@ -179,9 +173,6 @@ impl Error {
             }
             Self::MissingRole { .. } => "Call operations_schedule() again, as the role that the jobs shall run as.".into(),
             Self::NotATrigger => "Call operations_setup() to have its triggers made.".into(),
-            Self::OtherColumn { .. } => {
-                "Give the column its name and type back, or drop the triggers operations_count_insert, operations_count_update and operations_count_delete.".into()
-            }
             Self::OtherColumns { .. } | Self::NotEmpty { .. } => "Call the procedure again.".into(),
             Self::NotSummable => "Give the operation these values before its status is 1.".into(),
             Self::OtherDelta { .. } | Self::OtherRollup { .. } => "Connect again, so that the session loads the library of the version that is installed; if that does not help, drop what was added to the table.".into(),

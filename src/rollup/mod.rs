@@ -18,6 +18,4 @@ mod trigger_condition;
 pgrx::extension_sql_file!("sql/tables.sql", name = "rollup_tables", requires = ["jobs"]);
 pgrx::extension_sql_file!("sql/views.sql", name = "rollup_views", finalize);
 
-pub use refresh::{
-    as_owner_of_the_rollups, as_owner_of_the_view, bring_up_to_date, let_read, may_be_kept, repair, table,
-};
+pub use refresh::*;
