@@ -16,11 +16,8 @@ fn begin_long_load(user: &User) -> Outcome<Running> {
     let output = std::fs::File::create(&log)?;
     let mut make = user.make(&["demo"]);
     make.env("OPERATIONS_TEST_ROWS", "3000000").process_group(0).stderr(output.try_clone()?).stdout(output);
-    let child = Running(make.spawn()?);
-    user.becomes("loads", 600, || {
-        let text = std::fs::read_to_string(&log)?;
-        Ok(if text.contains("02_schema.sql") { "loads".to_owned() } else { text })
-    })?;
+    let mut child = Running(make.spawn()?);
+    user.prints(&mut child, &log, "02_schema.sql", 600)?;
     Ok(child)
 }
 

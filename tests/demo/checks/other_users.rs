@@ -188,10 +188,7 @@ pub fn data_of_another_container_are_left_alone(user: &User) -> Outcome {
     }
     let pid_file = shared.join("primary/postmaster.pid");
     let mut inner = Running(demo_elsewhere(user, &["demo", &demo], &log)?);
-    user.becomes("lives", 300, || {
-        let text = std::fs::read_to_string(&log)?;
-        Ok(if text.contains("The demo lives") { "lives".to_owned() } else { text })
-    })?;
+    user.prints(&mut inner, &log, "The demo lives", 300)?;
     let server = std::fs::read_to_string(&pid_file)?;
     let (primary, replica) = (user.free_port()?, user.free_port()?);
     let ports = [format!("PRIMARY_PORT={primary}"), format!("REPLICA_PORT={}", replica.max(primary + 1))];

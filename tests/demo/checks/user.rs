@@ -214,6 +214,18 @@ impl User {
         })?)
     }
 
+    /// Waits until a program that runs has printed this into a file; fails at once if it ends before.
+    pub fn prints(&self, program: &mut Running, log: &Path, wanted: &str, seconds: u64) -> Outcome {
+        let program = RefCell::new(program);
+        self.becomes("printed", seconds, || {
+            let ended = program.borrow_mut().0.try_wait()?.is_some();
+            let text = std::fs::read_to_string(log)?;
+            Ok(if ended || text.contains(wanted) { "printed".to_owned() } else { text })
+        })?;
+        let text = std::fs::read_to_string(log)?;
+        require(text.contains(wanted), format!("it ended without \"{wanted}\": {text}"))
+    }
+
     /// SIGKILLs the postmaster of a server and waits until all its processes are gone.
     pub fn kill(&self, server: &str) -> Outcome {
         let killed = server::DataDirectory::new(&self.demo(server), &self.owner).kill_postmaster()?;
