@@ -21,6 +21,8 @@ say "== cargo clippy"
 cargo clippy --locked --workspace --all-targets --features operations_ext/pg_test -- -D warnings
 say "== cargo doc"
 RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --document-private-items
+say "== the file that CREATE EXTENSION runs"
+"$CHECKOUT/native/schema.sh"
 say "== shellcheck"
 mapfile -t files < <(shell_files)
 [ ${#files[@]} -gt 0 ] || die "found no shell script: is this a git checkout?"

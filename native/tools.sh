@@ -6,6 +6,5 @@
 load steps packages rust postgres build
 need_rust
 need_c_toolchain
-need_cargo_pgrx
 need_postgres
 [ "${1:-}" != extension ] || build_extension
