@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::target::Role;
+use crate::role::Role;
 
 /// Why a server could not be named, made, driven or asked.
 #[derive(Debug, thiserror::Error)]

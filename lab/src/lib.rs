@@ -4,7 +4,8 @@
 //! ```no_run
 //! # fn main() -> Result<(), operations_lab::Error> {
 //! use operations_lab::doctor::{Options, examine};
-//! use operations_lab::target::{Role, Target};
+//! use operations_lab::role::Role;
+//! use operations_lab::target::Target;
 //! let servers = vec![
 //!     Target::from_url(Role::Primary, "postgresql://postgres@127.0.0.1:5432/operations_db")?,
 //!     Target::from_url(Role::Replica, "postgresql://postgres@127.0.0.1:5433/operations_db")?,
@@ -20,6 +21,7 @@ pub mod doctor;
 mod error;
 pub mod lsn;
 mod passfile;
+pub mod role;
 pub mod say;
 pub mod server;
 pub mod target;

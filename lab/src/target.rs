@@ -1,6 +1,5 @@
 //! A server to be asked: where it is and as whom to ask.
 
-use std::fmt;
 use std::path::{Path, PathBuf};
 
 use postgres::Config;
@@ -8,24 +7,7 @@ use postgres::config::Host;
 
 use crate::error::Error;
 use crate::passfile;
-
-/// What a server is meant to be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    /// It takes the writes.
-    Primary,
-    /// It follows.
-    Replica,
-}
-
-impl fmt::Display for Role {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
-            Self::Primary => "primary",
-            Self::Replica => "replica",
-        })
-    }
-}
+use crate::role::Role;
 
 /// A server to be asked.
 #[derive(Clone, Debug)]

@@ -14,9 +14,7 @@ use crate::pg::catalog::{self, RelationOid};
 use crate::pg::descriptor;
 use crate::pg::view_rule;
 use crate::rollup::counting::{Columns, Counter};
-
-/// The status of operations that are done.
-pub const DONE: i16 = 1;
+use crate::rollup::trigger_condition::DONE;
 
 /// The columns of `operations_delta`.
 const DELTA_COLUMNS: usize = 5;

@@ -5,7 +5,8 @@ use std::ffi::{c_char, c_int, c_void};
 
 use pgrx::pg_sys;
 
-use crate::rollup::trigger::DONE;
+/// The status of operations that are done.
+pub const DONE: i16 = 1;
 
 /// The numbers that a trigger's condition knows the rows by.
 const OLD: c_int = 1;

@@ -7,9 +7,9 @@ use std::path::Path;
 use clap::Args;
 use operations_lab::Error;
 use operations_lab::demo::{self, Health};
+use operations_lab::role::Role;
 use operations_lab::say::warn;
 use operations_lab::server::{LIMIT, Stop as How};
-use operations_lab::target::Role;
 
 use super::INTERRUPTED;
 

@@ -4,7 +4,8 @@ use clap::Args;
 use operations_lab::Error;
 use operations_lab::demo::Demo;
 use operations_lab::doctor::{Finding, Options, Report, Severity, codes, examine};
-use operations_lab::target::{Role, Target};
+use operations_lab::role::Role;
+use operations_lab::target::Target;
 
 use super::demo::Folder;
 

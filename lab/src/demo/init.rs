@@ -10,9 +10,9 @@ use postgres::{Client, Config, NoTls};
 use crate::connect::within;
 use crate::demo::{Demo, Programs, Scheduler, folders, long};
 use crate::error::{Context, Error};
+use crate::role::Role;
 use crate::say::say;
 use crate::server::text;
-use crate::target::Role;
 
 impl Demo {
     /// What a start that was cut short left behind was never whole, and nobody's rows are in it.

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use crate::checkout;
 use crate::error::Error;
+use crate::role::Role;
 use crate::server::{DataDirectory, Owner};
-use crate::target::Role;
 
 /// Folders of the demo.
 #[derive(Clone, Debug)]

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use crate::connect::Refusal;
 use crate::demo::{Demo, SLOT};
 use crate::error::Error;
+use crate::role::Role;
 use crate::say::say;
-use crate::target::Role;
 
 /// How long a demo may take from the start of its servers until it lives.
 const LIMIT: Duration = Duration::from_secs(60);

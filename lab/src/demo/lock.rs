@@ -11,9 +11,9 @@ use rustix::io::{FdFlags, fcntl_setfd};
 
 use crate::demo::layout::Layout;
 use crate::error::{Context, Error};
+use crate::role::Role;
 use crate::say::say;
 use crate::server::{DataDirectory, Owner};
-use crate::target::Role;
 
 /// How long what is left of a killed server may take to end.
 const LEFTOVERS_END: Duration = Duration::from_secs(30);

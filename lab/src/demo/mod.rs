@@ -24,7 +24,8 @@ pub use stop::{clean, stop};
 use std::path::Path;
 
 use crate::error::Error;
-use crate::target::{Role, Target};
+use crate::role::Role;
+use crate::target::Target;
 
 /// The replica's slot on the primary.
 pub const SLOT: &str = "operations_replica";

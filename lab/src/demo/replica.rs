@@ -7,9 +7,9 @@ use crate::demo::lock::DataLock;
 use crate::demo::servers::LogMark;
 use crate::demo::{Demo, Programs, SLOT, Scheduler};
 use crate::error::{Context, Error};
+use crate::role::Role;
 use crate::say::say;
 use crate::server::entrypoint::Entrypoint;
-use crate::target::Role;
 
 /// Says that the server itself failed to start; everything else has said why in a line.
 const SERVER_FAILED: i32 = 75;

@@ -10,9 +10,9 @@ use crate::connect::{Refusal, session};
 use crate::demo::lock::DataLock;
 use crate::demo::{Demo, Programs, SERVERS, long};
 use crate::error::{Context, Error};
+use crate::role::Role;
 use crate::say::{say, warn};
 use crate::server::{DataDirectory, Stop, text};
-use crate::target::Role;
 
 /// How long a server may take to start; recovery after a crash is part of it.
 pub(crate) const START_SECONDS: &str = "120";

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use crate::demo::layout::Layout;
 use crate::error::{Context, Error};
-use crate::target::Role;
+use crate::role::Role;
 
 /// Each setting and its default.
 pub(crate) const DEFAULTS: [(&str, &str); 7] = [

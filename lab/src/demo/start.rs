@@ -7,9 +7,9 @@ use crate::checkout;
 use crate::demo::lock::lock_demo;
 use crate::demo::{Demo, Layout, Named, Programs, SERVERS, Settings, folders, port_variable};
 use crate::error::Error;
+use crate::role::Role;
 use crate::say::say;
 use crate::server::ports::{free_port, listens};
-use crate::target::Role;
 
 /// Starts the demo in a folder, whatever of it does not run yet.
 pub fn start(folder: Option<&Path>) -> Result<(), Error> {

@@ -8,8 +8,8 @@ use crate::connect::Refusal;
 use crate::demo::{Demo, Programs, SLOT};
 use crate::doctor::{Options, examine};
 use crate::error::{Context, Error};
+use crate::role::Role;
 use crate::say::say;
-use crate::target::Role;
 
 /// How a demo is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use super::codes::{
 use super::facts::{Facts, NO_LOWER};
 use super::finding::Finding;
 use super::finding::Severity::{Broken, Degraded};
-use crate::target::Role;
+use crate::role::Role;
 
 /// A server that answered.
 #[derive(Clone, Copy, Debug)]

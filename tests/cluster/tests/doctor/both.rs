@@ -4,8 +4,9 @@ use operations_cluster::expect::{SOON, run, wait_for_text};
 use operations_cluster::{DATABASE, Server, Stop, value, wait_until};
 use operations_lab::doctor::Severity::{Broken, Degraded, Info, Unknown};
 use operations_lab::doctor::{Options, Verdict, examine};
+use operations_lab::role::Role;
 use operations_lab::server::{DataDirectory, Signal};
-use operations_lab::target::{Role, Target};
+use operations_lab::target::Target;
 
 use crate::common::{Pair, live, sees, set, target};
 

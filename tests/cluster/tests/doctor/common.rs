@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 use operations_cluster::expect::{SOON, run};
 use operations_cluster::{DATABASE, SUPERUSER, Server, ServerBuilder, wait_until};
 use operations_lab::doctor::{Finding, Options, Report, Severity, Verdict, examine};
-use operations_lab::target::{Role, Target};
+use operations_lab::role::Role;
+use operations_lab::target::Target;
 
 /// How soon what is caused must be seen, and what is mended must be gone.
 pub const LIMIT: Duration = Duration::from_secs(10);

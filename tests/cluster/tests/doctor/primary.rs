@@ -176,7 +176,7 @@ fn vacuum_and_settings() {
 #[test]
 fn a_server_that_was_not_set_up_or_is_full() {
     let server = Server::primary().setting("max_connections", "20").setting("fsync", "on").start().unwrap();
-    let targets = [target(operations_lab::target::Role::Primary, &server)];
+    let targets = [target(operations_lab::role::Role::Primary, &server)];
     let sees = |code, severity| crate::common::sees(&targets, code, severity, &server);
     sees("extension_missing", Degraded);
     let mut session = server.session().unwrap();
@@ -187,7 +187,7 @@ fn a_server_that_was_not_set_up_or_is_full() {
     run(&mut session, "CALL operations_setup()");
     run(&mut session, &format!("CREATE ROLE watcher LOGIN PASSWORD '{}'", server.password()));
     let url = format!("postgresql://watcher@127.0.0.1:{}/{DATABASE}", server.port());
-    let role = operations_lab::target::Role::Primary;
+    let role = operations_lab::role::Role::Primary;
     let watched = operations_lab::target::Target::from_url(role, &url).unwrap().with_password(server.password());
     crate::common::sees(&[watched], "question_failed", Unknown, &server);
     run(&mut session, "GRANT EXECUTE ON FUNCTION operations_doctor(boolean) TO watcher");
@@ -211,7 +211,7 @@ fn a_server_that_was_not_set_up_or_is_full() {
 fn wraparound_and_catalogs() {
     let builder = Server::primary().setting("fsync", "on").setting("autovacuum", "off");
     let server = builder.with_extension().setting("autovacuum_freeze_max_age", "100000").start().unwrap();
-    let targets = [target(operations_lab::target::Role::Primary, &server)];
+    let targets = [target(operations_lab::role::Role::Primary, &server)];
     let sees = |code, severity| crate::common::sees(&targets, code, severity, &server);
     let mut session = server.session().unwrap();
 
@@ -238,7 +238,7 @@ fn wraparound_and_catalogs() {
 #[test]
 fn damaged_pages() {
     let mut server = Server::primary().setting("fsync", "on").start().unwrap();
-    let targets = [target(operations_lab::target::Role::Primary, &server)];
+    let targets = [target(operations_lab::role::Role::Primary, &server)];
     run(&mut server.session().unwrap(), "CREATE EXTENSION operations_ext");
     crate::common::sees(&targets, "checksums_off", Info, &server);
     crate::common::sees(&targets, "rewind_impossible", Info, &server);
