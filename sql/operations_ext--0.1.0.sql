@@ -176,6 +176,241 @@ comment on function @extschema@.operations_jobs() is
 -- requires:
 --   jobs
 
+-- The jobs, whoever runs them.
+
+create function @extschema@.operations_doctor_jobs()
+returns table (code text, severity text, evidence text, next_command text)
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $function$
+declare
+    worker_jobs boolean := exists (select from @extschema@.operations_job);
+    preloaded boolean;
+    worker_database text := current_setting('operations_ext.database', true);
+    restart timestamptz := pg_postmaster_start_time();
+begin
+    -- A replica runs none; what it knows about them is the primary's to say.
+    if pg_is_in_recovery() then
+        return;
+    end if;
+
+    return query
+    select 'job_missing', w.severity, format('the job %s is not scheduled in database %s', w.job_name, current_database()),
+           'call @extschema@.operations_schedule();'
+    from (values ('operation_insert_one', 'broken'), ('change_status', 'broken'),
+                 ('operations_maintain_partitions', 'degraded'), ('operations_prune_job_history', 'degraded')) w (job_name, severity)
+    where not exists (select from @extschema@.operations_jobs() j where j.job_name = w.job_name);
+
+    return query
+    select 'job_two_schedulers', 'broken',
+           format('the job %s is run by %s', j.job_name, string_agg(j.scheduler || ' (' || j.schedule || ')', ' and ' order by j.scheduler)),
+           'call @extschema@.operations_unschedule(); call @extschema@.operations_schedule();'
+    from @extschema@.operations_jobs() j
+    where j.active
+    group by j.job_name
+    having count(*) > 1;
+
+    return query
+    with job as (
+        select j.*, case when j.schedule ~ '^[0-9]+ ?(ms|s|min|h|d|seconds?)$' and j.schedule !~ '^0+ ?[a-z]*$' then j.schedule::interval
+                         else interval '1 day' end as every,
+               case when j.job_name in ('operation_insert_one', 'change_status') then 'broken' else 'degraded' end as weight
+        from @extschema@.operations_jobs() j
+    ), judged as (
+        select j.*, clock_timestamp() - greatest(j.last_started_at, restart,
+                    -- One that was registered a moment ago has not run yet.
+                    case when j.scheduler = 'worker' and current_setting('track_commit_timestamp')::boolean then (
+                        select pg_xact_commit_timestamp(o.xmin) from @extschema@.operations_job o where o.job_name = j.job_name
+                    ) end) as since,
+               j.every + least(j.every, interval '2 h') + interval '5 s' as patience
+        from job j
+    )
+    select case when not j.active then 'job_inactive' when j.last_status = 'failed' then 'job_failing' else 'job_late' end,
+           j.weight,
+           case when not j.active then format('the job %s (%s) is switched off', j.job_name, j.scheduler)
+                when j.last_status = 'failed' then
+                    format('the last run of %s (%s), at %s, failed (%s of %s kept runs did): %s', j.job_name, j.scheduler,
+                           j.last_started_at, j.failures, j.runs, j.last_message)
+                else format('the job %s (%s, every %s) %s', j.job_name, j.scheduler, j.schedule,
+                            coalesce('ended its last run ' || round(extract(epoch from clock_timestamp() - j.last_finished_at)) || ' s ago', 'never ran'))
+           end,
+           case when not j.active and j.scheduler = 'worker' then
+                    format('alter system reset operations_ext.%s; select pg_reload_conf();',
+                           case j.job_name when 'change_status' then 'change_status_interval' else 'insert_interval' end)
+                when not j.active then 'call @extschema@.operations_schedule();'
+                when j.last_status = 'failed' then format('call @extschema@.%I(); -- shows the error in full', j.job_name)
+                else 'select pid, backend_type, state, wait_event, query from pg_stat_activity where backend_type ~ ''operations_ext|pg_cron'';'
+           end
+    from judged j
+    where not j.active or j.last_status = 'failed'
+       or (j.since > j.patience
+           and not exists (
+               -- It runs right now, only for long: what it waits for is another finding, or none.
+               select
+               from pg_stat_activity a
+               where a.backend_type = 'operations_ext ' || j.job_name and a.state = 'active'
+                 and a.xact_start > clock_timestamp() - interval '60 s'
+           ));
+
+    if worker_jobs then
+        -- An ordinary role may not read the setting; the missing process shows it, too.
+        preloaded := not pg_has_role('pg_read_all_settings', 'usage') or current_setting('shared_preload_libraries') ~ '\moperations_ext\M';
+        if not preloaded then
+            return query
+            select 'scheduler_missing', 'broken', 'the worker should run the jobs, but operations_ext is not in shared_preload_libraries',
+                   'add operations_ext to shared_preload_libraries, set operations_ext.database, and restart';
+        elsif worker_database is distinct from current_database() and worker_database is not null then
+            return query
+            select 'job_wrong_database', 'broken',
+                   format('the jobs are registered in database %s, but operations_ext.database is %L', current_database(), worker_database),
+                   format('alter system set operations_ext.database = %L; select pg_reload_conf();', current_database());
+        elsif pg_has_role('pg_read_all_stats', 'usage') then
+            return query
+            select 'scheduler_missing', 'broken', format('there is no process "%s"', p.process),
+                   'read the server''s log; the postmaster starts it again within 5 s'
+            from unnest(array['operations_ext operation_insert_one', 'operations_ext change_status', 'operations_ext maintenance']) p (process)
+            where not exists (select from pg_stat_activity a where a.backend_type = p.process);
+        end if;
+    end if;
+
+    -- Whoever asks reads the tables with rights of their own: they must be pg_cron's.
+    if not @extschema@.operations_has_pg_cron() then
+        return;
+    end if;
+    return query execute $query$
+        select 'job_wrong_database', 'broken',
+               format('pg_cron runs the job %s in database %s, not in %s', j.jobname, j.database, current_database()),
+               'call @extschema@.operations_schedule();'
+        from cron.job j
+        where j.jobname in ('operation_insert_one', 'change_status', 'operations_maintain_partitions', 'operations_prune_job_history')
+          and j.command = 'call @extschema@.' || j.jobname || '()'
+          and j.database <> current_database()
+    $query$;
+    return query execute $query$
+        select 'job_overlaps', 'degraded',
+               format('%s runs of %s are at work at once: processes %s', count(*), j.jobname, string_agg(d.job_pid::text, ', ' order by d.job_pid)),
+               'select * from cron.job_run_details where end_time is null order by runid desc;'
+        from cron.job j
+        join cron.job_run_details d on d.jobid = j.jobid
+        join pg_stat_activity a on a.pid = d.job_pid
+        where j.database = current_database() and d.status = 'running' and d.start_time > pg_postmaster_start_time()
+          and j.jobname in ('operation_insert_one', 'change_status', 'operations_maintain_partitions', 'operations_prune_job_history')
+          and j.command = 'call @extschema@.' || j.jobname || '()'
+          -- A day's history has tens of thousands of rows.
+          and d.runid > (select max(n.runid) - 1000 from cron.job_run_details n)
+        group by j.jobname
+        having count(*) > 1
+    $query$;
+    return query
+    select 'scheduler_missing', 'broken', 'pg_cron should run the jobs, but its launcher does not run',
+           'add pg_cron to shared_preload_libraries, set cron.database_name, and restart'
+    where pg_has_role('pg_read_all_stats', 'usage')
+      and exists (select from @extschema@.operations_jobs() j where j.scheduler = 'pg_cron')
+      and not exists (select from pg_stat_activity a where a.backend_type = 'pg_cron launcher');
+end
+$function$;
+
+comment on function @extschema@.operations_doctor_jobs() is
+    'The part of operations_doctor() about the jobs: missing, off, late, failing, overlapping, run twice, in the wrong database, without a scheduler.';
+
+revoke all on function @extschema@.operations_doctor_jobs() from public;
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- requires:
+--   jobs
+
+-- Settings and state of the server itself.
+
+create function @extschema@.operations_doctor_server()
+returns table (code text, severity text, evidence text, next_command text)
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $function$
+begin
+    return query
+    select 'connections_nearly_full', 'degraded',
+           format('%s of the %s connections that ordinary roles may use are taken, %s of them idle in a transaction',
+                  s.used, l.usable, s.idle_in_transaction),
+           'select pid, usename, application_name, state, state_change from pg_stat_activity where backend_type = ''client backend'' order by state_change;'
+    from (
+        select count(*) as used, count(*) filter (where a.state like 'idle in transaction%') as idle_in_transaction
+        from pg_stat_activity a
+        where a.backend_type = 'client backend'
+    ) s
+    cross join (
+        select current_setting('max_connections')::integer
+               - current_setting('superuser_reserved_connections')::integer
+               - coalesce(current_setting('reserved_connections', true), '0')::integer as usable
+    ) l
+    where s.used >= 0.9 * l.usable;
+
+    return query
+    select 'checksum_failures', 'broken',
+           format('%s damaged pages were read in database %s, the last at %s', d.checksum_failures,
+                  coalesce(d.datname, '(shared)'), d.checksum_last_failure),
+           'stop this server and run pg_checksums --check; clone a replica anew, restore a primary'
+    from pg_stat_database d
+    where d.checksum_failures > 0;
+
+    return query
+    select 'checksums_off', 'info', 'data_checksums is off: a damaged page is read as if it were good',
+           'stop this server and run pg_checksums --enable'
+    where current_setting('data_checksums') = 'off';
+
+    return query
+    select 'rewind_impossible', 'info', 'data_checksums and wal_log_hints are off: pg_rewind will refuse, so that an old primary must be cloned anew',
+           'alter system set wal_log_hints = on; -- then restart'
+    where current_setting('data_checksums') = 'off' and current_setting('wal_log_hints') = 'off';
+
+    return query
+    select 'not_durable', 'degraded', format('%s is off: a crash of the machine can damage the data', s.name),
+           format('alter system reset %s; select pg_reload_conf();', s.name)
+    from unnest(array['fsync', 'full_page_writes']) s (name)
+    where current_setting(s.name) = 'off';
+
+    return query
+    select 'writes_refused', 'broken', format('default_transaction_read_only is on for %s', current_user),
+           'alter system reset default_transaction_read_only; select pg_reload_conf();'
+    where current_setting('default_transaction_read_only')::boolean and not pg_is_in_recovery();
+
+    return query
+    select 'restart_pending', 'info', format('changed, and waits for a restart: %s', string_agg(s.name, ', ' order by s.name)),
+           'restart this server'
+    from pg_settings s
+    where s.pending_restart
+    having count(*) > 0;
+
+    return query
+    select 'settings_contradict', 'degraded', c.evidence, c.next_command
+    from (values
+        (pg_is_in_recovery() and current_setting('hot_standby_feedback')::boolean
+             and current_setting('wal_receiver_status_interval') = '0',
+         'hot_standby_feedback is on, but wal_receiver_status_interval = 0: the feedback is never sent',
+         'alter system reset wal_receiver_status_interval; select pg_reload_conf();'),
+        (pg_is_in_recovery() and current_setting('max_standby_streaming_delay') = '-1',
+         'max_standby_streaming_delay = -1: one reader can hold back replay for ever',
+         'alter system reset max_standby_streaming_delay; select pg_reload_conf();'),
+        (not pg_is_in_recovery() and current_setting('autovacuum')::boolean and not current_setting('track_counts')::boolean,
+         'autovacuum is on, but track_counts is off: it never learns that there is something to do',
+         'alter system reset track_counts; select pg_reload_conf();')
+    ) c (contradicts, evidence, next_command)
+    where c.contradicts;
+end
+$function$;
+
+comment on function @extschema@.operations_doctor_server() is
+    'The part of operations_doctor() about the settings and the state of the server itself.';
+
+revoke all on function @extschema@.operations_doctor_server() from public;
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- requires:
+--   jobs
+
 -- What keeps vacuum from its work.
 
 create function @extschema@.operations_doctor_vacuum()
@@ -343,54 +578,105 @@ revoke all on @extschema@.operations_delta, @extschema@.operations_rollup_partit
 -- requires:
 --   jobs
 
--- What one server knows about its own health. Each topic is a function of its own, so that one that fails or is not
--- permitted does not hide what the others find. docs/doctor.md explains each code.
+-- The table and its months.
 
-create function @extschema@.operations_doctor(p_full boolean default false)
+create function @extschema@.operations_doctor_partitions()
 returns table (code text, severity text, evidence text, next_command text)
 language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
-set lock_timeout = '1s'
 as $function$
 declare
-    topics text[] := array['jobs', 'partitions', 'sums'];
-    topic text;
+    parent regclass := to_regclass('@extschema@.operations');
+    wanted date;
+    missing text[];
+    fallback regclass;
+    holds_rows boolean;
 begin
-    if pg_has_role('pg_monitor', 'usage') then
-        topics := array['server', 'replication', 'vacuum', 'growth'] || topics;
-    else
+    if parent is null or to_regclass('@extschema@.client_type_sum_mv') is null or to_regclass('@extschema@.client_type_sum_live') is null then
         return query
-        select 'not_permitted', 'unknown',
-               format('role %I is no member of pg_monitor: other sessions, the WAL receiver and some settings are hidden from it', current_user),
-               format('grant pg_monitor to %I;', current_user);
+        select 'setup_missing', 'broken',
+               format('in database %s there is no %s', current_database(),
+                      concat_ws(', ', case when parent is null then 'table operations' end,
+                                case when to_regclass('@extschema@.client_type_sum_mv') is null then 'view client_type_sum_mv' end,
+                                case when to_regclass('@extschema@.client_type_sum_live') is null then 'view client_type_sum_live' end)),
+               'call @extschema@.operations_setup();';
+        return;
     end if;
 
-    foreach topic in array topics loop
-        begin
-            if topic = 'sums' then
-                return query select * from @extschema@.operations_doctor_sums(coalesce(p_full, false));
-            else
-                return query execute format('select * from @extschema@.operations_doctor_%s()', topic);
-            end if;
-        exception
-            when insufficient_privilege then
-                return query
-                select 'not_permitted', 'unknown', format('%s: %s', topic, sqlerrm),
-                       format('grant the missing right to %I (docs/doctor.md lists what the doctor reads);', current_user);
-            when others then
-                return query
-                select 'check_failed', 'unknown', format('%s: %s (SQLSTATE %s)', topic, sqlerrm, sqlstate),
-                       format('select * from @extschema@.operations_doctor_%s(%s);', topic, case when topic = 'sums' then 'false' else '' end);
-        end;
+    return query
+    select 'relation_locked', 'broken',
+           format('process %s (%s, %s) has locked %s against all readers, its transaction is %s s old', l.pid, a.usename, a.state,
+                  string_agg(distinct c.relname, ', '), round(extract(epoch from clock_timestamp() - a.xact_start))),
+           format('select pg_terminate_backend(%s);', l.pid)
+    from pg_locks l
+    join pg_class c on c.oid = l.relation
+    join pg_stat_activity a on a.pid = l.pid
+    where l.locktype = 'relation' and l.mode = 'AccessExclusiveLock' and l.granted
+      and l.database = (select d.oid from pg_database d where d.datname = current_database())
+      and (l.relation in (parent, '@extschema@.client_type_sum_mv'::regclass, '@extschema@.client_type_sum_live'::regclass)
+           or exists (select from pg_inherits i where i.inhparent = parent and i.inhrelid = l.relation))
+      and a.backend_type = 'client backend' and a.xact_start < clock_timestamp() - interval '3 s'
+    group by l.pid, a.usename, a.state, a.xact_start;
+
+    -- A replica has the primary's months.
+    if pg_is_in_recovery() then
+        return;
+    end if;
+
+    -- The daily job makes three; on the first days of a month there may be two.
+    for wanted in
+        select m::date from generate_series(date_trunc('month', current_date), date_trunc('month', current_date) + interval '2 months', interval '1 month') m
+    loop
+        if not exists (
+            select
+            from pg_inherits i
+            join pg_class c on c.oid = i.inhrelid
+            where i.inhparent = parent and not i.inhdetachpending
+              and pg_get_expr(c.relpartbound, c.oid) = format('FOR VALUES FROM (%L) TO (%L)', wanted, (wanted + interval '1 month')::date)
+        ) then
+            missing := missing || to_char(wanted, 'YYYY-MM');
+        end if;
     end loop;
+    return query
+    select 'months_missing', case when missing[1] = to_char(current_date, 'YYYY-MM') then 'broken' else 'degraded' end,
+           format('operations has no partition for %s', array_to_string(missing, ', ')),
+           'call @extschema@.operations_maintain_partitions();'
+    where missing is not null;
+
+    select i.inhrelid::regclass into fallback
+    from pg_partitioned_table p
+    join pg_inherits i on i.inhrelid = p.partdefid
+    where p.partrelid = parent;
+    if fallback is null then
+        return;
+    end if;
+    -- Whoever reads a table evaluates what its owner put on it.
+    if exists (
+        select
+        from pg_partition_tree(fallback) t
+        join pg_class c on c.oid = t.relid
+        where not pg_has_role(c.relowner, current_user, 'usage')
+    ) then
+        return query
+        select 'not_permitted', 'unknown',
+               format('the DEFAULT partition %s was not looked into: its owner is not trusted with the rights of %I', fallback, current_user),
+               format('as its owner: select exists (select from %s);', fallback);
+    else
+        execute format('select exists (select from %s)', fallback) into holds_rows;
+        return query
+        select 'default_partition_rows', 'degraded',
+               format('the DEFAULT partition %s holds rows, so that their months cannot be attached', fallback),
+               format('select date_trunc(''month'', operation_date) as month, count(*) from %s group by 1; -- then move them to partitions', fallback)
+        where holds_rows;
+    end if;
 end
 $function$;
 
-comment on function @extschema@.operations_doctor(boolean) is
-    'What is wrong with this server, primary or replica, as far as it can know by itself: code, severity (info, degraded, broken, unknown), evidence and the next command. No row of another severity than info: nothing is. With p_full it reads all rows of operations to compare the sums. For roles with the rights of pg_monitor.';
+comment on function @extschema@.operations_doctor_partitions() is
+    'The part of operations_doctor() about the table operations: set up, not locked, months ahead, no rows in a DEFAULT partition.';
 
-revoke all on function @extschema@.operations_doctor(boolean) from public;
+revoke all on function @extschema@.operations_doctor_partitions() from public;
 /* </end connected objects> */
 
 /* <begin connected objects> */
@@ -515,195 +801,54 @@ revoke all on function @extschema@.operations_doctor_replication() from public;
 -- requires:
 --   jobs
 
--- Settings and state of the server itself.
+-- What one server knows about its own health. Each topic is a function of its own, so that one that fails or is not
+-- permitted does not hide what the others find. docs/doctor.md explains each code.
 
-create function @extschema@.operations_doctor_server()
+create function @extschema@.operations_doctor(p_full boolean default false)
 returns table (code text, severity text, evidence text, next_command text)
 language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
-as $function$
-begin
-    return query
-    select 'connections_nearly_full', 'degraded',
-           format('%s of the %s connections that ordinary roles may use are taken, %s of them idle in a transaction',
-                  s.used, l.usable, s.idle_in_transaction),
-           'select pid, usename, application_name, state, state_change from pg_stat_activity where backend_type = ''client backend'' order by state_change;'
-    from (
-        select count(*) as used, count(*) filter (where a.state like 'idle in transaction%') as idle_in_transaction
-        from pg_stat_activity a
-        where a.backend_type = 'client backend'
-    ) s
-    cross join (
-        select current_setting('max_connections')::integer
-               - current_setting('superuser_reserved_connections')::integer
-               - coalesce(current_setting('reserved_connections', true), '0')::integer as usable
-    ) l
-    where s.used >= 0.9 * l.usable;
-
-    return query
-    select 'checksum_failures', 'broken',
-           format('%s damaged pages were read in database %s, the last at %s', d.checksum_failures,
-                  coalesce(d.datname, '(shared)'), d.checksum_last_failure),
-           'stop this server and run pg_checksums --check; clone a replica anew, restore a primary'
-    from pg_stat_database d
-    where d.checksum_failures > 0;
-
-    return query
-    select 'checksums_off', 'info', 'data_checksums is off: a damaged page is read as if it were good',
-           'stop this server and run pg_checksums --enable'
-    where current_setting('data_checksums') = 'off';
-
-    return query
-    select 'rewind_impossible', 'info', 'data_checksums and wal_log_hints are off: pg_rewind will refuse, so that an old primary must be cloned anew',
-           'alter system set wal_log_hints = on; -- then restart'
-    where current_setting('data_checksums') = 'off' and current_setting('wal_log_hints') = 'off';
-
-    return query
-    select 'not_durable', 'degraded', format('%s is off: a crash of the machine can damage the data', s.name),
-           format('alter system reset %s; select pg_reload_conf();', s.name)
-    from unnest(array['fsync', 'full_page_writes']) s (name)
-    where current_setting(s.name) = 'off';
-
-    return query
-    select 'writes_refused', 'broken', format('default_transaction_read_only is on for %s', current_user),
-           'alter system reset default_transaction_read_only; select pg_reload_conf();'
-    where current_setting('default_transaction_read_only')::boolean and not pg_is_in_recovery();
-
-    return query
-    select 'restart_pending', 'info', format('changed, and waits for a restart: %s', string_agg(s.name, ', ' order by s.name)),
-           'restart this server'
-    from pg_settings s
-    where s.pending_restart
-    having count(*) > 0;
-
-    return query
-    select 'settings_contradict', 'degraded', c.evidence, c.next_command
-    from (values
-        (pg_is_in_recovery() and current_setting('hot_standby_feedback')::boolean
-             and current_setting('wal_receiver_status_interval') = '0',
-         'hot_standby_feedback is on, but wal_receiver_status_interval = 0: the feedback is never sent',
-         'alter system reset wal_receiver_status_interval; select pg_reload_conf();'),
-        (pg_is_in_recovery() and current_setting('max_standby_streaming_delay') = '-1',
-         'max_standby_streaming_delay = -1: one reader can hold back replay for ever',
-         'alter system reset max_standby_streaming_delay; select pg_reload_conf();'),
-        (not pg_is_in_recovery() and current_setting('autovacuum')::boolean and not current_setting('track_counts')::boolean,
-         'autovacuum is on, but track_counts is off: it never learns that there is something to do',
-         'alter system reset track_counts; select pg_reload_conf();')
-    ) c (contradicts, evidence, next_command)
-    where c.contradicts;
-end
-$function$;
-
-comment on function @extschema@.operations_doctor_server() is
-    'The part of operations_doctor() about the settings and the state of the server itself.';
-
-revoke all on function @extschema@.operations_doctor_server() from public;
-/* </end connected objects> */
-
-/* <begin connected objects> */
--- requires:
---   jobs
-
--- The table and its months.
-
-create function @extschema@.operations_doctor_partitions()
-returns table (code text, severity text, evidence text, next_command text)
-language plpgsql
-stable
-set search_path = pg_catalog, pg_temp
+set lock_timeout = '1s'
 as $function$
 declare
-    parent regclass := to_regclass('@extschema@.operations');
-    wanted date;
-    missing text[];
-    fallback regclass;
-    holds_rows boolean;
+    topics text[] := array['jobs', 'partitions', 'sums'];
+    topic text;
 begin
-    if parent is null or to_regclass('@extschema@.client_type_sum_mv') is null or to_regclass('@extschema@.client_type_sum_live') is null then
-        return query
-        select 'setup_missing', 'broken',
-               format('in database %s there is no %s', current_database(),
-                      concat_ws(', ', case when parent is null then 'table operations' end,
-                                case when to_regclass('@extschema@.client_type_sum_mv') is null then 'view client_type_sum_mv' end,
-                                case when to_regclass('@extschema@.client_type_sum_live') is null then 'view client_type_sum_live' end)),
-               'call @extschema@.operations_setup();';
-        return;
-    end if;
-
-    return query
-    select 'relation_locked', 'broken',
-           format('process %s (%s, %s) has locked %s against all readers, its transaction is %s s old', l.pid, a.usename, a.state,
-                  string_agg(distinct c.relname, ', '), round(extract(epoch from clock_timestamp() - a.xact_start))),
-           format('select pg_terminate_backend(%s);', l.pid)
-    from pg_locks l
-    join pg_class c on c.oid = l.relation
-    join pg_stat_activity a on a.pid = l.pid
-    where l.locktype = 'relation' and l.mode = 'AccessExclusiveLock' and l.granted
-      and l.database = (select d.oid from pg_database d where d.datname = current_database())
-      and (l.relation in (parent, '@extschema@.client_type_sum_mv'::regclass, '@extschema@.client_type_sum_live'::regclass)
-           or exists (select from pg_inherits i where i.inhparent = parent and i.inhrelid = l.relation))
-      and a.backend_type = 'client backend' and a.xact_start < clock_timestamp() - interval '3 s'
-    group by l.pid, a.usename, a.state, a.xact_start;
-
-    -- A replica has the primary's months.
-    if pg_is_in_recovery() then
-        return;
-    end if;
-
-    -- The daily job makes three; on the first days of a month there may be two.
-    for wanted in
-        select m::date from generate_series(date_trunc('month', current_date), date_trunc('month', current_date) + interval '2 months', interval '1 month') m
-    loop
-        if not exists (
-            select
-            from pg_inherits i
-            join pg_class c on c.oid = i.inhrelid
-            where i.inhparent = parent and not i.inhdetachpending
-              and pg_get_expr(c.relpartbound, c.oid) = format('FOR VALUES FROM (%L) TO (%L)', wanted, (wanted + interval '1 month')::date)
-        ) then
-            missing := missing || to_char(wanted, 'YYYY-MM');
-        end if;
-    end loop;
-    return query
-    select 'months_missing', case when missing[1] = to_char(current_date, 'YYYY-MM') then 'broken' else 'degraded' end,
-           format('operations has no partition for %s', array_to_string(missing, ', ')),
-           'call @extschema@.operations_maintain_partitions();'
-    where missing is not null;
-
-    select i.inhrelid::regclass into fallback
-    from pg_partitioned_table p
-    join pg_inherits i on i.inhrelid = p.partdefid
-    where p.partrelid = parent;
-    if fallback is null then
-        return;
-    end if;
-    -- Whoever reads a table evaluates what its owner put on it.
-    if exists (
-        select
-        from pg_partition_tree(fallback) t
-        join pg_class c on c.oid = t.relid
-        where not pg_has_role(c.relowner, current_user, 'usage')
-    ) then
+    if pg_has_role('pg_monitor', 'usage') then
+        topics := array['server', 'replication', 'vacuum', 'growth'] || topics;
+    else
         return query
         select 'not_permitted', 'unknown',
-               format('the DEFAULT partition %s was not looked into: its owner is not trusted with the rights of %I', fallback, current_user),
-               format('as its owner: select exists (select from %s);', fallback);
-    else
-        execute format('select exists (select from %s)', fallback) into holds_rows;
-        return query
-        select 'default_partition_rows', 'degraded',
-               format('the DEFAULT partition %s holds rows, so that their months cannot be attached', fallback),
-               format('select date_trunc(''month'', operation_date) as month, count(*) from %s group by 1; -- then move them to partitions', fallback)
-        where holds_rows;
+               format('role %I is no member of pg_monitor: other sessions, the WAL receiver and some settings are hidden from it', current_user),
+               format('grant pg_monitor to %I;', current_user);
     end if;
+
+    foreach topic in array topics loop
+        begin
+            if topic = 'sums' then
+                return query select * from @extschema@.operations_doctor_sums(coalesce(p_full, false));
+            else
+                return query execute format('select * from @extschema@.operations_doctor_%s()', topic);
+            end if;
+        exception
+            when insufficient_privilege then
+                return query
+                select 'not_permitted', 'unknown', format('%s: %s', topic, sqlerrm),
+                       format('grant the missing right to %I (docs/doctor.md lists what the doctor reads);', current_user);
+            when others then
+                return query
+                select 'check_failed', 'unknown', format('%s: %s (SQLSTATE %s)', topic, sqlerrm, sqlstate),
+                       format('select * from @extschema@.operations_doctor_%s(%s);', topic, case when topic = 'sums' then 'false' else '' end);
+        end;
+    end loop;
 end
 $function$;
 
-comment on function @extschema@.operations_doctor_partitions() is
-    'The part of operations_doctor() about the table operations: set up, not locked, months ahead, no rows in a DEFAULT partition.';
+comment on function @extschema@.operations_doctor(boolean) is
+    'What is wrong with this server, primary or replica, as far as it can know by itself: code, severity (info, degraded, broken, unknown), evidence and the next command. No row of another severity than info: nothing is. With p_full it reads all rows of operations to compare the sums. For roles with the rights of pg_monitor.';
 
-revoke all on function @extschema@.operations_doctor_partitions() from public;
+revoke all on function @extschema@.operations_doctor(boolean) from public;
 /* </end connected objects> */
 
 /* <begin connected objects> */
@@ -787,8 +932,7 @@ as $function$
 declare
     differences bigint;
     example text;
-    sample oid;
-    -- Reading so much of a month takes some 10 ms.
+    -- Reading so much takes some 10 ms.
     largest_sample constant bigint := 8 * 1024 * 1024;
 begin
     if to_regclass('@extschema@.operations') is null or to_regclass('@extschema@.client_type_sum_mv') is null
@@ -818,32 +962,29 @@ begin
         from @extschema@.operations_verify_rollup(false) v;
     else
         -- One small month, another each time: its rollup and what is not folded yet against its rows.
-        select r.partition into sample
-        from @extschema@.operations_rollup_partition r
-        join @extschema@.operations_partition_version v on v.partition = r.partition and v.version = r.version
-        where v.counted and pg_relation_size(r.partition) between 1 and largest_sample
-        order by random()
-        limit 1;
-
+        with actual as materialized (
+            select * from @extschema@.operations_sampled_sums()
+        ), sample as (
+            select max(partition) as partition from actual
+        )
         select count(*), min(format('client %s %s of %s: %s by the rollups, %s by the rows', d.client_id, d.operation_type,
-                                    sample::regclass, d.rolled_up, d.actual))
+                                    d.partition::regclass, d.rolled_up, d.actual))
         into differences, example
         from (
-            select s.client_id, s.operation_type, sum(s.rolled_up) as rolled_up, sum(s.actual) as actual
+            select s.partition, s.client_id, s.operation_type, sum(s.rolled_up) as rolled_up, sum(s.actual) as actual
             from (
-                select r.client_id, r.operation_type, r.amount as rolled_up, 0 as actual
+                select r.partition, r.client_id, r.operation_type, r.amount as rolled_up, 0 as actual
                 from @extschema@.operations_rollup r
-                where r.partition = sample
+                where r.partition = (select partition from sample)
                 union all
-                select d.client_id, d.operation_type, d.amount, 0
+                select d.partition, d.client_id, d.operation_type, d.amount, 0
                 from @extschema@.operations_delta d
-                where d.partition = sample
+                where d.partition = (select partition from sample)
                 union all
-                select o.client_id, o.operation_type, 0, o.amount
-                from @extschema@.operations_direct_sums(array[sample]) o
-                where sample is not null
+                select o.partition, o.client_id, o.operation_type, 0, o.amount
+                from actual o
             ) s
-            group by s.client_id, s.operation_type
+            group by s.partition, s.client_id, s.operation_type
             having sum(s.rolled_up) <> sum(s.actual)
         ) d;
 
@@ -878,151 +1019,6 @@ comment on function @extschema@.operations_doctor_sums(boolean) is
     'The part of operations_doctor() about the sums: client_type_sum_mv against client_type_sum_live, and the rollups against the rows: of one small month, or with p_full of all.';
 
 revoke all on function @extschema@.operations_doctor_sums(boolean) from public;
-/* </end connected objects> */
-
-/* <begin connected objects> */
--- requires:
---   jobs
-
--- The jobs, whoever runs them.
-
-create function @extschema@.operations_doctor_jobs()
-returns table (code text, severity text, evidence text, next_command text)
-language plpgsql
-stable
-set search_path = pg_catalog, pg_temp
-as $function$
-declare
-    worker_jobs boolean := exists (select from @extschema@.operations_job);
-    preloaded boolean;
-    worker_database text := current_setting('operations_ext.database', true);
-    restart timestamptz := pg_postmaster_start_time();
-begin
-    -- A replica runs none; what it knows about them is the primary's to say.
-    if pg_is_in_recovery() then
-        return;
-    end if;
-
-    return query
-    select 'job_missing', w.severity, format('the job %s is not scheduled in database %s', w.job_name, current_database()),
-           'call @extschema@.operations_schedule();'
-    from (values ('operation_insert_one', 'broken'), ('change_status', 'broken'),
-                 ('operations_maintain_partitions', 'degraded'), ('operations_prune_job_history', 'degraded')) w (job_name, severity)
-    where not exists (select from @extschema@.operations_jobs() j where j.job_name = w.job_name);
-
-    return query
-    select 'job_two_schedulers', 'broken',
-           format('the job %s is run by %s', j.job_name, string_agg(j.scheduler || ' (' || j.schedule || ')', ' and ' order by j.scheduler)),
-           'call @extschema@.operations_unschedule(); call @extschema@.operations_schedule();'
-    from @extschema@.operations_jobs() j
-    where j.active
-    group by j.job_name
-    having count(*) > 1;
-
-    return query
-    with job as (
-        select j.*, case when j.schedule ~ '^[0-9]+ ?(ms|s|min|h|d|seconds?)$' and j.schedule !~ '^0+ ?[a-z]*$' then j.schedule::interval
-                         else interval '1 day' end as every,
-               case when j.job_name in ('operation_insert_one', 'change_status') then 'broken' else 'degraded' end as weight
-        from @extschema@.operations_jobs() j
-    ), judged as (
-        select j.*, clock_timestamp() - greatest(j.last_started_at, restart,
-                    -- One that was registered a moment ago has not run yet.
-                    case when j.scheduler = 'worker' and current_setting('track_commit_timestamp')::boolean then (
-                        select pg_xact_commit_timestamp(o.xmin) from @extschema@.operations_job o where o.job_name = j.job_name
-                    ) end) as since,
-               j.every + least(j.every, interval '2 h') + interval '5 s' as patience
-        from job j
-    )
-    select case when not j.active then 'job_inactive' when j.last_status = 'failed' then 'job_failing' else 'job_late' end,
-           j.weight,
-           case when not j.active then format('the job %s (%s) is switched off', j.job_name, j.scheduler)
-                when j.last_status = 'failed' then
-                    format('the last run of %s (%s), at %s, failed (%s of %s kept runs did): %s', j.job_name, j.scheduler,
-                           j.last_started_at, j.failures, j.runs, j.last_message)
-                else format('the job %s (%s, every %s) %s', j.job_name, j.scheduler, j.schedule,
-                            coalesce('ended its last run ' || round(extract(epoch from clock_timestamp() - j.last_finished_at)) || ' s ago', 'never ran'))
-           end,
-           case when not j.active and j.scheduler = 'worker' then
-                    format('alter system reset operations_ext.%s; select pg_reload_conf();',
-                           case j.job_name when 'change_status' then 'change_status_interval' else 'insert_interval' end)
-                when not j.active then 'call @extschema@.operations_schedule();'
-                when j.last_status = 'failed' then format('call @extschema@.%I(); -- shows the error in full', j.job_name)
-                else 'select pid, backend_type, state, wait_event, query from pg_stat_activity where backend_type ~ ''operations_ext|pg_cron'';'
-           end
-    from judged j
-    where not j.active or j.last_status = 'failed'
-       or (j.since > j.patience
-           and not exists (
-               -- It runs right now, only for long: what it waits for is another finding, or none.
-               select
-               from pg_stat_activity a
-               where a.backend_type = 'operations_ext ' || j.job_name and a.state = 'active'
-                 and a.xact_start > clock_timestamp() - interval '60 s'
-           ));
-
-    if worker_jobs then
-        -- An ordinary role may not read the setting; the missing process shows it, too.
-        preloaded := not pg_has_role('pg_read_all_settings', 'usage') or current_setting('shared_preload_libraries') ~ '\moperations_ext\M';
-        if not preloaded then
-            return query
-            select 'scheduler_missing', 'broken', 'the worker should run the jobs, but operations_ext is not in shared_preload_libraries',
-                   'add operations_ext to shared_preload_libraries, set operations_ext.database, and restart';
-        elsif worker_database is distinct from current_database() and worker_database is not null then
-            return query
-            select 'job_wrong_database', 'broken',
-                   format('the jobs are registered in database %s, but operations_ext.database is %L', current_database(), worker_database),
-                   format('alter system set operations_ext.database = %L; select pg_reload_conf();', current_database());
-        elsif pg_has_role('pg_read_all_stats', 'usage') then
-            return query
-            select 'scheduler_missing', 'broken', format('there is no process "%s"', p.process),
-                   'read the server''s log; the postmaster starts it again within 5 s'
-            from unnest(array['operations_ext operation_insert_one', 'operations_ext change_status', 'operations_ext maintenance']) p (process)
-            where not exists (select from pg_stat_activity a where a.backend_type = p.process);
-        end if;
-    end if;
-
-    -- Whoever asks reads the tables with rights of their own: they must be pg_cron's.
-    if not @extschema@.operations_has_pg_cron() then
-        return;
-    end if;
-    return query execute $query$
-        select 'job_wrong_database', 'broken',
-               format('pg_cron runs the job %s in database %s, not in %s', j.jobname, j.database, current_database()),
-               'call @extschema@.operations_schedule();'
-        from cron.job j
-        where j.jobname in ('operation_insert_one', 'change_status', 'operations_maintain_partitions', 'operations_prune_job_history')
-          and j.command = 'call @extschema@.' || j.jobname || '()'
-          and j.database <> current_database()
-    $query$;
-    return query execute $query$
-        select 'job_overlaps', 'degraded',
-               format('%s runs of %s are at work at once: processes %s', count(*), j.jobname, string_agg(d.job_pid::text, ', ' order by d.job_pid)),
-               'select * from cron.job_run_details where end_time is null order by runid desc;'
-        from cron.job j
-        join cron.job_run_details d on d.jobid = j.jobid
-        join pg_stat_activity a on a.pid = d.job_pid
-        where j.database = current_database() and d.status = 'running' and d.start_time > pg_postmaster_start_time()
-          and j.jobname in ('operation_insert_one', 'change_status', 'operations_maintain_partitions', 'operations_prune_job_history')
-          and j.command = 'call @extschema@.' || j.jobname || '()'
-          -- A day's history has tens of thousands of rows.
-          and d.runid > (select max(n.runid) - 1000 from cron.job_run_details n)
-        group by j.jobname
-        having count(*) > 1
-    $query$;
-    return query
-    select 'scheduler_missing', 'broken', 'pg_cron should run the jobs, but its launcher does not run',
-           'add pg_cron to shared_preload_libraries, set cron.database_name, and restart'
-    where pg_has_role('pg_read_all_stats', 'usage')
-      and exists (select from @extschema@.operations_jobs() j where j.scheduler = 'pg_cron')
-      and not exists (select from pg_stat_activity a where a.backend_type = 'pg_cron launcher');
-end
-$function$;
-
-comment on function @extschema@.operations_doctor_jobs() is
-    'The part of operations_doctor() about the jobs: missing, off, late, failing, overlapping, run twice, in the wrong database, without a scheduler.';
-
-revoke all on function @extschema@.operations_doctor_jobs() from public;
 /* </end connected objects> */
 
 /* <begin connected objects> */
@@ -1164,6 +1160,27 @@ revoke all on procedure @extschema@.operations_prune_job_history(integer) from p
 
 comment on procedure @extschema@.operations_prune_job_history(integer) is
     'Deletes the records of job runs that ended more than p_keep_days days ago: those of the extension''s worker and, where pg_cron is installed, those of the current role''s runs of these jobs there.';
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- operations_ext::rollup::functions::operations_sampled_sums
+
+create function @extschema@.operations_sampled_sums(
+    out partition oid,
+    out client_id integer,
+    out operation_type @extschema@.operation_type_enum,
+    out rows bigint,
+    out amount numeric,
+    out summable boolean
+)
+returns setof record
+language c stable parallel restricted cost 1000 rows 100
+as 'MODULE_PATHNAME', 'operations_sampled_sums_wrapper';
+
+revoke all on function @extschema@.operations_sampled_sums() from public;
+
+comment on function @extschema@.operations_sampled_sums() is
+    'The same of one small partition whose changes are followed, another each time. For operations_doctor(): who may call it names no partition.';
 /* </end connected objects> */
 
 /* <begin connected objects> */

@@ -22,4 +22,5 @@ grant select on public.operations_delta, public.operations_rollup, public.operat
     public.operations_rollup_partition, public.operations_partition_version to operations_monitor;
 grant execute on function public.operations_doctor(boolean), public.operations_doctor_server(), public.operations_doctor_replication(),
     public.operations_doctor_vacuum(), public.operations_doctor_growth(), public.operations_doctor_jobs(),
-    public.operations_doctor_partitions(), public.operations_doctor_sums(boolean), public.operations_stale_sums() to operations_monitor;
+    public.operations_doctor_partitions(), public.operations_doctor_sums(boolean), public.operations_stale_sums(),
+    public.operations_sampled_sums() to operations_monitor;

@@ -2,7 +2,7 @@
 
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::spi::quote_literal;
-use pgrx::{pg_extern, pg_sys};
+use pgrx::{Spi, pg_extern, pg_sys};
 
 use crate::error::Error;
 use crate::pg::call::Call;
@@ -16,6 +16,7 @@ use crate::rollup::trigger;
 use crate::schema::Schema;
 
 const DIRECT_SUMS: &str = include_str!("sql/direct_sums.sql");
+const SAMPLE: &str = include_str!("sql/sample.sql");
 const DIFFERENCES: &str = include_str!("sql/differences.sql");
 const STALE: &str = include_str!("sql/view_differences.sql");
 
@@ -95,16 +96,16 @@ comment on function @extschema@.operations_direct_sums(oid[]) is
     'Counts and sums the done operations (status 1) of partitions from the rows themselves, each as the owner of the partition. For change_status() and operations_verify_rollup().';
 "#)]
 fn operations_direct_sums(call: Call<'_>, p_partitions: Vec<Option<pg_sys::Oid>>) -> Result<(), ErrorReport> {
-    Ok(direct_sums(call, p_partitions)?)
+    Ok(direct_sums(call, p_partitions.into_iter().flatten())?)
 }
 
 /// What is in a partition's way of being read is evaluated as its owner, who can put nothing there that others have not to
 /// fear: a policy, an expression of an index, a constraint, a server that a foreign table is on.
-fn direct_sums(call: Call<'_>, partitions: Vec<Option<pg_sys::Oid>>) -> Result<(), Error> {
+fn direct_sums(call: Call<'_>, partitions: impl IntoIterator<Item = pg_sys::Oid>) -> Result<(), Error> {
     let schema = Schema::of(call);
     let mut result = ResultSet::new(call);
     let query = schema.sql(DIRECT_SUMS);
-    for partition in partitions.into_iter().flatten().filter_map(RelationOid::from_oid) {
+    for partition in partitions.into_iter().filter_map(RelationOid::from_oid) {
         let Some(owner) = partition.owner() else { continue };
         // Anew for each: what is evaluated as one owner may set them, and the next partition may be another's.
         let _settings = Settings::set(&[
@@ -118,6 +119,38 @@ fn direct_sums(call: Call<'_>, partitions: Vec<Option<pg_sys::Oid>>) -> Result<(
         result.add(&query, true)?;
     }
     Ok(())
+}
+
+#[pg_extern(sql = r#"
+create function @extschema@.operations_sampled_sums(
+    out partition oid,
+    out client_id integer,
+    out operation_type @extschema@.operation_type_enum,
+    out rows bigint,
+    out amount numeric,
+    out summable boolean
+)
+returns setof record
+language c stable parallel restricted cost 1000 rows 100
+as '@MODULE_PATHNAME@', '@FUNCTION_NAME@';
+
+revoke all on function @extschema@.operations_sampled_sums() from public;
+
+comment on function @extschema@.operations_sampled_sums() is
+    'The same of one small partition whose changes are followed, another each time. For operations_doctor(): who may call it names no partition.';
+"#)]
+fn operations_sampled_sums(call: Call<'_>) -> Result<(), ErrorReport> {
+    Ok(direct_sums(call, sample(&Schema::of(call))?)?)
+}
+
+fn sample(schema: &Schema) -> Result<Option<pg_sys::Oid>, Error> {
+    let _settings = Settings::safe_search_path();
+    rollup::as_owner_of_the_rollups(schema, || {
+        Ok(Spi::connect(|client| {
+            let found = client.select(schema.sql(SAMPLE).as_str(), Some(1), &[])?;
+            if found.is_empty() { Ok(None) } else { found.first().get_one::<pg_sys::Oid>() }
+        })?)
+    })
 }
 
 #[pg_extern(sql = r#"

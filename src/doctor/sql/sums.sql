@@ -9,8 +9,7 @@ as $function$
 declare
     differences bigint;
     example text;
-    sample oid;
-    -- Reading so much of a month takes some 10 ms.
+    -- Reading so much takes some 10 ms.
     largest_sample constant bigint := 8 * 1024 * 1024;
 begin
     if to_regclass('@extschema@.operations') is null or to_regclass('@extschema@.client_type_sum_mv') is null
@@ -40,32 +39,29 @@ begin
         from @extschema@.operations_verify_rollup(false) v;
     else
         -- One small month, another each time: its rollup and what is not folded yet against its rows.
-        select r.partition into sample
-        from @extschema@.operations_rollup_partition r
-        join @extschema@.operations_partition_version v on v.partition = r.partition and v.version = r.version
-        where v.counted and pg_relation_size(r.partition) between 1 and largest_sample
-        order by random()
-        limit 1;
-
+        with actual as materialized (
+            select * from @extschema@.operations_sampled_sums()
+        ), sample as (
+            select max(partition) as partition from actual
+        )
         select count(*), min(format('client %s %s of %s: %s by the rollups, %s by the rows', d.client_id, d.operation_type,
-                                    sample::regclass, d.rolled_up, d.actual))
+                                    d.partition::regclass, d.rolled_up, d.actual))
         into differences, example
         from (
-            select s.client_id, s.operation_type, sum(s.rolled_up) as rolled_up, sum(s.actual) as actual
+            select s.partition, s.client_id, s.operation_type, sum(s.rolled_up) as rolled_up, sum(s.actual) as actual
             from (
-                select r.client_id, r.operation_type, r.amount as rolled_up, 0 as actual
+                select r.partition, r.client_id, r.operation_type, r.amount as rolled_up, 0 as actual
                 from @extschema@.operations_rollup r
-                where r.partition = sample
+                where r.partition = (select partition from sample)
                 union all
-                select d.client_id, d.operation_type, d.amount, 0
+                select d.partition, d.client_id, d.operation_type, d.amount, 0
                 from @extschema@.operations_delta d
-                where d.partition = sample
+                where d.partition = (select partition from sample)
                 union all
-                select o.client_id, o.operation_type, 0, o.amount
-                from @extschema@.operations_direct_sums(array[sample]) o
-                where sample is not null
+                select o.partition, o.client_id, o.operation_type, 0, o.amount
+                from actual o
             ) s
-            group by s.client_id, s.operation_type
+            group by s.partition, s.client_id, s.operation_type
             having sum(s.rolled_up) <> sum(s.actual)
         ) d;
 

@@ -49,6 +49,27 @@ fn expect_none_lent(lab: &mut Lab, role: &str, statements: &[&str]) {
 }
 
 #[test]
+fn a_monitor_sees_that_nothing_is_wrong() {
+    let lab = Lab::new("doctor_monitor", MALLORY);
+    let mut superuser = lab.superuser();
+    run(
+        &mut superuser,
+        &format!("CREATE ROLE watch LOGIN PASSWORD '{}' IN ROLE operations_monitor", lab.server().password()),
+    );
+    run(&mut superuser, "CALL change_status(1)");
+    // What this server has not: a replica, jobs, and fsync.
+    let found = "SELECT code, evidence FROM operations_doctor() \
+                 WHERE severity <> 'info' AND code NOT IN ('no_replica', 'job_missing', 'not_durable')";
+    // Another month is sampled each time.
+    for _ in 0..5 {
+        assert_eq!(text(&mut lab.session("watch"), found).unwrap(), "");
+    }
+    run(&mut superuser, "UPDATE operations_rollup SET amount = amount + 1");
+    let broken = "SELECT DISTINCT code FROM operations_doctor() WHERE severity = 'broken' AND code <> 'job_missing'";
+    assert_eq!(text(&mut lab.session("watch"), broken).unwrap(), "sums_differ");
+}
+
+#[test]
 fn who_owns_the_table_and_the_views_gets_no_rights_of_who_asks_the_doctor() {
     let mut lab = Lab::new("doctor_owner", MALLORY);
     let mut superuser = lab.superuser();
