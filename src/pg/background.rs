@@ -53,9 +53,29 @@ unsafe fn handle(signal: u32, handler: unsafe extern "C-unwind" fn(c_int)) {
 }
 
 /// Whether there is a database of that name. To be called in a transaction.
+///
+/// All rows of pg_database are read, as autovacuum's launcher does: a process without a database cannot open an index before some
+/// other process has written down what the indexes of the shared catalogs are like.
 pub fn database_exists(name: &CStr) -> bool {
-    // SAFETY: the string ends in NUL; with missing_ok it answers InvalidOid instead of raising an error.
-    unsafe { pg_sys::get_database_oid(name.as_ptr(), true) != pg_sys::InvalidOid }
+    // SAFETY: pg_database can be opened without a database, and NULL stands for a snapshot of the catalogs as they are now. A
+    // row of it begins with what FormData_pg_database describes, and stays until the next is read.
+    unsafe {
+        let pg_database = pg_sys::table_open(pg_sys::DatabaseRelationId, pg_sys::AccessShareLock as c_int);
+        let (no_index, no_keys) = (pg_sys::InvalidOid, std::ptr::null_mut());
+        let scan = pg_sys::systable_beginscan(pg_database, no_index, false, std::ptr::null_mut(), 0, no_keys);
+        let mut is_found = false;
+        loop {
+            let row = pg_sys::systable_getnext(scan);
+            if is_found || row.is_null() {
+                break;
+            }
+            let database = pg_sys::GETSTRUCT(row).cast::<pg_sys::FormData_pg_database>();
+            is_found = CStr::from_ptr((*database).datname.data.as_ptr()) == name;
+        }
+        pg_sys::systable_endscan(scan);
+        pg_sys::table_close(pg_database, pg_sys::AccessShareLock as c_int);
+        is_found
+    }
 }
 
 /// Ends the process so that the postmaster starts it anew.

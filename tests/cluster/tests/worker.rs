@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
 
 use operations_cluster::expect::{run, wait_for_runs, wait_for_text};
-use operations_cluster::{Server, text, value};
+use operations_cluster::{Server, Stop, text, value};
 
 const ROWS: &str = "SELECT count(*) FROM operations";
 
@@ -22,6 +22,18 @@ fn ticks_by_itself_once_it_is_scheduled() {
     assert_eq!(text(&mut session, jobs).unwrap(), "change_status t 0 succeeded, operation_insert_one t 0 succeeded");
     let processes = "SELECT count(*) > 0 FROM pg_stat_activity WHERE backend_type LIKE 'operations_ext %'";
     assert!(value::<bool>(&mut session, processes).unwrap());
+}
+
+#[test]
+fn starts_with_the_server_and_needs_nobody_to_connect_first() {
+    let mut server = Server::primary().with_fast_worker().with_extension().setting("autovacuum", "off").start().unwrap();
+    run(&mut server.session().unwrap(), "CALL operations_schedule()");
+    server.restart(Stop::Fast).unwrap();
+    wait_for_runs(&mut server.session().unwrap(), "change_status", "succeeded", 1);
+    // A process that dies is started again, so that the jobs run at last: what it died of is in the log.
+    let log = server.log().unwrap();
+    let died: Vec<_> = log.lines().filter(|line| line.contains("FATAL") && !line.contains("administrator command")).collect();
+    assert!(died.is_empty(), "{died:?}");
 }
 
 #[test]
