@@ -78,31 +78,67 @@ impl KeptRows {
         }
     }
 
-    /// The row of that key, as `read` sees it.
+    /// What `change` makes of the row of that key, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ConcurrentUpdate`] if there is none for the transaction's snapshot, and yet is one that is newer.
     ///
     /// # Safety
     ///
-    /// The values must be of the types of the columns. What `read` is lent does not outlast it.
-    pub unsafe fn find<R>(&self, key: &[pg_sys::Datum], read: impl FnOnce(Option<&Row>) -> R) -> R {
-        // SAFETY: the keys are of the index's own columns, in their order, which are the table's first ones; a row that is
-        // found stays in its buffer until the scan ends.
+    /// The values must be of the types of the columns. What `change` is lent does not outlast it.
+    pub unsafe fn find(
+        &self,
+        key: &[pg_sys::Datum],
+        change: impl FnOnce(Option<&Row>) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let mut change = Some(change);
+        let mut answer = Ok(());
+        // SAFETY: by the contract; `begin` has a snapshot active, and the other is registered while it is used.
+        unsafe {
+            let is_found = self.look_up(key, pg_sys::GetActiveSnapshot(), |row| {
+                if let Some(change) = change.take() {
+                    answer = change(Some(row));
+                }
+            });
+            if is_found {
+                return answer;
+            }
+            if pg_sys::XactIsoLevel >= pg_sys::XACT_REPEATABLE_READ as c_int {
+                let latest = pg_sys::RegisterSnapshot(pg_sys::GetLatestSnapshot());
+                let is_newer = self.look_up(key, latest, |_| ());
+                pg_sys::UnregisterSnapshot(latest);
+                if is_newer {
+                    return Err(Error::ConcurrentUpdate);
+                }
+            }
+        }
+        change.map_or(Ok(()), |change| change(None))
+    }
+
+    /// Whether a snapshot shows a row of that key, which `visit` is lent then.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Self::find`]; the snapshot must be active or registered.
+    unsafe fn look_up(&self, key: &[pg_sys::Datum], snapshot: pg_sys::Snapshot, visit: impl FnOnce(&Row)) -> bool {
+        // SAFETY: by the contract; the keys are of the index's own columns, in their order, which are the table's first ones;
+        // a row that is found stays in its buffer until the scan ends.
         unsafe {
             let mut keys = self.keys.clone();
             for (place, value) in keys.iter_mut().zip(key) {
                 place.sk_argument = *value;
             }
             let count = keys.len() as c_int;
-            let snapshot = pg_sys::GetActiveSnapshot();
             let scan =
                 pg_sys::systable_beginscan_ordered(self.relation, self.index, snapshot, count, keys.as_mut_ptr());
             let tuple = pg_sys::systable_getnext_ordered(scan, pg_sys::ScanDirection::ForwardScanDirection);
-            let answer = if tuple.is_null() {
-                read(None)
-            } else {
-                read(Some(&Row { place: (*tuple).t_self, values: values_of(tuple, (*self.relation).rd_att) }))
-            };
+            let is_found = !tuple.is_null();
+            if is_found {
+                visit(&Row { place: (*tuple).t_self, values: values_of(tuple, (*self.relation).rd_att) });
+            }
             pg_sys::systable_endscan_ordered(scan);
-            answer
+            is_found
         }
     }
 

@@ -329,3 +329,29 @@ fn other_columns_of_the_delta_table_are_refused() {
     // A column that was dropped leaves its place behind.
     assert_eq!(db_error(session.batch_execute(&insert)).unwrap().code().code(), "55000");
 }
+
+/// Another session has folded a sum that this one's snapshot does not show: this one is to try again, as after UPDATE.
+#[test]
+fn a_transaction_that_is_older_than_a_sum_is_told_to_try_again() {
+    const INSERT: &str = "INSERT INTO operations (operation_date, operation_guid, client_id, operation_type, amount, status, message) \
+                          VALUES ('2025-08-05', gen_random_uuid(), 987654, 'online', 5, 1, '{}')";
+    let server = server();
+    let mut session = server.session().unwrap();
+    let mut old = server.session().unwrap();
+    // Nothing is left to flip, which two sessions could not do at once either.
+    run(&mut session, "UPDATE operations SET status = 1");
+    tick(&mut session);
+    for level in ["REPEATABLE READ", "SERIALIZABLE"] {
+        run(&mut session, "DELETE FROM operations WHERE client_id = 987654");
+        tick(&mut session);
+        run(&mut old, &format!("BEGIN ISOLATION LEVEL {level}; SELECT count(*) FROM operations_rollup"));
+        run(&mut session, INSERT);
+        tick(&mut session);
+        run(&mut old, INSERT);
+        let error = db_error(old.batch_execute("CALL change_status(5)")).unwrap();
+        assert_eq!(error.code().code(), "40001", "{level}: {error:?}");
+        run(&mut old, "ROLLBACK");
+    }
+    run(&mut old, INSERT);
+    expect_recovered(&mut session, "a transaction that was told to try again");
+}

@@ -26,13 +26,15 @@ fn ticks_by_itself_once_it_is_scheduled() {
 
 #[test]
 fn starts_with_the_server_and_needs_nobody_to_connect_first() {
-    let mut server = Server::primary().with_fast_worker().with_extension().setting("autovacuum", "off").start().unwrap();
+    let mut server =
+        Server::primary().with_fast_worker().with_extension().setting("autovacuum", "off").start().unwrap();
     run(&mut server.session().unwrap(), "CALL operations_schedule()");
     server.restart(Stop::Fast).unwrap();
     wait_for_runs(&mut server.session().unwrap(), "change_status", "succeeded", 1);
     // A process that dies is started again, so that the jobs run at last: what it died of is in the log.
     let log = server.log().unwrap();
-    let died: Vec<_> = log.lines().filter(|line| line.contains("FATAL") && !line.contains("administrator command")).collect();
+    let died: Vec<_> =
+        log.lines().filter(|line| line.contains("FATAL") && !line.contains("administrator command")).collect();
     assert!(died.is_empty(), "{died:?}");
 }
 
