@@ -105,6 +105,18 @@ pub fn status_of_a_live_demo(user: &User) -> Outcome {
     require(lines <= 24, format!("it has {lines} lines, more than a screen"))
 }
 
+/// What only the doctor looks at counts, too.
+pub fn status_and_doctor_agree(user: &User) -> Outcome {
+    user.session("psql", "ALTER SYSTEM SET autovacuum = off;\nSELECT pg_reload_conf();")?;
+    user.becomes("off", 10, || user.on_primary("SHOW autovacuum;"))?;
+    user.fails(&["status"])?;
+    user.printed("degraded: autovacuum_off")?;
+    user.printed("Not well: the doctor's verdict is degraded (make doctor says why)")?;
+    user.session("psql", "ALTER SYSTEM RESET autovacuum;\nSELECT pg_reload_conf();")?;
+    user.becomes("on", 10, || user.on_primary("SHOW autovacuum;"))?;
+    user.succeeds(&["status"])
+}
+
 pub fn doctor_of_a_live_demo(user: &User) -> Outcome {
     user.succeeds(&["doctor"])?;
     user.printed("ok")?;
