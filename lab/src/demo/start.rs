@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::checkout;
+use crate::connect::Refusal;
 use crate::demo::lock::lock_demo;
 use crate::demo::{Demo, Layout, Named, Programs, SERVERS, Settings, folders, port_variable};
 use crate::error::Error;
@@ -25,6 +26,7 @@ pub fn start(folder: Option<&Path>) -> Result<(), Error> {
     for role in SERVERS {
         demo.keep_port(role, &given);
     }
+    demo.check_against_running_servers()?;
     if demo.is_running(Role::Primary) && demo.is_running(Role::Replica) && demo.lacks().reasons.is_empty() {
         say("The demo is already running.");
         demo.say_how_to_connect();
@@ -44,6 +46,21 @@ impl Demo {
         if given.port(role).is_some_and(|asked| asked != port) {
             say(&format!("The {role} already runs on port {port} (to move it: make stop, then make demo)"));
         }
+    }
+
+    /// What cannot be had of servers that run is refused before anything is touched.
+    fn check_against_running_servers(&self) -> Result<(), Error> {
+        let running: Vec<_> = SERVERS.into_iter().filter(|role| self.is_running(*role)).collect();
+        if running.is_empty() {
+            return Ok(());
+        }
+        // Another user would be refused as if the password were wrong.
+        self.settings.check_against_data(&self.saved)?;
+        let refused = |role: &Role| matches!(self.ask(*role, "select 1"), Err(Refusal::Password(_)));
+        if running.iter().any(refused) {
+            return Err(Error::OtherPassword);
+        }
+        Ok(())
     }
 
     fn start_what_is_missing(&mut self) -> Result<(), Error> {
