@@ -21,12 +21,17 @@ pub fn start(folder: Option<&Path>) -> Result<(), Error> {
     let _lock = lock_demo(&layout, Duration::from_secs(1))?;
     let saved = Named::saved(&layout)?;
     // What is to be started now goes to the ports that are named now, or to the usual ones.
-    let settings = Settings::of(&given, &saved.clone().without_ports())?;
+    let settings = Settings::of(&given, &saved.clone().lasting())?;
     let mut demo = Demo { layout, settings, saved };
     for role in SERVERS {
         demo.keep_port(role, &given);
     }
     demo.check_against_running_servers()?;
+    if demo.is_made()
+        && let Some(remark) = demo.settings.keep_test_rows(&given, &demo.saved)
+    {
+        say(&remark);
+    }
     if demo.is_running(Role::Primary) && demo.is_running(Role::Replica) && demo.lacks().reasons.is_empty() {
         say("The demo is already running.");
         demo.say_how_to_connect();
@@ -63,11 +68,16 @@ impl Demo {
         Ok(())
     }
 
+    /// Whether there are data of the primary.
+    fn is_made(&self) -> bool {
+        std::fs::symlink_metadata(self.layout.data(Role::Primary).path()).is_ok()
+    }
+
     fn start_what_is_missing(&mut self) -> Result<(), Error> {
         let owner = self.layout.owner.clone();
         folders::owned_folder(&self.layout.sockets(), &owner)?;
         let primary = self.layout.data(Role::Primary);
-        let is_made = std::fs::symlink_metadata(primary.path()).is_ok();
+        let is_made = self.is_made();
         if is_made {
             self.settings.check_against_data(&self.saved)?;
         }

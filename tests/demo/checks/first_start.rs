@@ -84,9 +84,15 @@ pub fn second_demo_says_so(user: &User) -> Outcome {
     let began = Instant::now();
     user.succeeds(&["demo"])?;
     user.printed("The demo is already running.")?;
+    user.not_printed("OPERATIONS_TEST_ROWS")?;
     require(began.elapsed() <= Duration::from_secs(5), format!("it took {:?}", began.elapsed()))?;
     user.succeeds(&["demo", &format!("PRIMARY_PORT={}", user.free_port()?)])?;
     user.printed(format!("The primary already runs on port {}", user.primary_port))
+}
+
+pub fn rows_are_made_once(user: &User) -> Outcome {
+    user.succeeds(&["demo", "OPERATIONS_TEST_ROWS=5"])?;
+    user.printed("OPERATIONS_TEST_ROWS=5 is not heeded: the rows are made at the first start only, which made 20000")
 }
 
 pub fn status_of_a_live_demo(user: &User) -> Outcome {
