@@ -83,6 +83,17 @@ pub enum Error {
         value: String,
     },
 
+    /// A setting that is no number of rows.
+    #[error("{name}={value} is no number of rows: give a whole number from 0 to {most}")]
+    NoRows {
+        /// The setting.
+        name: &'static str,
+        /// What was given.
+        value: String,
+        /// The largest number.
+        most: u64,
+    },
+
     /// Both servers would listen on one port.
     #[error("PRIMARY_PORT and REPLICA_PORT are both {port}: make them differ")]
     SamePorts {

@@ -10,7 +10,8 @@ fn program() -> Command {
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy().into_owned();
         if ["PG", "POSTGRES_", "REPLICATION_"].iter().any(|prefix| name.starts_with(prefix))
-            || ["DEMO_DIR", "STATE_DIR", "PRIMARY_PORT", "REPLICA_PORT"].contains(&name.as_str())
+            || ["DEMO_DIR", "STATE_DIR", "PRIMARY_PORT", "REPLICA_PORT", "OPERATIONS_TEST_ROWS"]
+                .contains(&name.as_str())
         {
             command.env_remove(name);
         }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use postgres::{Client, Config, NoTls};
 
 use crate::connect::within;
+use crate::demo::settings::TEST_ROWS;
 use crate::demo::{Demo, Programs, Scheduler, folders, long};
 use crate::error::{Context, Error};
 use crate::role::Role;
@@ -146,6 +147,7 @@ impl Demo {
             .env("POSTGRES_PASSWORD", &settings.password)
             .env("REPLICATION_USER", &settings.replication_user)
             .env("REPLICATION_PASSWORD", &settings.replication_password)
+            .env(TEST_ROWS, settings.test_rows.to_string())
             .env("PGDATA", self.layout.half_made().path())
             .env("PGHOST", self.layout.sockets())
             .env("PGPORT", settings.primary_port.to_string())

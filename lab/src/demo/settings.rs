@@ -9,7 +9,7 @@ use crate::error::{Context, Error};
 use crate::role::Role;
 
 /// Each setting and its default.
-pub(crate) const DEFAULTS: [(&str, &str); 7] = [
+pub(crate) const DEFAULTS: [(&str, &str); 8] = [
     ("PRIMARY_PORT", "5432"),
     ("REPLICA_PORT", "5433"),
     ("POSTGRES_USER", "postgres"),
@@ -17,7 +17,14 @@ pub(crate) const DEFAULTS: [(&str, &str); 7] = [
     ("POSTGRES_DB", crate::DATABASE),
     ("REPLICATION_USER", crate::REPLICATOR),
     ("REPLICATION_PASSWORD", "123123"),
+    (TEST_ROWS, "100000"),
 ];
+
+/// How many rows of test data the first start makes.
+pub(crate) const TEST_ROWS: &str = "OPERATIONS_TEST_ROWS";
+
+/// As many as `operations_test_data()` makes.
+const MOST_TEST_ROWS: u64 = 10_000_000_000;
 
 /// Settings that may also be given by a file: `NAME_FILE` names it.
 const FROM_FILES: [&str; 2] = ["POSTGRES_PASSWORD", "REPLICATION_PASSWORD"];
@@ -42,6 +49,8 @@ pub struct Settings {
     pub replication_user: String,
     /// The password of that role.
     pub replication_password: String,
+    /// How many rows of test data the first start makes.
+    pub test_rows: u64,
 }
 
 /// Settings by name, as they were at the last start or as they are given now.
@@ -65,7 +74,11 @@ impl Named {
     fn parse(text: &str) -> Self {
         let known = |name: &str, value: &str| {
             let (found, _) = DEFAULTS.iter().find(|(known, _)| *known == name)?;
-            (!value.is_empty() && (!name.ends_with("_PORT") || port(found, value).is_ok())).then_some(())
+            let fits = match *found {
+                TEST_ROWS => test_rows(value).is_ok(),
+                _ => !found.ends_with("_PORT") || port(found, value).is_ok(),
+            };
+            (!value.is_empty() && fits).then_some(())
         };
         let pairs = text.lines().filter_map(|line| line.split_once('='));
         let pairs = pairs.filter(|(name, value)| known(name, value).is_some());
@@ -107,10 +120,10 @@ impl Named {
         port(port_variable(role), self.get(port_variable(role))?).ok()
     }
 
-    /// The same without the ports.
+    /// The same without what each start takes anew: the ports and, for data that are not made yet, their rows.
     #[must_use]
-    pub fn without_ports(mut self) -> Self {
-        self.0.retain(|name, _| !name.ends_with("_PORT"));
+    pub fn lasting(mut self) -> Self {
+        self.0.retain(|name, _| !name.ends_with("_PORT") && name != TEST_ROWS);
         self
     }
 }
@@ -144,6 +157,7 @@ impl Settings {
             database: value("POSTGRES_DB"),
             replication_user: value("REPLICATION_USER"),
             replication_password: value("REPLICATION_PASSWORD"),
+            test_rows: test_rows(&value(TEST_ROWS))?,
         };
         if settings.primary_port == settings.replica_port {
             return Err(Error::SamePorts { port: settings.primary_port });
@@ -179,6 +193,16 @@ impl Settings {
         Ok(())
     }
 
+    /// The data of a demo are made once. Says so if other rows were asked for, and keeps those that were made.
+    #[must_use]
+    pub fn keep_test_rows(&mut self, given: &Named, saved: &Named) -> Option<String> {
+        let made = test_rows(saved.get(TEST_ROWS)?).ok()?;
+        let asked = std::mem::replace(&mut self.test_rows, made);
+        (given.get(TEST_ROWS).is_some() && asked != made).then(|| {
+            format!("{TEST_ROWS}={asked} is not heeded: the rows are made at the first start only, which made {made}")
+        })
+    }
+
     /// Takes the passwords that worked before.
     pub fn restore_passwords(&mut self, saved: &Named) {
         for (name, value) in FROM_FILES.into_iter().zip([&mut self.password, &mut self.replication_password]) {
@@ -191,6 +215,7 @@ impl Settings {
     /// Keeps them for the next start, where nobody but the server's user can read them.
     pub fn save(&self, layout: &Layout) -> Result<(), Error> {
         let ports = [self.primary_port.to_string(), self.replica_port.to_string()];
+        let test_rows = self.test_rows.to_string();
         let values = [
             &ports[0],
             &ports[1],
@@ -199,6 +224,7 @@ impl Settings {
             &self.database,
             &self.replication_user,
             &self.replication_password,
+            &test_rows,
         ];
         let lines = DEFAULTS.iter().zip(values).map(|((name, _), value)| format!("{name}={value}\n"));
         let path = layout.folder.join("settings");
@@ -211,6 +237,12 @@ fn port(name: &'static str, text: &str) -> Result<u16, Error> {
     let digits = (4..=5).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
     let port = text.parse().ok().filter(|port| digits && *port >= 1024);
     port.ok_or_else(|| Error::NoPort { name, value: text.to_owned() })
+}
+
+fn test_rows(text: &str) -> Result<u64, Error> {
+    let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
+    let rows = text.parse().ok().filter(|rows| is_number && *rows <= MOST_TEST_ROWS);
+    rows.ok_or_else(|| Error::NoRows { name: TEST_ROWS, value: text.to_owned(), most: MOST_TEST_ROWS })
 }
 
 #[cfg(test)]
@@ -248,6 +280,34 @@ mod tests {
         }
         let same = Settings::of(&named(&[("REPLICA_PORT", "5432")]), &Named::default()).unwrap_err().to_string();
         assert_eq!(same, "PRIMARY_PORT and REPLICA_PORT are both 5432: make them differ");
+    }
+
+    #[test]
+    fn what_is_no_number_of_rows_is_refused() {
+        for value in ["-1", "abc", "+5", "1.5", "1e6", "10000000001", "99999999999999999999", " 5"] {
+            let error = Settings::of(&named(&[(TEST_ROWS, value)]), &Named::default()).unwrap_err().to_string();
+            let range = "give a whole number from 0 to 10000000000";
+            assert_eq!(error, format!("OPERATIONS_TEST_ROWS={value} is no number of rows: {range}"));
+        }
+        for (value, rows) in [("0", 0), ("10000000000", 10_000_000_000)] {
+            assert_eq!(Settings::of(&named(&[(TEST_ROWS, value)]), &Named::default()).unwrap().test_rows, rows);
+        }
+    }
+
+    #[test]
+    fn the_rows_are_those_of_the_first_start() {
+        let saved = named(&[(TEST_ROWS, "20000")]);
+        let said = |given: &Named, saved: &Named| {
+            let mut settings = Settings::of(given, &saved.clone().lasting()).unwrap();
+            let before = settings.test_rows;
+            (settings.keep_test_rows(given, saved), before, settings.test_rows)
+        };
+        let (remark, before, after) = said(&named(&[(TEST_ROWS, "5")]), &saved);
+        assert!(remark.is_some_and(|remark| remark.contains("5 is not heeded")));
+        assert_eq!((before, after), (5, 20000));
+        assert_eq!(said(&named(&[(TEST_ROWS, "20000")]), &saved), (None, 20000, 20000));
+        // Not given, and not made yet: a start that was cut short made nothing that lasts.
+        assert_eq!(said(&named(&[]), &saved), (None, 100_000, 20000));
     }
 
     #[test]

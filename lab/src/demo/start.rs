@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::checkout;
+use crate::connect::Refusal;
 use crate::demo::lock::lock_demo;
 use crate::demo::{Demo, Layout, Named, Programs, SERVERS, Settings, folders, port_variable};
 use crate::error::Error;
@@ -20,10 +21,16 @@ pub fn start(folder: Option<&Path>) -> Result<(), Error> {
     let _lock = lock_demo(&layout, Duration::from_secs(1))?;
     let saved = Named::saved(&layout)?;
     // What is to be started now goes to the ports that are named now, or to the usual ones.
-    let settings = Settings::of(&given, &saved.clone().without_ports())?;
+    let settings = Settings::of(&given, &saved.clone().lasting())?;
     let mut demo = Demo { layout, settings, saved };
     for role in SERVERS {
         demo.keep_port(role, &given);
+    }
+    demo.check_against_running_servers()?;
+    if demo.is_made()
+        && let Some(remark) = demo.settings.keep_test_rows(&given, &demo.saved)
+    {
+        say(&remark);
     }
     if demo.is_running(Role::Primary) && demo.is_running(Role::Replica) && demo.lacks().reasons.is_empty() {
         say("The demo is already running.");
@@ -46,11 +53,31 @@ impl Demo {
         }
     }
 
+    /// What cannot be had of servers that run is refused before anything is touched.
+    fn check_against_running_servers(&self) -> Result<(), Error> {
+        let running: Vec<_> = SERVERS.into_iter().filter(|role| self.is_running(*role)).collect();
+        if running.is_empty() {
+            return Ok(());
+        }
+        // Another user would be refused as if the password were wrong.
+        self.settings.check_against_data(&self.saved)?;
+        let refused = |role: &Role| matches!(self.ask(*role, "select 1"), Err(Refusal::Password(_)));
+        if running.iter().any(refused) {
+            return Err(Error::OtherPassword);
+        }
+        Ok(())
+    }
+
+    /// Whether there are data of the primary.
+    fn is_made(&self) -> bool {
+        std::fs::symlink_metadata(self.layout.data(Role::Primary).path()).is_ok()
+    }
+
     fn start_what_is_missing(&mut self) -> Result<(), Error> {
         let owner = self.layout.owner.clone();
         folders::owned_folder(&self.layout.sockets(), &owner)?;
         let primary = self.layout.data(Role::Primary);
-        let is_made = std::fs::symlink_metadata(primary.path()).is_ok();
+        let is_made = self.is_made();
         if is_made {
             self.settings.check_against_data(&self.saved)?;
         }

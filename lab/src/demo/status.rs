@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use crate::connect::Refusal;
 use crate::demo::{Demo, Programs, SLOT};
-use crate::doctor::{Options, examine};
+use crate::doctor::{Options, Verdict, examine};
 use crate::error::{Context, Error};
 use crate::role::Role;
 use crate::say::say;
@@ -14,7 +14,7 @@ use crate::say::say;
 /// How a demo is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Health {
-    /// Both servers run, the replica streams and the jobs do.
+    /// Both servers run, the replica streams, the jobs do, and the doctor finds nothing wrong.
     Well,
     /// Something of that is missing.
     Unwell,
@@ -43,16 +43,20 @@ pub fn status(folder: Option<&Path>) -> Result<Health, Error> {
         });
         return Ok(Health::Stopped);
     }
-    say(&examine(&demo.targets(), &Options::default()).headline());
+    let report = examine(&demo.targets(), &Options::default());
+    say(&report.headline());
     say("");
     demo.say_servers(primary_runs, replica_runs);
     say("");
     let shown = demo.say_database(if primary_runs { Role::Primary } else { Role::Replica })?;
-    let lacks = demo.lacks();
-    if !lacks.reasons.is_empty() {
-        say(&format!("\nNot well: {}", lacks.line()));
+    let mut reasons = demo.lacks().reasons;
+    if report.verdict != Verdict::Ok {
+        reasons.push(format!("the doctor's verdict is {} (make doctor says why)", report.verdict.word()));
     }
-    let well = primary_runs && replica_runs && shown && lacks.reasons.is_empty();
+    if !reasons.is_empty() {
+        say(&format!("\nNot well: {}", reasons.join("; ")));
+    }
+    let well = primary_runs && replica_runs && shown && reasons.is_empty();
     Ok(if well { Health::Well } else { Health::Unwell })
 }
 

@@ -48,6 +48,27 @@ pub fn wrong_password_is_said(user: &User) -> Outcome {
     require(user.on_primary("SELECT 1;")? == "1", "the primary does not answer")
 }
 
+/// Refused before anything is touched: the servers that run are those that ran before.
+pub fn running_servers_are_left_alone(user: &User) -> Outcome {
+    let pids =
+        || ["primary", "replica"].map(|server| std::fs::read_to_string(user.demo(server).join("postmaster.pid")));
+    let [primary, replica] = pids();
+    let (primary, replica) = (primary?, replica?);
+    for (setting, text) in [
+        ("POSTGRES_PASSWORD=other", "error: the demo's data were made with another password"),
+        ("POSTGRES_USER=somebody", "error: POSTGRES_USER=somebody, but the demo's data were made with postgres"),
+    ] {
+        let began = Instant::now();
+        user.fails(&["demo", setting])?;
+        user.printed(text)?;
+        user.not_printed("Starting")?;
+        require(began.elapsed() <= Duration::from_secs(5), format!("it took {:?}", began.elapsed()))?;
+    }
+    let [primary_now, replica_now] = pids();
+    require((primary, replica) == (primary_now?, replica_now?), "a server was started anew")?;
+    user.succeeds(&["status"])
+}
+
 pub fn half_up(user: &User) -> Outcome {
     user.kill("replica")?;
     user.fails(&["status"])?;

@@ -47,6 +47,17 @@ pub fn wrong_ports(user: &User) -> Outcome {
     user.succeeds(&["stop", "PRIMARY_PORT=http"])
 }
 
+pub fn wrong_test_rows(user: &User) -> Outcome {
+    for rows in ["-1", "abc", "10000000001"] {
+        let setting = format!("OPERATIONS_TEST_ROWS={rows}");
+        user.fails(&["demo", &setting])?;
+        user.printed(format!("error: {setting} is no number of rows: give a whole number from 0 to 10000000000"))?;
+        let made = user.demo("primary.new").exists() || user.demo("primary").exists();
+        require(!made, "a primary was begun")?;
+    }
+    Ok(())
+}
+
 pub fn taken_port(user: &User) -> Outcome {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let taken = listener.local_addr()?.port();

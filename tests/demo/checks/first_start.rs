@@ -84,9 +84,15 @@ pub fn second_demo_says_so(user: &User) -> Outcome {
     let began = Instant::now();
     user.succeeds(&["demo"])?;
     user.printed("The demo is already running.")?;
+    user.not_printed("OPERATIONS_TEST_ROWS")?;
     require(began.elapsed() <= Duration::from_secs(5), format!("it took {:?}", began.elapsed()))?;
     user.succeeds(&["demo", &format!("PRIMARY_PORT={}", user.free_port()?)])?;
     user.printed(format!("The primary already runs on port {}", user.primary_port))
+}
+
+pub fn rows_are_made_once(user: &User) -> Outcome {
+    user.succeeds(&["demo", "OPERATIONS_TEST_ROWS=5"])?;
+    user.printed("OPERATIONS_TEST_ROWS=5 is not heeded: the rows are made at the first start only, which made 20000")
 }
 
 pub fn status_of_a_live_demo(user: &User) -> Outcome {
@@ -103,6 +109,18 @@ pub fn status_of_a_live_demo(user: &User) -> Outcome {
     }
     let lines = user.output().lines().count();
     require(lines <= 24, format!("it has {lines} lines, more than a screen"))
+}
+
+/// What only the doctor looks at counts, too.
+pub fn status_and_doctor_agree(user: &User) -> Outcome {
+    user.session("psql", "ALTER SYSTEM SET autovacuum = off;\nSELECT pg_reload_conf();")?;
+    user.becomes("off", 10, || user.on_primary("SHOW autovacuum;"))?;
+    user.fails(&["status"])?;
+    user.printed("degraded: autovacuum_off")?;
+    user.printed("Not well: the doctor's verdict is degraded (make doctor says why)")?;
+    user.session("psql", "ALTER SYSTEM RESET autovacuum;\nSELECT pg_reload_conf();")?;
+    user.becomes("on", 10, || user.on_primary("SHOW autovacuum;"))?;
+    user.succeeds(&["status"])
 }
 
 pub fn doctor_of_a_live_demo(user: &User) -> Outcome {
