@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The file that CREATE EXTENSION runs, compared with what cargo-pgrx makes of the sources: native/schema.sh [write]
+# The file that CREATE EXTENSION runs, compared with what cargo-pgrx makes of the sources: bash native/schema.sh [write]
 # It is kept in the repository so that the demo, which only builds the library, need not build cargo-pgrx.
 # shellcheck source-path=SCRIPTDIR source=env.sh
 . "$(dirname "${BASH_SOURCE[0]}")/env.sh"
@@ -19,5 +19,5 @@ if [ "${1:-}" = write ]; then
     without_places "$made" >"$SCHEMA"
 elif ! cmp -s <(items "$made") <(items "$SCHEMA"); then
     diff <(items "$SCHEMA" | tr '\001' '\n') <(items "$made" | tr '\001' '\n') >&2 || true
-    die "$SCHEMA is not what the sources give: run native/schema.sh write"
+    die "$SCHEMA is not what the sources give: run bash native/schema.sh write"
 fi

@@ -23,7 +23,7 @@ const FILES: &str = include_str!("sql/files.sql");
 const IS_RUNNING: &str = include_str!("sql/is_running.sql");
 const ORPHANS: &str = include_str!("sql/orphans.sql");
 
-/// A note has this name, the OID of the database and the number of the transaction.
+/// A note has this name, the OID of the database and the xid.
 const NAME: &str = "operations_ext.load";
 
 /// The files of relations, and those of their indexes and TOAST tables.
@@ -47,7 +47,7 @@ pub fn note(files: &[RelationFile]) -> Result<(), Error> {
     }
     let path = PathBuf::from(format!("{NAME}.{}.{}", session::database(), session::full_xid()));
     let lines: String = files.iter().map(|file| format!("{} {}\n", file.tablespace, file.relfilenumber)).collect();
-    // Or a server that crashes now might give the relfilenumbers of the files, or of the transaction, to somebody else.
+    // Or a server that crashes now might give these relfilenumbers, or the xid, to somebody else.
     wal::flush();
     let mut options = OpenOptions::new();
     let file = options.append(true).create(true).mode(0o600).open(&path);
@@ -121,7 +121,7 @@ fn read(path: &Path) -> Vec<RelationFile> {
     lines.filter_map(file).collect()
 }
 
-/// What a query answers whose columns are a tablespace and the number of a file.
+/// What a query answers whose columns are a tablespace and a relfilenumber.
 fn files(query: &str, arguments: &[DatumWithOid<'_>]) -> Result<Vec<RelationFile>, Error> {
     Ok(Spi::connect(|client| {
         client

@@ -139,7 +139,7 @@ fn partition_of(schema: &Schema, operations: RelationOid, stage: &StagingTable) 
 }
 
 /// What is to be exchanged, if nobody has ever written to the partition, nor is about to read it, and it is like those that the
-/// extension makes, with all of its files beside those of the stage.
+/// extension makes, with all of its files beside those of the staging table.
 fn replaceable(schema: &Schema, stage: &StagingTable, locked: Exclusive) -> Result<Option<Vec<Exchange>>, Error> {
     let partition = locked.relation();
     let is_ready = relation_files::pages(partition) == 0
