@@ -33,6 +33,7 @@ pub fn start(folder: Option<&Path>) -> Result<(), Error> {
         say(&remark);
     }
     if demo.is_running(Role::Primary) && demo.is_running(Role::Replica) && demo.lacks().reasons.is_empty() {
+        demo.keep_password()?;
         say("The demo is already running.");
         demo.say_how_to_connect();
         return Ok(());
@@ -66,6 +67,16 @@ impl Demo {
             return Err(Error::OtherPassword);
         }
         Ok(())
+    }
+
+    /// The servers took the password. If it was changed in them, it is the one to ask them with from now on.
+    fn keep_password(&self) -> Result<(), Error> {
+        if self.saved.get("POSTGRES_PASSWORD") == Some(self.settings.password.as_str()) {
+            return Ok(());
+        }
+        let mut settings = self.settings.clone();
+        settings.restore_replication_password(&self.saved);
+        settings.save(&self.layout)
     }
 
     /// Whether there are data of the primary.
