@@ -24,7 +24,7 @@ pub fn start(folder: Option<&Path>) -> Result<(), Error> {
     let settings = Settings::of(&given, &saved.clone().lasting())?;
     let mut demo = Demo { layout, settings, saved };
     for role in SERVERS {
-        demo.keep_port(role, &given);
+        demo.keep_port(role, &given)?;
     }
     demo.check_against_running_servers()?;
     if demo.is_made()
@@ -43,14 +43,17 @@ pub fn start(folder: Option<&Path>) -> Result<(), Error> {
 
 impl Demo {
     /// What runs, runs where it was started.
-    fn keep_port(&mut self, role: Role, given: &Named) {
+    fn keep_port(&mut self, role: Role, given: &Named) -> Result<(), Error> {
         if !self.is_running(role) {
-            return;
+            return Ok(());
         }
         let port = self.saved.port(role).unwrap_or(self.settings.port(role));
         self.settings.set_port(role, port);
-        if given.port(role).is_some_and(|asked| asked != port) {
-            say(&format!("The {role} already runs on port {port} (to move it: make stop, then make demo)"));
+        match given.port(role) {
+            Some(asked) if asked != port => {
+                Err(Error::RunsElsewhere { server: role, port, variable: port_variable(role), asked })
+            }
+            _ => Ok(()),
         }
     }
 

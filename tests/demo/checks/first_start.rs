@@ -86,8 +86,10 @@ pub fn second_demo_says_so(user: &User) -> Outcome {
     user.printed("The demo is already running.")?;
     user.not_printed("OPERATIONS_TEST_ROWS")?;
     require(began.elapsed() <= Duration::from_secs(5), format!("it took {:?}", began.elapsed()))?;
-    user.succeeds(&["demo", &format!("PRIMARY_PORT={}", user.free_port()?)])?;
-    user.printed(format!("The primary already runs on port {}", user.primary_port))
+    // What is asked for is not done, so this is no success.
+    user.fails(&["demo", &format!("PRIMARY_PORT={}", user.free_port()?)])?;
+    user.printed(format!("error: the primary already runs on port {}: to move it, make stop", user.primary_port))?;
+    user.not_printed("The demo lives")
 }
 
 pub fn rows_are_made_once(user: &User) -> Outcome {
