@@ -8,6 +8,7 @@ PG_MAJOR=16
 unfit() {
     local config=$1 version dir
     version=$("$config" --version 2>/dev/null) || { echo "it is not a pg_config that runs"; return; }
+    version=${version%%$'\n'*}
     case $version in
         "PostgreSQL $PG_MAJOR"[.a-z\ ]* | "PostgreSQL $PG_MAJOR") ;;
         *) echo "it is of $version, and PostgreSQL $PG_MAJOR is needed"; return ;;

@@ -17,6 +17,16 @@ pub enum Error {
         why: String,
     },
 
+    /// A connection string with a password.
+    #[error(
+        "no password may be in a URL or connection string (\"{url}\"), for it would show in the list of processes: \
+             set PGPASSWORD or PGPASSFILE"
+    )]
+    PasswordInUrl {
+        /// The string, without the password.
+        url: String,
+    },
+
     /// An environment variable is missing or names something unusable.
     #[error("{0}")]
     Environment(String),
@@ -198,6 +208,22 @@ pub enum Error {
         variable: &'static str,
         /// A port that is free.
         free: u16,
+    },
+
+    /// A server runs, and on another port than is asked for.
+    #[error(
+        "the {server} already runs on port {port}: to move it, make stop, then make demo {variable}={asked}; \
+             to leave it there, do not set {variable}"
+    )]
+    RunsElsewhere {
+        /// The server.
+        server: Role,
+        /// Its port.
+        port: u16,
+        /// The setting.
+        variable: &'static str,
+        /// What was given.
+        asked: u16,
     },
 
     /// A server that is needed does not run.

@@ -26,9 +26,7 @@ impl Target {
         let refuse = |why: &str| Error::Url { url: without_password(url), why: why.to_owned() };
         let mut config: Config = url.parse().map_err(|error: postgres::Error| refuse(&full_text(&error)))?;
         if config.get_password().is_some() {
-            return Err(refuse(
-                "a password on a command line shows in the list of processes; set PGPASSWORD or PGPASSFILE",
-            ));
+            return Err(Error::PasswordInUrl { url: without_password(url) });
         }
         if config.get_hosts().len() > 1 || config.get_ports().len() > 1 {
             return Err(refuse("it names more than one server; give --replica once for each"));
@@ -163,7 +161,8 @@ mod tests {
     fn refuses_a_password_and_does_not_repeat_it() {
         for url in ["postgresql://me:secret@here:5432/db", "host=here user=me password=secret"] {
             let message = Target::from_url(Role::Primary, url).unwrap_err().to_string();
-            assert!(message.contains("PGPASSWORD") && !message.contains("secret"), "{message}");
+            assert!(message.starts_with("no password may be in a URL") && message.contains("PGPASSWORD"), "{message}");
+            assert!(!message.contains("secret"), "{message}");
         }
     }
 

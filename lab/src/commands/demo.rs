@@ -138,6 +138,8 @@ impl PsqlReplica {
 }
 
 fn become_psql(folder: &Folder, role: Role) -> Result<u8, Error> {
-    let source = demo::Demo::open(folder.get())?.psql(role)?.exec();
+    let demo = demo::Demo::as_started(folder.get())?;
+    demo.warn_of_other_port(role);
+    let source = demo.psql(role)?.exec();
     Err(Error::Io { what: "run psql".to_owned(), source })
 }

@@ -2,7 +2,7 @@
 
 use clap::Args;
 use operations_lab::Error;
-use operations_lab::demo::Demo;
+use operations_lab::demo::{Demo, SERVERS};
 use operations_lab::doctor::{Finding, Options, Report, Severity, codes, examine};
 use operations_lab::role::Role;
 use operations_lab::target::Target;
@@ -83,6 +83,7 @@ impl Doctor {
         if demo.is_stopped() {
             return Ok(stopped(&format!("the demo in {folder} is stopped; its data are kept")));
         }
+        SERVERS.iter().for_each(|role| demo.warn_of_other_port(*role));
         Ok(examine(&demo.targets(), &options))
     }
 }

@@ -25,6 +25,7 @@ use std::path::Path;
 
 use crate::error::Error;
 use crate::role::Role;
+use crate::say::warn;
 use crate::target::Target;
 
 /// The replica's slot on the primary.
@@ -44,14 +45,6 @@ pub struct Demo {
 }
 
 impl Demo {
-    /// The demo in a folder, with the settings that are given now and, for the rest, those of its last start.
-    pub fn open(folder: Option<&Path>) -> Result<Self, Error> {
-        let layout = Layout::find(folder)?;
-        let saved = Named::saved(&layout)?;
-        let settings = Settings::of(&Named::given()?, &saved)?;
-        Ok(Self { layout, settings, saved })
-    }
-
     /// The demo in a folder, with the settings of its last start only, whatever is given now.
     pub fn as_started(folder: Option<&Path>) -> Result<Self, Error> {
         let layout = Layout::find(folder)?;
@@ -59,6 +52,15 @@ impl Demo {
         let nothing = Named::default();
         let settings = Settings::of(&nothing, &saved).or_else(|_| Settings::of(&nothing, &nothing))?;
         Ok(Self { layout, settings, saved })
+    }
+
+    /// Says where a server that runs is asked, if the environment names another port.
+    pub fn warn_of_other_port(&self, role: Role) {
+        let (variable, port) = (port_variable(role), self.settings.port(role));
+        let given = std::env::var(variable).unwrap_or_default();
+        if !given.is_empty() && given != port.to_string() && self.is_running(role) {
+            warn(&format!("the demo runs on port {port}, not {} ({variable})", given.escape_default()));
+        }
     }
 
     /// Its servers, to be asked.

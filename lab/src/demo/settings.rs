@@ -1,5 +1,5 @@
-//! The demo's settings. What is given in the environment wins; what is not is as it was at the last start, so that
-//! `make psql` finds a demo that was started on other ports; the rest has defaults.
+//! The demo's settings. At a start, what is given in the environment wins; what is not is as it was at the last start; the rest
+//! has defaults. Whatever asks a demo does so by the settings of its last start, so that all find it.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -209,6 +209,13 @@ impl Settings {
             if let Some(saved) = saved.get(name) {
                 saved.clone_into(value);
             }
+        }
+    }
+
+    /// Takes the password that the replica connected with before.
+    pub fn restore_replication_password(&mut self, saved: &Named) {
+        if let Some(saved) = saved.get("REPLICATION_PASSWORD") {
+            saved.clone_into(&mut self.replication_password);
         }
     }
 

@@ -24,7 +24,7 @@ pub fn start(folder: Option<&Path>) -> Result<(), Error> {
     let settings = Settings::of(&given, &saved.clone().lasting())?;
     let mut demo = Demo { layout, settings, saved };
     for role in SERVERS {
-        demo.keep_port(role, &given);
+        demo.keep_port(role, &given)?;
     }
     demo.check_against_running_servers()?;
     if demo.is_made()
@@ -33,6 +33,7 @@ pub fn start(folder: Option<&Path>) -> Result<(), Error> {
         say(&remark);
     }
     if demo.is_running(Role::Primary) && demo.is_running(Role::Replica) && demo.lacks().reasons.is_empty() {
+        demo.keep_password()?;
         say("The demo is already running.");
         demo.say_how_to_connect();
         return Ok(());
@@ -42,14 +43,17 @@ pub fn start(folder: Option<&Path>) -> Result<(), Error> {
 
 impl Demo {
     /// What runs, runs where it was started.
-    fn keep_port(&mut self, role: Role, given: &Named) {
+    fn keep_port(&mut self, role: Role, given: &Named) -> Result<(), Error> {
         if !self.is_running(role) {
-            return;
+            return Ok(());
         }
         let port = self.saved.port(role).unwrap_or(self.settings.port(role));
         self.settings.set_port(role, port);
-        if given.port(role).is_some_and(|asked| asked != port) {
-            say(&format!("The {role} already runs on port {port} (to move it: make stop, then make demo)"));
+        match given.port(role) {
+            Some(asked) if asked != port => {
+                Err(Error::RunsElsewhere { server: role, port, variable: port_variable(role), asked })
+            }
+            _ => Ok(()),
         }
     }
 
@@ -66,6 +70,16 @@ impl Demo {
             return Err(Error::OtherPassword);
         }
         Ok(())
+    }
+
+    /// The servers took the password. If it was changed in them, it is the one to ask them with from now on.
+    fn keep_password(&self) -> Result<(), Error> {
+        if self.saved.get("POSTGRES_PASSWORD") == Some(self.settings.password.as_str()) {
+            return Ok(());
+        }
+        let mut settings = self.settings.clone();
+        settings.restore_replication_password(&self.saved);
+        settings.save(&self.layout)
     }
 
     /// Whether there are data of the primary.

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::connect::Refusal;
-use crate::demo::{Demo, Programs, SLOT};
+use crate::demo::{Demo, Programs, SERVERS, SLOT};
 use crate::doctor::{Options, Verdict, examine};
 use crate::error::{Context, Error};
 use crate::role::Role;
@@ -34,7 +34,8 @@ const DATABASE: &str = include_str!("status.sql");
 
 /// Prints the status of the demo in a folder.
 pub fn status(folder: Option<&Path>) -> Result<Health, Error> {
-    let demo = Demo::open(folder)?;
+    let demo = Demo::as_started(folder)?;
+    SERVERS.iter().for_each(|role| demo.warn_of_other_port(*role));
     let (primary_runs, replica_runs) = (demo.is_running(Role::Primary), demo.is_running(Role::Replica));
     if !primary_runs && !replica_runs {
         say(match demo.layout.data(Role::Primary).path().exists() {
@@ -76,7 +77,10 @@ impl Demo {
                 format!("stopped{}", kept.strip_prefix("not streaming").unwrap_or_default())
             }
             (_, true) if self.is_promoted() => "promoted: a primary of its own".to_owned(),
-            (true, true) => first_line(self.ask(Role::Primary, &replica_query)),
+            (true, true) => match self.ask(Role::Primary, &replica_query) {
+                Err(_) => "running; the primary does not say how far it is".to_owned(),
+                answer => first_line(answer),
+            },
             (false, true) => "running, but it has no primary to follow".to_owned(),
         };
         self.say_server(Role::Replica, &replica);

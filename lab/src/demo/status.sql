@@ -6,13 +6,13 @@ select format('operations   %s rows: %s new, %s done', to_char(count(*), 'FM999,
               to_char(count(*) filter (where status = 1), 'FM999,999,999,999'))
 from public.operations;
 
-select format('newest       id %s of %s, %s old', id, operation_date, coalesce(:age_of, 'of unknown age'))
-from (
-    select id, operation_date, case when current_setting('track_commit_timestamp')::boolean then clock_timestamp() - pg_xact_commit_timestamp(xmin) end as age
-    from public.operations
-    order by id desc
-    limit 1
-) as newest;
+select format('newest       id %s of %s%s', id, operation_date, '; operation_insert_one last ran ' || :age_of || ' ago')
+from (select id, operation_date from public.operations order by id desc limit 1) as newest
+left join (
+    select clock_timestamp() - last_finished_at as age
+    from public.operations_jobs()
+    where job_name = 'operation_insert_one' and last_status = 'succeeded'
+) as inserted on true;
 
 select format('view         client_type_sum_mv: %s rows, %s', (select count(*) from public.client_type_sum_mv),
               coalesce('brought up to date ' || :age_of || ' ago', 'not brought up to date yet'))
@@ -22,14 +22,37 @@ from (
     where job_name = 'change_status'
 ) as refresh;
 
-select format('partitions   %s months, %s to %s; %s ahead of today', count(*), min(month), max(month),
-              count(*) filter (where month > to_char(current_date, 'YYYY-MM')))
-from pg_inherits
-join pg_class as part on part.oid = inhrelid
-cross join lateral (select replace(substring(part.relname from '^operations_(\d{4}_\d{2})$'), '_', '-')) as name (month)
-where inhparent = 'public.operations'::regclass and month is not null;
+-- By their bounds: a partition may have any name. What is ahead ends at the first hole.
+with bounds as (
+    select pg_get_expr(part.relpartbound, part.oid) as bound
+    from pg_inherits
+    join pg_class as part on part.oid = inhrelid
+    where inhparent = 'public.operations'::regclass and not inhdetachpending
+),
+months as (
+    select distinct generate_series(date_trunc('month', lower::timestamp), upper::timestamp - interval '1 day', '1 month') as month
+    from bounds
+    cross join lateral (
+        select substring(bound from '^FOR VALUES FROM \(''([^'']+)''\)')::date, substring(bound from ' TO \(''([^'']+)''\)$')::date
+    ) as ends (lower, upper)
+),
+span as (
+    select min(month) as first, max(month) as last, date_trunc('month', current_date::timestamp) as today, count(*) from months
+),
+holes as (
+    select month from span, generate_series(first, greatest(last, today), '1 month') as month
+    except
+    select month from months
+)
+select format('partitions   %s months, %s to %s; %s ahead of today%s', count, to_char(first, 'YYYY-MM'), to_char(last, 'YYYY-MM'),
+              (select count(*) from months
+               where month > today and month < coalesce((select min(month) from holes where month > today), 'infinity')),
+              (select '; none for ' || string_agg(to_char(month, 'YYYY-MM'), ', ' order by month) from holes))
+from span;
 
 \echo
+select exists (select from public.operations_jobs()) as any_job \gset
+\if :any_job
 \pset tuples_only off
 \pset format aligned
 \pset border 0
@@ -39,3 +62,6 @@ select job_name as job, schedule as every, scheduler as "run by", runs, failures
 from public.operations_jobs()
 cross join lateral (select clock_timestamp() - last_finished_at) as ended (age)
 order by job_name;
+\else
+\echo 'jobs: none scheduled (call operations_schedule();)'
+\endif

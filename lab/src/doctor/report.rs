@@ -79,8 +79,17 @@ impl Report {
             1 => "1 server".to_owned(),
             more => format!("{more} servers"),
         };
-        let codes: Vec<_> =
-            self.findings.iter().filter(|f| f.severity != super::Severity::Info).map(|f| f.code.as_str()).collect();
+        let mut counts: Vec<(&str, usize)> = Vec::new();
+        for finding in self.findings.iter().filter(|finding| finding.severity != super::Severity::Info) {
+            match counts.iter_mut().find(|(code, _)| *code == finding.code) {
+                Some((_, count)) => *count += 1,
+                None => counts.push((&finding.code, 1)),
+            }
+        }
+        let codes: Vec<_> = counts
+            .into_iter()
+            .map(|(code, count)| if count == 1 { code.to_owned() } else { format!("{code} ({count})") })
+            .collect();
         match codes.is_empty() {
             true if self.verdict != Verdict::Ok => format!("{}: not all of {asked} answered", self.verdict.word()),
             true => format!("{}: {asked} asked, nothing wrong", self.verdict.word()),
@@ -129,6 +138,18 @@ mod tests {
         let report = Report::new(vec![server("takes writes"), server(NO_ANSWER)], Vec::new());
         assert_eq!(report.verdict, Verdict::Unknown);
         assert_eq!(report.headline(), "unknown: not all of 2 servers answered");
+    }
+
+    #[test]
+    fn names_each_code_once() {
+        let finding = |code: &str, severity, server: &str| Finding::new(code, severity, server, "", "");
+        let findings = vec![
+            finding("job_missing", Severity::Degraded, "b"),
+            finding("job_missing", Severity::Broken, "a"),
+            finding("server_down", Severity::Broken, "c"),
+            finding("quiet", Severity::Info, "c"),
+        ];
+        assert_eq!(Report::new(Vec::new(), findings).headline(), "broken: job_missing (2), server_down");
     }
 
     #[test]

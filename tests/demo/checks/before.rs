@@ -31,7 +31,7 @@ pub fn wrong_pg_config(user: &User) -> Outcome {
     user.fails(&["demo", "PG_CONFIG=/bin/false"])?;
     user.printed("error: PG_CONFIG=/bin/false cannot be used: it is not a pg_config that runs")?;
     let old = user.path("pg_config");
-    std::fs::write(&old, "#!/bin/sh\necho PostgreSQL 15.3\n")?;
+    std::fs::write(&old, "#!/bin/sh\necho PostgreSQL 15.3\necho and more\n")?;
     std::fs::set_permissions(&old, PermissionsExt::from_mode(0o755))?;
     user.fails(&["demo", &format!("PG_CONFIG={}", old.display())])?;
     user.printed("cannot be used: it is of PostgreSQL 15.3, and PostgreSQL 16 is needed")

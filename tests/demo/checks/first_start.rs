@@ -86,8 +86,10 @@ pub fn second_demo_says_so(user: &User) -> Outcome {
     user.printed("The demo is already running.")?;
     user.not_printed("OPERATIONS_TEST_ROWS")?;
     require(began.elapsed() <= Duration::from_secs(5), format!("it took {:?}", began.elapsed()))?;
-    user.succeeds(&["demo", &format!("PRIMARY_PORT={}", user.free_port()?)])?;
-    user.printed(format!("The primary already runs on port {}", user.primary_port))
+    // What is asked for is not done, so this is no success.
+    user.fails(&["demo", &format!("PRIMARY_PORT={}", user.free_port()?)])?;
+    user.printed(format!("error: the primary already runs on port {}: to move it, make stop", user.primary_port))?;
+    user.not_printed("The demo lives")
 }
 
 pub fn rows_are_made_once(user: &User) -> Outcome {
@@ -129,6 +131,32 @@ pub fn doctor_of_a_live_demo(user: &User) -> Outcome {
     user.printed(format!("127.0.0.1:{}", user.primary_port))?;
     user.succeeds(&["doctor", "DOCTOR=--json"])?;
     user.printed("\"verdict\"")
+}
+
+/// Whoever asks a running demo finds it where it runs, whatever ports the environment names for the next one.
+pub fn asked_where_it_runs(user: &User) -> Outcome {
+    let other = user.free_port()?;
+    let said = format!("the demo runs on port {}, not {other} (PRIMARY_PORT)", user.primary_port);
+    let ports = [format!("PRIMARY_PORT={other}"), "POSTGRES_PASSWORD=other".to_owned()];
+    for command in ["status", "doctor"] {
+        user.succeeds(&[command, &ports[0], &ports[1]])?;
+        user.printed(&said)?;
+        user.printed("ok: 2 servers asked, nothing wrong")?;
+        user.not_printed("(REPLICA_PORT)")?;
+    }
+    let mut psql = user.make(&["psql", &ports[0], &ports[1]]);
+    psql.stdin(std::fs::File::open("/dev/null")?);
+    require(user.run(psql)?, "make psql failed")?;
+    user.printed(&said)?;
+    // It is still taken by the servers when it was changed in them, and then kept.
+    user.session("psql", "ALTER ROLE postgres PASSWORD 'changed';")?;
+    user.fails(&["status"])?;
+    user.succeeds(&["demo", "POSTGRES_PASSWORD=changed"])?;
+    user.succeeds(&["status"])?;
+    require(user.on_primary("SELECT 1;")? == "1", "psql has the old password")?;
+    user.session("psql", &format!("ALTER ROLE postgres PASSWORD $${PASSWORD}$$;"))?;
+    user.succeeds(&["demo"])?;
+    user.succeeds(&["status"])
 }
 
 pub fn psql_from_a_pipe(user: &User) -> Outcome {
