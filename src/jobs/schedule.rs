@@ -59,7 +59,7 @@ fn schedule(schema: &Schema) -> Result<(), Error> {
 fn role_to_run_as(schema: &Schema) -> String {
     let caller = session::current_user();
     match schema.operations().ok().and_then(RelationOid::owner) {
-        Some(owner) if owner != caller && session::is_superuser(caller) => {
+        Some(owner) if owner != caller && catalog::is_superuser(caller) => {
             let owner = catalog::role_name(owner);
             ErrorReport::new(
                 PgSqlErrorCode::ERRCODE_SUCCESSFUL_COMPLETION,

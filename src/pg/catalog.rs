@@ -181,7 +181,7 @@ pub fn partition_root(relation: pg_sys::Oid) -> Option<pg_sys::Oid> {
     // SAFETY: the first takes any OID, and answers false for one that is no relation; the second is a function of SQL
     // with an argument of type oid and a result of type regclass.
     unsafe {
-        if !pg_sys::get_rel_relispartition(relation) {
+        if !is_partition(relation) {
             return None;
         }
         pgrx::direct_function_call(pg_sys::pg_partition_root, &[relation.into_datum()])

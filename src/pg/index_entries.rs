@@ -27,16 +27,45 @@ impl IndexEntries {
         }
     }
 
-    /// Makes the entries of a row.
+    /// The indexes, open.
+    pub fn relations(&self) -> &[pg_sys::Relation] {
+        // SAFETY: ExecOpenIndices has put in so many, which stay open until `close`; without any there is no array.
+        unsafe {
+            match usize::try_from((*self.relation).ri_NumIndices) {
+                Ok(count @ 1..) => std::slice::from_raw_parts((*self.relation).ri_IndexRelationDescs, count),
+                _ => &[],
+            }
+        }
+    }
+
+    /// Makes the entries of a new row.
     ///
     /// # Safety
     ///
     /// The slot must hold a row that is in the table, and say where.
     pub unsafe fn insert(&self, slot: *mut pg_sys::TupleTableSlot) {
+        // SAFETY: by the contract.
+        unsafe { self.make(slot, false, false) }
+    }
+
+    /// Makes the entries of a row that was updated: those that heap_update asks for.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Self::insert`].
+    pub unsafe fn update(&self, slot: *mut pg_sys::TupleTableSlot, wanted: pg_sys::TU_UpdateIndexes::Type) {
+        if wanted != pg_sys::TU_UpdateIndexes::TU_None {
+            // SAFETY: by the contract.
+            unsafe { self.make(slot, true, wanted == pg_sys::TU_UpdateIndexes::TU_Summarizing) }
+        }
+    }
+
+    unsafe fn make(&self, slot: *mut pg_sys::TupleTableSlot, is_update: bool, only_summarizing: bool) {
         let (none, nowhere) = (ptr::null_mut(), ptr::null_mut());
         // SAFETY: by the contract. The executor's memory for a row is freed after it, as COPY does.
         unsafe {
-            pg_sys::ExecInsertIndexTuples(self.relation, slot, self.executor, false, false, none, nowhere, false);
+            let (relation, executor) = (self.relation, self.executor);
+            pg_sys::ExecInsertIndexTuples(relation, slot, executor, is_update, false, none, nowhere, only_summarizing);
             let context = (*self.executor).es_per_tuple_exprcontext;
             if !context.is_null() {
                 pg_sys::MemoryContextReset((*context).ecxt_per_tuple_memory);

@@ -248,12 +248,6 @@ pub fn current_user() -> pg_sys::Oid {
     unsafe { pg_sys::GetUserId() }
 }
 
-/// Whether a role is a superuser.
-pub fn is_superuser(role: pg_sys::Oid) -> bool {
-    // SAFETY: takes any OID, and answers false for one that is no role.
-    unsafe { pg_sys::superuser_arg(role) }
-}
-
 /// The name of the database that the session is connected to; empty if it has been dropped or renamed meanwhile.
 pub fn current_database() -> String {
     // SAFETY: a plain read of a variable that only this thread writes; the answer is NULL or palloc'd, and left to the

@@ -9,6 +9,7 @@ use pgrx::pg_sys;
 
 use crate::error::Error;
 use crate::pg::catalog::RelationOid;
+use crate::pg::index_entries::IndexEntries;
 use crate::rollup::table_rows::{
     Row, Values, check_columns, done, each, is_unique_by_first_columns, other, remove, values_of,
 };
@@ -25,8 +26,7 @@ pub struct Columns<'a> {
 /// A table, open for changes.
 pub struct KeptRows {
     relation: pg_sys::Relation,
-    info: *mut pg_sys::ResultRelInfo,
-    executor: *mut pg_sys::EState,
+    indexes: IndexEntries,
     slot: *mut pg_sys::TupleTableSlot,
     command: pg_sys::CommandId,
     keys: Vec<pg_sys::ScanKeyData>,
@@ -44,21 +44,17 @@ impl KeptRows {
     ///
     /// Whoever else changes the table must be locked out, and [`Self::end`] be called, or the transaction abort.
     pub unsafe fn begin(table: RelationOid, columns: Columns<'_>) -> Result<Self, Error> {
-        // SAFETY: the relation and all that is made for it are used until `end`. ExecOpenIndices fills the ResultRelInfo
-        // that InitResultRelInfo initialised. A snapshot must be active while rows are looked for, and while values that were
+        // SAFETY: the relation and all that is made for it are used until `end`. A snapshot must be active while rows are looked for, and while values that were
         // moved out of rows are removed.
         unsafe {
             let relation = pg_sys::table_open(table.oid(), pg_sys::RowExclusiveLock as c_int);
             let descriptor = (*relation).rd_att;
             check_columns(relation, columns.types)?;
-            let info = pg_sys::palloc0(size_of::<pg_sys::ResultRelInfo>()).cast::<pg_sys::ResultRelInfo>();
-            (*info).type_ = pg_sys::NodeTag::T_ResultRelInfo;
-            pg_sys::InitResultRelInfo(info, relation, 0, ptr::null_mut(), 0);
-            pg_sys::ExecOpenIndices(info, false);
-            let index = (0..usize::try_from((*info).ri_NumIndices).unwrap_or(0))
-                .map(|place| *(*info).ri_IndexRelationDescs.add(place))
-                .find(|index| is_unique_by_first_columns(*index, columns.equal.len()));
-            let Some(index) = index else { return Err(other(relation, "It has no unique index on its key.")) };
+            let indexes = IndexEntries::open(relation);
+            let is_key = |index: &&pg_sys::Relation| is_unique_by_first_columns(**index, columns.equal.len());
+            let Some(index) = indexes.relations().iter().find(is_key).copied() else {
+                return Err(other(relation, "It has no unique index on its key."));
+            };
             let mut keys = vec![pg_sys::ScanKeyData::default(); columns.equal.len()];
             for ((number, key), equal) in (1..).zip(&mut keys).zip(columns.equal) {
                 let strategy = pg_sys::BTEqualStrategyNumber as pg_sys::StrategyNumber;
@@ -68,8 +64,7 @@ impl KeptRows {
             pg_sys::PushActiveSnapshot(pg_sys::GetTransactionSnapshot());
             Ok(Self {
                 relation,
-                info,
-                executor: pg_sys::CreateExecutorState(),
+                indexes,
                 slot: pg_sys::MakeSingleTupleTableSlot(descriptor, &raw const pg_sys::TTSOpsHeapTuple),
                 command: pg_sys::GetCurrentCommandId(true),
                 keys,
@@ -183,9 +178,9 @@ impl KeptRows {
             let mut nulls = values.map(|value| value.is_none());
             let tuple = pg_sys::heap_form_tuple((*self.relation).rd_att, datums.as_mut_ptr(), nulls.as_mut_ptr());
             (*tuple).t_tableOid = (*self.relation).rd_id;
-            let mut indexes = pg_sys::TU_UpdateIndexes::TU_All;
             match place {
                 Some(mut place) => {
+                    let mut wanted = pg_sys::TU_UpdateIndexes::TU_All;
                     let mut mode = pg_sys::LockTupleMode::LockTupleExclusive;
                     let mut failure = pg_sys::TM_FailureData::default();
                     done(pg_sys::heap_update(
@@ -197,30 +192,18 @@ impl KeptRows {
                         true,
                         &raw mut failure,
                         &raw mut mode,
-                        &raw mut indexes,
+                        &raw mut wanted,
                     ))?;
+                    pg_sys::ExecStoreHeapTuple(tuple, self.slot, false);
+                    self.indexes.update(self.slot, wanted);
                 }
-                None => pg_sys::heap_insert(self.relation, tuple, self.command, 0, ptr::null_mut()),
-            }
-            if indexes != pg_sys::TU_UpdateIndexes::TU_None {
-                let only_summarizing = indexes == pg_sys::TU_UpdateIndexes::TU_Summarizing;
-                pg_sys::ExecStoreHeapTuple(tuple, self.slot, false);
-                pg_sys::ExecInsertIndexTuples(
-                    self.info,
-                    self.slot,
-                    self.executor,
-                    place.is_some(),
-                    false,
-                    ptr::null_mut(),
-                    ptr::null_mut(),
-                    only_summarizing,
-                );
-                pg_sys::ExecClearTuple(self.slot);
-                let context = (*self.executor).es_per_tuple_exprcontext;
-                if !context.is_null() {
-                    pg_sys::MemoryContextReset((*context).ecxt_per_tuple_memory);
+                None => {
+                    pg_sys::heap_insert(self.relation, tuple, self.command, 0, ptr::null_mut());
+                    pg_sys::ExecStoreHeapTuple(tuple, self.slot, false);
+                    self.indexes.insert(self.slot);
                 }
             }
+            pg_sys::ExecClearTuple(self.slot);
             pg_sys::heap_freetuple(tuple);
             Ok(())
         }
@@ -232,8 +215,7 @@ impl KeptRows {
         unsafe {
             pg_sys::ExecDropSingleTupleTableSlot(self.slot);
             pg_sys::PopActiveSnapshot();
-            pg_sys::ExecCloseIndices(self.info);
-            pg_sys::FreeExecutorState(self.executor);
+            self.indexes.close();
             pg_sys::table_close(self.relation, pg_sys::NoLock as c_int);
             pg_sys::CommandCounterIncrement();
         }

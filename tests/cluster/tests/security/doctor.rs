@@ -32,22 +32,6 @@ const DOCTOR: [&str; 6] = [
     "SELECT * FROM operations_stale_sums()",
 ];
 
-/// Runs each as the role, and fails if a trap was sprung by anybody but its owner.
-#[track_caller]
-fn expect_none_lent(lab: &mut Lab, role: &str, statements: &[&str]) {
-    let mut breaches = Vec::new();
-    for statement in statements {
-        lab.sprung();
-        let error = lab.session(role).batch_execute(statement).err().map(|error| error.to_string());
-        let mut sprung = lab.sprung();
-        sprung.retain(|sprung| sprung.role != MALLORY);
-        if !sprung.is_empty() {
-            breaches.push(format!("{role}: {statement}: {sprung:?}, error: {error:?}"));
-        }
-    }
-    assert!(breaches.is_empty(), "ran with rights that its owner does not have:\n{}", breaches.join("\n"));
-}
-
 #[test]
 fn a_monitor_sees_that_nothing_is_wrong() {
     let lab = Lab::new("doctor_monitor", MALLORY);
@@ -85,7 +69,7 @@ fn who_owns_the_table_and_the_views_gets_no_rights_of_who_asks_the_doctor() {
     );
     lab.expect_armed("SELECT EXISTS (SELECT FROM lair.rest)", &["index of the rest"]);
     for role in [SUPERUSER, "guard"] {
-        expect_none_lent(&mut lab, role, &DOCTOR);
+        lab.expect_none_lent(role, &DOCTOR);
     }
     // And still it sees what is wrong with the sums, and says what it did not look into.
     let stale = "SELECT code FROM operations_doctor_sums(false) WHERE code = 'view_stale'";
@@ -110,12 +94,12 @@ fn who_owns_the_live_view_gets_no_rights_of_who_owns_the_other() {
         "SELECT * FROM operations_verify_rollup()",
         "SELECT * FROM operations_verify_rollup(true)",
     ];
-    expect_none_lent(&mut lab, MOLE, &calls);
-    expect_none_lent(&mut lab, SUPERUSER, &calls);
-    expect_none_lent(&mut lab, SUPERUSER, &DOCTOR);
+    lab.expect_none_lent(MOLE, &calls);
+    lab.expect_none_lent(SUPERUSER, &calls);
+    lab.expect_none_lent(SUPERUSER, &DOCTOR);
     // Nor of who makes the other view anew.
     run(&mut lab.superuser(), "DROP MATERIALIZED VIEW client_type_sum_mv");
-    expect_none_lent(&mut lab, SUPERUSER, &["CALL operations_setup()", "CALL change_status(10)"]);
+    lab.expect_none_lent(SUPERUSER, &["CALL operations_setup()", "CALL change_status(10)"]);
 }
 
 /// The views stayed the superuser's when the table was given away, so that what is on its partitions would be evaluated as the
@@ -127,7 +111,7 @@ fn who_owns_the_table_alone_gets_no_rights_of_who_owns_the_views() {
     run(&mut lab.superuser(), &format!("{GIFT}; {views}"));
     run(&mut lab.attacker(), &format!("{MONTH}; {FALLBACK}"));
     lab.expect_armed("SELECT count(*) FROM client_type_sum_live", &["index expression", "index of the rest"]);
-    expect_none_lent(&mut lab, SUPERUSER, &DOCTOR);
+    lab.expect_none_lent(SUPERUSER, &DOCTOR);
     let breaches = lab.breaches(MOLE, &["CALL change_status(10)"]);
     assert!(breaches.is_empty(), "{}", breaches.join("\n"));
     let unknown = "SELECT severity FROM operations_doctor() WHERE evidence LIKE 'sums: %'";

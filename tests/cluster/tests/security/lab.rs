@@ -101,11 +101,21 @@ impl Lab {
     /// Runs each of the statements in a session of its own of that role, and returns those that sprang a trap as somebody
     /// else than the attacker or that role. Whether one is refused is not asked: who ran the traps is.
     pub fn breaches(&mut self, role: &str, statements: &[&str]) -> Vec<String> {
+        self.sprung_beside(&[self.attacker, role], role, statements)
+    }
+
+    /// As [`Self::breaches`], where that role, too, is to run nothing of the attacker's; a panic if a trap was sprung so.
+    #[track_caller]
+    pub fn expect_none_lent(&mut self, role: &str, statements: &[&str]) {
+        let breaches = self.sprung_beside(&[self.attacker], role, statements);
+        assert!(breaches.is_empty(), "ran with rights that its owner does not have:\n{}", breaches.join("\n"));
+    }
+
+    fn sprung_beside(&mut self, ours: &[&str], role: &str, statements: &[&str]) -> Vec<String> {
         let mut breaches = Vec::new();
         for statement in statements {
             self.sprung();
             let error = db_error(self.session(role).batch_execute(statement));
-            let ours = [self.attacker, role];
             let mut sprung = self.sprung();
             sprung.retain(|sprung| !ours.contains(&sprung.role.as_str()));
             if !sprung.is_empty() {
