@@ -63,6 +63,11 @@ impl Schema {
         self.relation("table", c"operations_delta", "operations_delta")
     }
 
+    /// The partitions that are tracked.
+    pub fn rollup_partition(&self) -> Result<RelationOid, Error> {
+        self.relation("table", c"operations_rollup_partition", "operations_rollup_partition")
+    }
+
     /// The sums by partition.
     pub fn rollup(&self) -> Result<RelationOid, Error> {
         self.relation("table", c"operations_rollup", "operations_rollup")

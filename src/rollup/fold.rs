@@ -21,6 +21,8 @@ use crate::schema::Schema;
 pub struct Tables {
     /// `operations_delta`
     pub delta: RelationOid,
+    /// `operations_rollup_partition`
+    pub partitions: RelationOid,
     /// `operations_rollup`
     pub rollup: RelationOid,
     /// `operations_rollup_total`
@@ -34,10 +36,47 @@ impl Tables {
     pub fn of(schema: &Schema) -> Result<Self, Error> {
         Ok(Self {
             delta: schema.delta()?,
+            partitions: schema.rollup_partition()?,
             rollup: schema.rollup()?,
             total: schema.rollup_total()?,
             operation_type: Counter::of(schema)?.operation_type,
         })
+    }
+}
+
+/// Asks that what this transaction's snapshot shows as tracked is what is tracked. Else it would add to sums of a partition that
+/// another transaction has ceased to track, from which nobody would take them out again.
+///
+/// `_view`: the lock on `client_type_sum_mv`, which whoever writes the rollups holds.
+///
+/// # Errors
+///
+/// [`Error::ConcurrentUpdate`] if it is not; [`Error::OtherRollup`] if the table is not as this version has it.
+pub fn require_current(_view: Writable, tables: Tables) -> Result<(), Error> {
+    // SAFETY: reads this transaction's isolation level; the relation is open and locked, and the snapshot active, while rows of it
+    // are read.
+    unsafe {
+        if pg_sys::XactIsoLevel < pg_sys::XACT_REPEATABLE_READ as c_int {
+            return Ok(());
+        }
+        let relation = pg_sys::table_open(tables.partitions.oid(), pg_sys::AccessShareLock as c_int);
+        table_rows::check_columns(relation, &[pg_sys::OIDOID, pg_sys::TEXTOID])?;
+        pg_sys::CommandCounterIncrement();
+        let rows = |snapshot: pg_sys::Snapshot| {
+            let mut places = Vec::new();
+            pg_sys::PushActiveSnapshot(snapshot);
+            table_rows::each(relation, |row| {
+                let pg_sys::ItemPointerData { ip_blkid, ip_posid } = row.place;
+                places.push((ip_blkid.bi_hi, ip_blkid.bi_lo, ip_posid));
+                Ok(())
+            })?;
+            pg_sys::PopActiveSnapshot();
+            Ok::<_, Error>(places)
+        };
+        // A row that was removed and another in its place cannot be: while a snapshot shows the one, it is not vacuumed.
+        let is_current = rows(pg_sys::GetTransactionSnapshot())? == rows(pg_sys::GetLatestSnapshot())?;
+        pg_sys::table_close(relation, pg_sys::NoLock as c_int);
+        if is_current { Ok(()) } else { Err(Error::ConcurrentUpdate) }
     }
 }
 

@@ -50,6 +50,7 @@ pub fn may_be_kept(schema: &Schema, table: RelationOid) -> bool {
 /// Folds what was changed into the rollups, and takes into the materialized view what differs from its query.
 pub fn bring_up_to_date(schema: &Schema) -> Result<(), Error> {
     let view = lock(schema)?;
+    fold::require_current(view, Tables::of(schema)?)?;
     let _settings = Settings::set(&PLANNER);
     let is_whole = as_owner_of_the_rollups(schema, || fold(schema, view))?;
     refresh(schema, view, is_whole)
@@ -58,6 +59,7 @@ pub fn bring_up_to_date(schema: &Schema) -> Result<(), Error> {
 /// Sums all partitions up anew.
 pub fn repair(schema: &Schema) -> Result<(), Error> {
     let view = lock(schema)?;
+    fold::require_current(view, Tables::of(schema)?)?;
     let _settings = Settings::set(&PLANNER);
     let is_whole = as_owner_of_the_rollups(schema, || {
         query::run(&schema.sql(FORGET), &[])?;

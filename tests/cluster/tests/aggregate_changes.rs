@@ -355,3 +355,42 @@ fn a_transaction_that_is_older_than_a_sum_is_told_to_try_again() {
     run(&mut old, INSERT);
     expect_recovered(&mut session, "a transaction that was told to try again");
 }
+
+/// A partition was summed up no longer, or anew, since the snapshot was taken: what an older transaction does to it is not added to
+/// sums that nobody would take out again.
+#[test]
+fn a_transaction_that_is_older_than_what_is_tracked_is_told_to_try_again() {
+    const INSERT: &str = "INSERT INTO operations (operation_date, operation_guid, client_id, operation_type, amount, status, message) \
+                          VALUES ('2025-10-05', gen_random_uuid(), 987655, 'online', 5, 1, '{}')";
+    const BOUNDS: &str = "FOR VALUES FROM ('2025-10-01') TO ('2025-11-01')";
+    let server = server();
+    let mut session = server.session().unwrap();
+    let mut old = server.session().unwrap();
+    run(&mut session, "UPDATE operations SET status = 1");
+    let attach = format!("ALTER TABLE operations ATTACH PARTITION operations_2025_10 {BOUNDS}");
+    for (away, back) in [
+        ("ALTER TABLE operations DETACH PARTITION operations_2025_10", attach.as_str()),
+        (
+            "ALTER TABLE operations_2025_10 DISABLE TRIGGER USER",
+            "ALTER TABLE operations_2025_10 ENABLE ALWAYS TRIGGER operations_count_insert, \
+             ENABLE ALWAYS TRIGGER operations_count_update, ENABLE ALWAYS TRIGGER operations_count_delete",
+        ),
+    ] {
+        for level in ["REPEATABLE READ", "SERIALIZABLE"] {
+            tick(&mut session);
+            run(&mut old, &format!("BEGIN ISOLATION LEVEL {level}; SELECT count(*) FROM operations_rollup_partition"));
+            run(&mut session, away);
+            tick(&mut session);
+            run(&mut session, back);
+            run(&mut old, INSERT);
+            let error = db_error(old.batch_execute("CALL change_status(5)"));
+            assert_eq!(error.map(|error| error.code().code().to_owned()).as_deref(), Some("40001"), "{level}: {away}");
+            run(&mut old, "ROLLBACK");
+            run(&mut old, INSERT);
+            run(&mut old, "CALL change_status(5)");
+            expect_exact(&mut session, away);
+        }
+    }
+    run(&mut session, "DROP TABLE operations_2025_10");
+    expect_recovered(&mut session, "a partition that went");
+}

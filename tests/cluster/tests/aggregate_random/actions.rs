@@ -24,7 +24,9 @@ pub struct Part {
 pub struct World {
     /// Tables that were detached, or made to be attached.
     pub loose: Mutex<Vec<Part>>,
-    number: AtomicU64,
+    /// Whether MERGE keeps to the snapshot of its transaction on this server.
+    pub merge_keeps_to_snapshot: bool,
+    pub number: AtomicU64,
 }
 
 /// What is done.
@@ -51,6 +53,10 @@ pub enum Place {
     /// In a transaction of a role that may write `operations` and no more.
     Writer,
 }
+
+/// Up to 16.6 or later, MERGE does not refuse to change a row that was changed after the snapshot of its transaction, as UPDATE
+/// does and as later releases do. What such a transaction sees then is no state that ever was.
+const MERGE: &str = "merge";
 
 /// Makes up actions.
 pub struct Actions<'a> {
@@ -79,7 +85,7 @@ const ENTRIES: &[Entry] = &[
     (6, ANY, "on conflict", |a| a.on_conflict(), WRITE),
     (14, ANY, "update", |a| a.update(), WRITE),
     (5, ANY, "delete", |a| a.delete(), WRITE),
-    (6, ANY, "merge", |a| a.merge(), WRITE),
+    (6, ANY, MERGE, |a| a.merge(), WRITE),
     (5, ANY, "copy", |a| a.copy(), WRITE),
     (3, ANY, "move by a writing query", |a| a.writing_query(), WRITE),
     (3, ANY, "caught error", |a| a.caught_error(), WRITE),
@@ -130,9 +136,11 @@ pub fn kinds() -> impl Iterator<Item = &'static str> {
 }
 
 impl Actions<'_> {
-    /// The next action.
-    pub fn next(&mut self, place: Place) -> Action {
-        let fit = || ENTRIES.iter().filter(move |entry| entry.1.contains(&place));
+    /// The next action, in a transaction that keeps to one snapshot or in one that does not.
+    pub fn next(&mut self, place: Place, one_snapshot: bool) -> Action {
+        let no_merge = one_snapshot && !self.world.merge_keeps_to_snapshot;
+        let fits = move |entry: &&Entry| entry.1.contains(&place) && !(no_merge && entry.2 == MERGE);
+        let fit = || ENTRIES.iter().filter(fits);
         let mut ticket = self.rng.random_range(0..fit().map(|entry| entry.0).sum());
         for (weight, _, kind, make, refused_by) in fit() {
             if ticket < *weight {
@@ -141,6 +149,12 @@ impl Actions<'_> {
             ticket -= weight;
         }
         Action { kind: "nothing", work: sql("SELECT"), refused_by: &[] }
+    }
+
+    /// An action of this kind.
+    pub fn of(&mut self, kind: &str) -> Option<Action> {
+        let (_, _, kind, make, refused_by) = ENTRIES.iter().find(|entry| entry.2 == kind)?;
+        Some(Action { kind, work: make(self), refused_by })
     }
 
     fn number(&mut self, below: i32) -> i32 {

@@ -21,6 +21,20 @@ const LIVE: &str =
 const TRUTH: &str = "SELECT client_id, operation_type, sum(amount)::numeric(30, 2) FROM operations WHERE status = 1 \
                      GROUP BY 1, 2 ORDER BY 1, 2";
 
+/// What the sums are made of, asked in the transaction that has seen a wrong one.
+const EVIDENCE: [&str; 8] = [
+    "SELECT pg_current_snapshot(), pg_current_xact_id_if_assigned(), current_setting('transaction_isolation'), \
+     current_setting('session_replication_role'), current_user, clock_timestamp()",
+    "SELECT tableoid, ctid, xmin, xmax, cmin, id, client_id, operation_type, amount FROM operations WHERE status = 1 \
+     ORDER BY client_id, operation_type, tableoid, ctid",
+    "SELECT xmin, xmax, cmin, * FROM operations_delta ORDER BY partition, client_id, operation_type",
+    "SELECT xmin, * FROM operations_rollup ORDER BY partition, client_id, operation_type",
+    "SELECT xmin, * FROM operations_rollup_total ORDER BY client_id, operation_type",
+    "SELECT * FROM operations_partition_version ORDER BY partition",
+    "SELECT xmin, * FROM operations_rollup_partition ORDER BY partition",
+    "SELECT xmin, tgrelid, tgname, tgenabled FROM pg_trigger WHERE tgfoid = 'operations_count_change'::regproc ORDER BY 2, 3",
+];
+
 /// What a look at the view came to.
 #[derive(Debug)]
 pub enum Verdict {
@@ -64,5 +78,11 @@ fn judge(session: &mut Client, before: &str, difference: String) -> Result<Verdi
     if !settled || before != after {
         return Ok(Verdict::Void);
     }
-    Ok(Verdict::Wrong(format!("{difference}\npartitions: {after}")))
+    // As somebody who may see it all.
+    let _ = session.batch_execute("RESET ROLE");
+    let evidence = EVIDENCE.map(|query| match text(session, query) {
+        Ok(rows) => format!("{query}:\n{rows}"),
+        Err(error) => format!("{query}:\n{error}"),
+    });
+    Ok(Verdict::Wrong(format!("{difference}\npartitions: {after}\n{}", evidence.join("\n"))))
 }
