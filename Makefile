@@ -30,7 +30,11 @@ demo stop clean status psql psql-replica:
 doctor:
 	bash native/lab.sh doctor $(DOCTOR)
 
-test bench lint:
+# BENCH gives options: make bench BENCH=--help
+bench:
+	bash native/lab.sh dev bench -- $(BENCH)
+
+test lint:
 	bash native/$@.sh
 
 test-compose:

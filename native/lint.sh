@@ -22,7 +22,7 @@ cargo clippy --locked --workspace --all-targets --features operations_ext/pg_tes
 say "== cargo doc"
 RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --document-private-items
 say "== the file that CREATE EXTENSION runs"
-bash "$CHECKOUT/native/schema.sh"
+bash "$CHECKOUT/native/lab.sh" dev schema
 say "== shellcheck"
 mapfile -t files < <(shell_files)
 [ ${#files[@]} -gt 0 ] || die "found no shell script: is this a git checkout?"

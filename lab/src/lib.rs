@@ -19,6 +19,7 @@ pub mod connect;
 pub mod demo;
 pub mod doctor;
 mod error;
+mod long;
 pub mod lsn;
 mod passfile;
 pub mod role;
@@ -26,6 +27,7 @@ pub mod say;
 pub mod server;
 pub mod target;
 pub mod throwaway;
+pub mod tools;
 
 pub use error::Error;
 

@@ -27,6 +27,8 @@ enum Command {
     Psql(commands::demo::Psql),
     PsqlReplica(commands::demo::PsqlReplica),
     Doctor(commands::doctor::Doctor),
+    TestServers(commands::test_servers::TestServers),
+    Dev(commands::dev::Dev),
 }
 
 impl Command {
@@ -47,6 +49,8 @@ impl Command {
             Self::Psql(command) => command.run(),
             Self::PsqlReplica(command) => command.run(),
             Self::Doctor(command) => command.run(),
+            Self::TestServers(command) => command.run(),
+            Self::Dev(command) => command.run(),
         }
     }
 }

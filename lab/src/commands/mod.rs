@@ -1,7 +1,9 @@
 //! The commands: what they take from the command line, and how they end.
 
 pub mod demo;
+pub mod dev;
 pub mod doctor;
+pub mod test_servers;
 
 /// Something that was to be done could not be done; a line that begins with `error:` says why, and what to do.
 pub const FAILED: u8 = 1;

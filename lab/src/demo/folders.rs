@@ -1,15 +1,15 @@
 //! Makes the demo's folders, where root follows no name that the server's user can change.
 
-use std::fs::{DirBuilder, Permissions};
+use std::fs::Permissions;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use rustix::fs::{Access, accessat};
+use rustix::fs::Access;
 
 use crate::demo::layout::Layout;
 use crate::error::{Context, Error};
-use crate::server::Owner;
+use crate::server::{Owner, may_write};
 
 /// A socket in the demo must fit into the 107 bytes that the kernel allows.
 const LONGEST: usize = 80;
@@ -18,9 +18,9 @@ const LONGEST: usize = 80;
 pub(crate) fn check(layout: &Layout) -> Result<(), Error> {
     let (folder, owner) = (&layout.folder, &layout.owner);
     let parent = folder.parent().unwrap_or(folder);
-    let made = parent.is_dir() || make_parent(parent, owner).is_ok();
-    let writable = accessat(rustix::fs::CWD, parent, Access::WRITE_OK, rustix::fs::AtFlags::empty()).is_ok();
-    if folder.as_os_str().len() > LONGEST || !made || !writable || !may(owner, parent, Access::EXEC_OK) {
+    let made = parent.is_dir() || owner.make_folders(parent).is_ok();
+    let writable = may_write(parent);
+    if folder.as_os_str().len() > LONGEST || !made || !writable || !owner.may(parent, Access::EXEC_OK) {
         return Err(Error::UnusableFolder { folder: folder.clone(), owner: owner.name.clone() });
     }
     // A folder of somebody else's is not ours to fill, nor later to empty.
@@ -33,14 +33,14 @@ pub(crate) fn check(layout: &Layout) -> Result<(), Error> {
 /// A folder that the server's user owns. That user makes it where it can; elsewhere root makes it and gives it away.
 pub(crate) fn owned_folder(path: &Path, owner: &Owner) -> Result<(), Error> {
     if let Err(source) = owner.files(|| std::fs::create_dir_all(path)) {
-        if !owner.is_lent() || owner_may_change(owner, path) {
+        if !owner.is_lent() || owner.may_change(path) {
             return Err(Error::Io { what: format!("make {} as the user {}", path.display(), owner.name), source });
         }
         std::fs::create_dir_all(path).context(|| format!("make {}", path.display()))?;
     }
-    if owner.is_lent() && !owns(owner, path) {
+    if owner.is_lent() && !owner.owns(path) {
         let is_link = std::fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink());
-        if is_link || owner_may_change(owner, path) {
+        if is_link || owner.may_change(path) {
             return Err(Error::NotOwned { folder: path.to_owned(), owner: owner.name.clone() });
         }
         let given = std::os::unix::fs::lchown(path, Some(owner.uid()), Some(owner.gid()));
@@ -67,7 +67,7 @@ pub(crate) fn remove(path: &Path, owner: &Owner) -> Result<(), Error> {
 
 /// Removes a folder if it is empty.
 pub(crate) fn remove_empty(folder: &Path, owner: &Owner) {
-    if owner.files(|| std::fs::remove_dir(folder)).is_err() && !owner_may_change(owner, folder) {
+    if owner.files(|| std::fs::remove_dir(folder)).is_err() && !owner.may_change(folder) {
         // Other things may be kept in it.
         let _ = std::fs::remove_dir(folder);
     }
@@ -96,32 +96,4 @@ pub(crate) fn is_empty(folder: &Path) -> bool {
 /// Makes a folder as the server's user.
 pub(crate) fn make(folder: &Path, owner: &Owner) -> Result<(), Error> {
     owner.files(|| std::fs::create_dir(folder)).context(|| format!("make {}", folder.display()))
-}
-
-fn make_parent(folder: &Path, owner: &Owner) -> io::Result<()> {
-    let make = || DirBuilder::new().recursive(true).mode(0o755).create(folder);
-    if owner_may_change(owner, folder) { owner.files(make) } else { make() }
-}
-
-/// Whether the server's user may change what a path leads to.
-fn owner_may_change(owner: &Owner, path: &Path) -> bool {
-    if !owner.is_lent() {
-        return false;
-    }
-    let parent = path.parent().unwrap_or(path);
-    let real = parent.canonicalize().unwrap_or_else(|_| parent.to_owned());
-    real.ancestors().any(|folder| {
-        // In a sticky folder, such as /tmp, nobody moves what is another's.
-        let sticky = std::fs::metadata(folder).is_ok_and(|found| found.mode() & 0o1000 != 0);
-        owns(owner, folder) || (!sticky && folder.is_dir() && may(owner, folder, Access::WRITE_OK))
-    })
-}
-
-fn owns(owner: &Owner, path: &Path) -> bool {
-    owner.files(|| std::fs::metadata(path)).is_ok_and(|found| found.uid() == owner.uid())
-}
-
-/// Whether the server's user may do this with a path.
-fn may(owner: &Owner, path: &Path, access: Access) -> bool {
-    owner.real_files(|| Ok(accessat(rustix::fs::CWD, path, access, rustix::fs::AtFlags::empty())?)).is_ok()
 }

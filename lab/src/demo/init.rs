@@ -9,8 +9,9 @@ use postgres::{Client, Config, NoTls};
 
 use crate::connect::within;
 use crate::demo::settings::TEST_ROWS;
-use crate::demo::{Demo, Programs, Scheduler, folders, long};
+use crate::demo::{Demo, Programs, Scheduler, folders};
 use crate::error::{Context, Error};
+use crate::long;
 use crate::role::Role;
 use crate::say::say;
 use crate::server::text;

@@ -2,16 +2,17 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::checkout;
 use crate::error::Error;
 use crate::role::Role;
 use crate::server::{DataDirectory, Owner};
+use crate::tools::State;
+use crate::tools::state::absolute;
 
 /// Folders of the demo.
 #[derive(Clone, Debug)]
 pub struct Layout {
-    /// What is unpacked, built for ourselves or logged. The server's user cannot change it.
-    pub state: PathBuf,
+    /// What is unpacked, built for ourselves or logged.
+    pub state: State,
     /// The demo's data and settings. Everything in it belongs to the server's user.
     pub folder: PathBuf,
     /// Who runs the servers.
@@ -19,15 +20,11 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// The demo in `folder`, by default in `demo` of `STATE_DIR`, which is by default `.state` of the checkout. Root lends the
-    /// servers to `SERVER_USER`, by default `postgres`.
+    /// The demo in `folder`, by default in `demo` of the state folder.
     pub fn find(folder: Option<&Path>) -> Result<Self, Error> {
-        let state = match std::env::var_os("STATE_DIR").filter(|state| !state.is_empty()) {
-            Some(state) => absolute(Path::new(&state)),
-            None => checkout().join(".state"),
-        };
-        let folder = folder.map_or_else(|| state.join("demo"), absolute);
-        Ok(Self { state, folder, owner: server_user()? })
+        let state = State::find()?;
+        let folder = folder.map_or_else(|| state.folder.join("demo"), absolute);
+        Ok(Self { folder, owner: state.owner.clone(), state })
     }
 
     /// The data of one of the two servers.
@@ -63,23 +60,6 @@ impl Layout {
     /// Where the output of long steps goes.
     #[must_use]
     pub fn logs(&self) -> PathBuf {
-        self.state.join("logs")
-    }
-}
-
-fn absolute(path: &Path) -> PathBuf {
-    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
-}
-
-fn server_user() -> Result<Owner, Error> {
-    if !rustix::process::geteuid().is_root() {
-        return Ok(Owner::current());
-    }
-    let name =
-        std::env::var("SERVER_USER").ok().filter(|name| !name.is_empty()).unwrap_or_else(|| "postgres".to_owned());
-    match Owner::named(&name)? {
-        Some(owner) if owner.uid() != 0 => Ok(owner),
-        Some(_) => Err(Error::ServerUser { name, why: "is root, and PostgreSQL refuses to run as root" }),
-        None => Err(Error::ServerUser { name, why: "does not exist" }),
+        self.state.logs()
     }
 }

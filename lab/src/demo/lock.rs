@@ -136,9 +136,12 @@ fn locked_within(file: &File, limit: Duration) -> io::Result<bool> {
 #[allow(clippy::unwrap_used, reason = "a test fails by a panic")]
 mod tests {
     use super::*;
+    use crate::tools::State;
 
     fn layout(folder: &Path) -> Layout {
-        Layout { state: folder.to_owned(), folder: folder.join("demo"), owner: Owner::current() }
+        let owner = Owner::current();
+        let state = State { folder: folder.to_owned(), owner: owner.clone() };
+        Layout { state, folder: folder.join("demo"), owner }
     }
 
     #[test]

@@ -5,7 +5,6 @@ mod init;
 mod layout;
 mod live;
 mod lock;
-mod long;
 mod programs;
 mod replica;
 mod servers;

@@ -1,13 +1,13 @@
-//! The PostgreSQL that runs the demo, and the tools that build the extension for it: native/tools.sh finds or makes them.
+//! The programs of the PostgreSQL that runs the demo, and who runs the jobs on it.
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::Path;
+use std::process::Command;
 
-use crate::checkout;
 use crate::demo::layout::Layout;
 use crate::demo::settings::DEFAULTS;
-use crate::error::{Context, Error};
+use crate::error::Error;
 use crate::server::{clean, finish};
+use crate::tools::{self, Postgres};
 
 /// The oldest pg_cron that knows seconds.
 const OLDEST_PG_CRON: (u32, u32) = (1, 5);
@@ -15,9 +15,7 @@ const OLDEST_PG_CRON: (u32, u32) = (1, 5);
 /// The programs of a PostgreSQL.
 #[derive(Clone, Debug)]
 pub struct Programs {
-    /// The folder of `postgres`, `initdb`, `psql` and the others.
-    pub bindir: PathBuf,
-    config: PathBuf,
+    postgres: Postgres,
 }
 
 /// Who runs the jobs, as settings of the server.
@@ -33,33 +31,28 @@ impl Programs {
     /// Those of a demo that was made before; nothing is installed for the sake of stopping or looking.
     #[must_use]
     pub fn found(layout: &Layout) -> Option<Self> {
-        let read = |name: &str| {
-            let text = std::fs::read_to_string(layout.state.join("pg").join(name)).ok()?;
-            Some(PathBuf::from(text.trim_end_matches('\n')))
-        };
-        let found = Self { bindir: read("real_bin")?, config: read("real_config")? };
-        found.bindir.join("pg_ctl").exists().then_some(found)
+        Postgres::found(&layout.state).map(|postgres| Self { postgres })
     }
 
-    /// Finds or makes all tools; builds and installs the extension if asked to. The script says itself what it does and why
-    /// it cannot.
+    /// Finds or makes all tools; builds and installs the extension if asked to.
     pub fn make(layout: &Layout, extension: bool) -> Result<Self, Error> {
-        let mut script = Command::new("bash");
-        script.arg(checkout().join("native/tools.sh")).env("STATE_DIR", &layout.state).stdin(Stdio::null());
+        let postgres = Postgres::need(&layout.state)?;
         if extension {
-            script.arg("extension");
+            tools::install(&layout.state, &postgres)?;
         }
-        let status = script.status().context(|| "run native/tools.sh".to_owned())?;
-        if !status.success() {
-            return Err(Error::Said);
-        }
-        Self::found(layout).ok_or_else(|| Error::Environment("native/tools.sh found no PostgreSQL".to_owned()))
+        Ok(Self { postgres })
+    }
+
+    /// The folder of `postgres`, `initdb`, `psql` and the others.
+    #[must_use]
+    pub fn bindir(&self) -> &Path {
+        &self.postgres.bindir
     }
 
     /// One of the programs, ready to run. Passwords of the caller's environment reach it only if they are set again.
     #[must_use]
     pub fn command(&self, name: &str) -> Command {
-        self.ready(Command::new(self.bindir.join(name)))
+        self.ready(Command::new(self.bindir().join(name)))
     }
 
     /// The same for another program, which finds these in its `PATH`.
@@ -70,13 +63,13 @@ impl Programs {
             command.env_remove(name).env_remove(format!("{name}_FILE"));
         }
         let path = std::env::var("PATH").unwrap_or_default();
-        command.env("PATH", format!("{}:{path}", self.bindir.display()));
+        command.env("PATH", format!("{}:{path}", self.bindir().display()));
         command
     }
 
     /// Who runs the jobs of a database: pg_cron if the server has it, else the extension's own worker.
     pub fn scheduler(&self, database: &str) -> Result<Scheduler, Error> {
-        let mut asked = Command::new(&self.config);
+        let mut asked = Command::new(&self.postgres.config);
         asked.arg("--sharedir");
         let share = finish(asked)?.success()?;
         let control = Path::new(share.trim_end()).join("extension/pg_cron.control");

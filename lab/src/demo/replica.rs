@@ -48,7 +48,7 @@ impl Demo {
             wait_seconds: 30,
         };
         let mut command = programs.ready(Command::new("bash"));
-        entrypoint.prepare(&mut command, &self.layout.owner, &programs.bindir, data.path());
+        entrypoint.prepare(&mut command, &self.layout.owner, programs.bindir(), data.path());
         let server = self.start_arguments(Role::Replica, &data, &scheduler.settings);
         command.args(["sh", "-c", START, "sh", &SERVER_FAILED.to_string()]);
         command.arg(server.get_program()).args(server.get_args());

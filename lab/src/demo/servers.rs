@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use crate::connect::{Refusal, session};
 use crate::demo::lock::DataLock;
-use crate::demo::{Demo, Programs, SERVERS, long};
+use crate::demo::{Demo, Programs, SERVERS};
 use crate::error::{Context, Error};
+use crate::long;
 use crate::role::Role;
 use crate::say::{say, warn};
 use crate::server::{DataDirectory, Stop, text};

@@ -1,0 +1,114 @@
+//! Stands in for PostgreSQL's programs, so that cargo-pgrx and the tests can be run by root, as which PostgreSQL refuses to run.
+//!
+//! The folder `pg` of the state folder has pg_config, every program, and pg_regress: all links to `native/shim.sh` with its
+//! settings in front.
+
+use std::collections::BTreeSet;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+
+use crate::checkout;
+use crate::error::{Context, Error};
+use crate::tools::postgres::{Postgres, ask};
+use crate::tools::{State, packages};
+
+/// Files that name what is stood in for: the pg_config, and the folder of programs.
+pub(crate) const REAL_CONFIG: &str = "real_config";
+pub(crate) const REAL_BIN: &str = "real_bin";
+
+const SCRIPT: &str = "shim";
+const REGRESS: &str = "pgxs/src/test/regress/pg_regress";
+
+/// Where the stand-ins are.
+pub(crate) fn folder(state: &State) -> PathBuf {
+    state.folder.join("pg")
+}
+
+/// The stand-in of pg_config.
+pub(crate) fn config(state: &State) -> PathBuf {
+    folder(state).join("bin/pg_config")
+}
+
+/// What a pg_config stands for, if it is ours.
+pub(crate) fn stands_for(state: &State, path: &Path) -> Option<PathBuf> {
+    let ours = folder(state).join(SCRIPT).canonicalize().ok()?;
+    if path.canonicalize().ok()? != ours {
+        return None;
+    }
+    let real = std::fs::read_to_string(folder(state).join(REAL_CONFIG)).ok()?;
+    Some(PathBuf::from(real.trim_end_matches('\n')))
+}
+
+/// Makes the stand-ins. What is there already and right stays: cargo builds everything anew when it changes.
+pub(crate) fn make(state: &State, postgres: &Postgres) -> Result<(), Error> {
+    if state.owner.is_lent() && packages::which("setpriv").is_none() {
+        let text = "setpriv is missing: install util-linux, or run make as an ordinary user";
+        return Err(Error::Environment(text.to_owned()));
+    }
+    let here = folder(state);
+    let make = || {
+        let script = script(state, postgres)?;
+        let programs = programs(&postgres.bindir)?;
+        let is_right = std::fs::read_to_string(here.join(SCRIPT)).is_ok_and(|text| text == script)
+            && self::programs(&here.join("bin")).is_ok_and(|found| found == programs)
+            && here.join(REGRESS).exists();
+        if is_right {
+            return Ok(());
+        }
+        let partial = state.folder.join("pg.partial");
+        for folder in [&partial, &here] {
+            match std::fs::remove_dir_all(folder) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+        std::fs::create_dir_all(partial.join("bin"))?;
+        let regress = partial.join(REGRESS);
+        std::fs::create_dir_all(regress.parent().unwrap_or(&partial))?;
+        std::fs::write(partial.join(SCRIPT), &script)?;
+        std::fs::set_permissions(partial.join(SCRIPT), PermissionsExt::from_mode(0o755))?;
+        symlink(here.join(SCRIPT), regress)?;
+        for program in &programs {
+            symlink(here.join(SCRIPT), partial.join("bin").join(program))?;
+        }
+        std::fs::write(partial.join(REAL_BIN), format!("{}\n", postgres.bindir.display()))?;
+        std::fs::write(partial.join(REAL_CONFIG), format!("{}\n", postgres.config.display()))?;
+        std::fs::rename(&partial, &here)
+    };
+    make().context(|| format!("make the stand-ins for PostgreSQL's programs in {}", here.display()))
+}
+
+fn script(state: &State, postgres: &Postgres) -> std::io::Result<String> {
+    let pgxs = PathBuf::from(ask(&postgres.config, "--pgxs").unwrap_or_default());
+    let pgxs = pgxs.ancestors().nth(3).unwrap_or(&pgxs);
+    let here = folder(state);
+    let settings = [
+        ("REAL_CONFIG", quoted(&postgres.config.to_string_lossy())),
+        ("REAL_BIN", quoted(&postgres.bindir.to_string_lossy())),
+        ("REAL_PGXS", quoted(&pgxs.to_string_lossy())),
+        ("HERE", quoted(&here.to_string_lossy())),
+        ("RUN_AS", quoted(&state.owner.name)),
+    ];
+    let mut text = "#!/bin/sh\n".to_owned();
+    for (name, value) in settings {
+        text.push_str(&format!("{name}={value}\n"));
+    }
+    Ok(text + &std::fs::read_to_string(checkout().join("native/shim.sh"))?)
+}
+
+fn quoted(value: &str) -> String {
+    format!("'{}'", value.replace('\'', "'\\''"))
+}
+
+/// The names of the programs in a folder.
+fn programs(folder: &Path) -> std::io::Result<BTreeSet<String>> {
+    let mut found = BTreeSet::new();
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        let runs = |data: &std::fs::Metadata| data.is_file() && data.permissions().mode() & 0o111 != 0;
+        if std::fs::metadata(entry.path()).is_ok_and(|data| runs(&data)) {
+            found.insert(entry.file_name().to_string_lossy().into_owned());
+        }
+    }
+    Ok(found)
+}

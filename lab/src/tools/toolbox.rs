@@ -1,0 +1,99 @@
+//! All tools at hand: what tests, lints and the benchmark run with.
+
+use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::checkout;
+use crate::error::{Context, Error};
+use crate::server::{DataDirectory, LIMIT, Stop, clean};
+use crate::tools::state::server_folder;
+use crate::tools::{Postgres, State, cargo_pgrx, extension, packages, shim, step};
+
+/// The tools, and the environment in which they find each other.
+#[derive(Debug)]
+pub struct Toolbox {
+    /// Where they are kept.
+    pub state: State,
+    /// The PostgreSQL that is used.
+    pub postgres: Postgres,
+    pgrx_home: PathBuf,
+    test_environment: [(&'static str, PathBuf); 2],
+    pgrx_servers: PathBuf,
+    path: OsString,
+}
+
+impl Toolbox {
+    /// Gets what is missing.
+    pub fn open() -> Result<Self, Error> {
+        let state = State::find()?;
+        packages::need_c_toolchain(&state)?;
+        let first = cargo_pgrx::need(&state)?;
+        let postgres = Postgres::need(&state)?;
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let path = std::env::join_paths(first.into_iter().chain(std::env::split_paths(&path)));
+        let path = path.map_err(|error| Error::Environment(format!("PATH cannot be used: {error}")))?;
+        Ok(Self {
+            pgrx_home: cargo_pgrx::home(&state)?,
+            test_environment: test_environment(&state)?,
+            pgrx_servers: server_folder(&state, "pgrx-test")?,
+            state,
+            postgres,
+            path,
+        })
+    }
+
+    /// Builds the extension and installs it.
+    pub fn install_extension(&self) -> Result<(), Error> {
+        extension::install(&self.state, &self.postgres)
+    }
+
+    /// Runs a program to its end, its output going to a log of that name; `what` is said to the user.
+    pub fn run_step(&self, name: &str, what: &str, command: Command) -> Result<(), Error> {
+        step::run(&self.state, name, what, command)
+    }
+
+    /// A program that is run in the checkout, with the tools.
+    pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
+        let mut command = Command::new(program);
+        clean(&mut command);
+        command
+            .current_dir(checkout())
+            .env("PATH", &self.path)
+            .env("STATE_DIR", &self.state.folder)
+            .env("SERVER_USER", &self.state.owner.name)
+            .envs(self.test_environment.clone())
+            .env("PGRX_HOME", &self.pgrx_home)
+            // cargo pgrx connects as this user, whom initdb makes the superuser.
+            .env("USER", &self.state.owner.name)
+            .env("CARGO_PGRX_TEST_PGDATA", &self.pgrx_servers);
+        command
+    }
+
+    /// Ends the servers that a test left behind, because it was killed or died, and deletes them.
+    pub fn end_servers(&self) -> Result<(), Error> {
+        let below = |folder: &PathBuf| -> Vec<PathBuf> {
+            let entries = self.state.owner.files(|| std::fs::read_dir(folder));
+            entries.map(|entries| entries.flatten().map(|entry| entry.path()).collect()).unwrap_or_default()
+        };
+        let tests = below(&self.test_environment[1].1);
+        let own: Vec<_> = below(&self.pgrx_home);
+        let candidates = below(&self.pgrx_servers).into_iter().chain(own).chain(tests.iter().flat_map(below));
+        for data in candidates.chain(tests.clone()) {
+            DataDirectory::new(&data, &self.state.owner).stop(Stop::Immediate, LIMIT)?;
+        }
+        for path in below(&self.pgrx_servers).into_iter().chain(tests) {
+            let removed = self.state.owner.files(|| match std::fs::symlink_metadata(&path)?.is_dir() {
+                true => std::fs::remove_dir_all(&path),
+                false => std::fs::remove_file(&path),
+            });
+            removed.context(|| format!("remove {}", path.display()))?;
+        }
+        Ok(())
+    }
+}
+
+/// What throw-away servers are made with, as variables of the environment.
+pub fn test_environment(state: &State) -> Result<[(&'static str, PathBuf); 2], Error> {
+    Ok([("PG_CONFIG", shim::config(state)), ("OPERATIONS_TEST_DIR", server_folder(state, "tests")?)])
+}
