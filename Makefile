@@ -30,8 +30,5 @@ demo stop clean status psql psql-replica:
 doctor:
 	bash native/lab.sh doctor $(DOCTOR)
 
-test bench lint:
+test test-compose bench lint:
 	bash native/$@.sh
-
-test-compose:
-	bash tests/compose/run
