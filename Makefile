@@ -34,8 +34,5 @@ doctor:
 bench:
 	bash native/lab.sh dev bench -- $(BENCH)
 
-test lint:
+test test-compose lint:
 	bash native/$@.sh
-
-test-compose:
-	bash tests/compose/run

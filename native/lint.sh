@@ -2,7 +2,7 @@
 # make lint: formatting, lints, documentation and shell scripts, with every warning an error.
 # shellcheck source-path=SCRIPTDIR source=env.sh
 . "$(dirname "${BASH_SOURCE[0]}")/env.sh"
-load steps packages rust postgres toolchain
+load steps packages programs rust postgres toolchain
 need_toolchain
 cargo fmt --version >/dev/null 2>&1 || die "rustfmt is missing: rustup component add rustfmt"
 cargo clippy --version >/dev/null 2>&1 || die "clippy is missing: rustup component add clippy"
@@ -21,6 +21,9 @@ say "== cargo clippy"
 cargo clippy --locked --workspace --all-targets --features operations_ext/pg_test -- -D warnings
 say "== cargo doc"
 RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --document-private-items
+say "== hadolint"
+need_program hadolint
+git -c safe.directory='*' ls-files -z --cached --others --exclude-standard -- '*Dockerfile*' | xargs -0 hadolint
 say "== the file that CREATE EXTENSION runs"
 bash "$CHECKOUT/native/lab.sh" dev schema
 say "== shellcheck"

@@ -15,6 +15,7 @@
 //! # }
 //! ```
 
+pub mod checks;
 pub mod connect;
 pub mod demo;
 pub mod doctor;

@@ -10,21 +10,14 @@ mod first_start;
 mod other_users;
 mod user;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
-use std::time::Instant;
 
-use user::{Outcome, Stop, User};
+use operations_lab::checks;
+use operations_lab::checks::Check;
+use user::User;
 
-/// A check by its name.
-type Check = (&'static str, fn(&User) -> Outcome);
-
-/// Names the functions that check something, in the order in which they run.
-macro_rules! checks {
-    ($($module:ident: $($name:ident)+;)+) => { &[$($((stringify!($name), $module::$name as fn(&User) -> Outcome)),+),+] };
-}
-
-const CHECKS: &[Check] = checks! {
+const CHECKS: &[Check<User>] = checks! {
+    User;
     before: help_names_every_target without_a_demo wrong_pg_config wrong_ports wrong_test_rows taken_port folder_of_somebody_else
         unreadable_password_file;
     other_users: root_follows_no_link_of_the_servers_user data_of_another_container_are_left_alone;
@@ -37,39 +30,5 @@ const CHECKS: &[Check] = checks! {
 };
 
 fn main() -> ExitCode {
-    let patterns: Vec<_> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
-    let wanted = |name: &str| patterns.is_empty() || patterns.iter().any(|pattern| name.contains(pattern.as_str()));
-    let user = match User::prepare() {
-        Ok(user) => user,
-        Err(error) => {
-            eprintln!("error: {error}");
-            return ExitCode::FAILURE;
-        }
-    };
-    let (mut passed, mut failed, mut skipped) = (0, 0, 0);
-    for (name, check) in CHECKS.iter().filter(|(name, _)| wanted(name)) {
-        let began = Instant::now();
-        user.forget_output();
-        let outcome = catch_unwind(AssertUnwindSafe(|| check(&user)));
-        let took = began.elapsed().as_secs();
-        match outcome.unwrap_or_else(|_| Err(Stop::Failed("it panicked: see above".to_owned()))) {
-            Ok(()) => {
-                passed += 1;
-                println!("ok      {name} ({took} s)");
-            }
-            Err(Stop::Skipped(why)) => {
-                skipped += 1;
-                println!("SKIPPED {name}: {why}");
-            }
-            Err(Stop::Failed(why)) => {
-                failed += 1;
-                println!("FAILED  {name} ({took} s)");
-                let log = user.output() + &why;
-                log.lines().for_each(|line| println!("        {line}"));
-            }
-        }
-    }
-    drop(user);
-    println!("demo: {passed} passed, {failed} failed, {skipped} skipped");
-    if failed == 0 && passed > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    checks::run("demo", CHECKS)
 }

@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
+use operations_lab::checks::Subject;
+pub use operations_lab::checks::{Outcome, Stop, require};
 use operations_lab::server::ports::free_port;
 use operations_lab::server::{Owner, try_wait};
 use operations_lab::{checkout, server};
@@ -18,27 +20,6 @@ use tempfile::TempDir;
 /// Awkward on purpose: every character that some file or shell treats as special.
 pub const PASSWORD: &str = "top:se\\cret'\"$HOME 1";
 pub const REPLICATION_PASSWORD: &str = "wal:se\\cret'\"$HOME 2";
-
-/// Why a check ended early.
-#[derive(Debug)]
-pub enum Stop {
-    Failed(String),
-    /// It cannot be made on this machine.
-    Skipped(String),
-}
-
-pub type Outcome<T = ()> = Result<T, Stop>;
-
-impl<E: Display> From<E> for Stop {
-    fn from(error: E) -> Self {
-        Self::Failed(error.to_string())
-    }
-}
-
-/// Ends a check unless this holds.
-pub fn require(holds: bool, otherwise: impl Display) -> Outcome {
-    if holds { Ok(()) } else { Err(Stop::Failed(otherwise.to_string())) }
-}
 
 /// The user, the ports and folders that are used, and what make has printed.
 pub struct User {
@@ -55,22 +36,21 @@ pub struct User {
     tried: RefCell<BTreeSet<String>>,
 }
 
-impl User {
+impl Subject for User {
     /// Short paths, since sockets lie in them, and open to the server's user.
-    pub fn prepare() -> Result<Self, String> {
+    fn prepare(_patterns: &[String]) -> Outcome<Self> {
         let pg_config = std::env::var_os("PG_CONFIG").filter(|config| !config.is_empty());
         let pg_config = PathBuf::from(pg_config.ok_or("PG_CONFIG is not set: run the checks through make test")?);
-        let text = |error: std::io::Error| error.to_string();
-        let folder = tempfile::Builder::new().prefix("operations_demo.").tempdir_in("/tmp").map_err(text)?;
-        std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o755)).map_err(text)?;
-        let bindir = Command::new(&pg_config).arg("--bindir").output().map_err(text)?;
+        let folder = tempfile::Builder::new().prefix("operations_demo.").tempdir_in("/tmp")?;
+        std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o755))?;
+        let bindir = Command::new(&pg_config).arg("--bindir").output()?;
         let bindir = PathBuf::from(String::from_utf8_lossy(&bindir.stdout).trim());
-        let primary_port = free_port(&[]).map_err(|error| error.to_string())?;
-        let replica_port = free_port(&[primary_port]).map_err(|error| error.to_string())?;
+        let primary_port = free_port(&[])?;
+        let replica_port = free_port(&[primary_port])?;
         let owner = match rustix::process::geteuid().is_root() {
             true => {
                 let name = std::env::var("SERVER_USER").unwrap_or_else(|_| "postgres".to_owned());
-                Owner::named(&name).map_err(|error| error.to_string())?.ok_or(format!("there is no user {name}"))?
+                Owner::named(&name)?.ok_or(format!("there is no user {name}"))?
             }
             false => Owner::current(),
         };
@@ -78,6 +58,16 @@ impl User {
         Ok(Self { folder, primary_port, replica_port, pg_config, bindir, owner, output, tried })
     }
 
+    fn begin(&self, _check: &str) {
+        self.output.borrow_mut().clear();
+    }
+
+    fn evidence(&self) -> String {
+        self.output.borrow().clone()
+    }
+}
+
+impl User {
     /// A path in the folder of the checks.
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
@@ -147,10 +137,6 @@ impl User {
     /// What was printed last.
     pub fn output(&self) -> String {
         self.output.borrow().clone()
-    }
-
-    pub fn forget_output(&self) {
-        self.output.borrow_mut().clear();
     }
 
     /// Whether a target of make was tried.

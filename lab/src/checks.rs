@@ -1,0 +1,136 @@
+//! Named checks that share what they look at and run in their order: those of the native demo and of the Compose demo.
+//!
+//! A test target with `harness = false` lists its checks with [`checks!`](crate::checks!) and ends in [`run`]. Arguments that are
+//! no options are patterns: a check runs whose name contains one of them. `--list` names the checks.
+
+use std::fmt::Display;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+/// Why a check ended early.
+#[derive(Debug)]
+pub enum Stop {
+    /// What was looked at is not as it must be.
+    Failed(String),
+    /// It cannot be checked on this machine.
+    Skipped(String),
+}
+
+/// What a check, or a step of one, comes to. Any error ends the check by `?`.
+pub type Outcome<T = ()> = Result<T, Stop>;
+
+impl<E: Display> From<E> for Stop {
+    fn from(error: E) -> Self {
+        Self::Failed(error.to_string())
+    }
+}
+
+/// Ends a check unless this holds.
+pub fn require(holds: bool, otherwise: impl Display) -> Outcome {
+    if holds { Ok(()) } else { Err(Stop::Failed(otherwise.to_string())) }
+}
+
+/// Ends a check unless what was found is what was wanted.
+pub fn same<T: PartialEq + std::fmt::Debug + ?Sized>(what: impl Display, wanted: &T, found: &T) -> Outcome {
+    require(wanted == found, format!("{what}: wanted {wanted:?}, found {found:?}"))
+}
+
+/// What the checks look at.
+pub trait Subject: Sized {
+    /// Makes it ready; none of the checks runs if this fails or skips. The patterns are those of the command line.
+    fn prepare(patterns: &[String]) -> Outcome<Self>;
+
+    /// Called before each check, with its name.
+    fn begin(&self, _check: &str) {}
+
+    /// What helps to understand a failure, printed before the reason.
+    fn evidence(&self) -> String {
+        String::new()
+    }
+}
+
+/// A check by its name.
+pub type Check<S> = (&'static str, fn(&S) -> Outcome);
+
+/// Names the functions that check something, in the order in which they run: `checks! { Subject; module: name name; }`.
+#[macro_export]
+macro_rules! checks {
+    ($subject:ty; $($module:ident: $($name:ident)+;)+) => {
+        &[$($((stringify!($name), $module::$name as fn(&$subject) -> $crate::checks::Outcome)),+),+]
+    };
+}
+
+static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+
+/// Runs the checks that the command line asks for, says what became of each, and ends with `TITLE: N passed, N failed, N skipped`.
+/// After an interrupt it ends with the check that runs, so that the subject can clean up; after a second one at once.
+pub fn run<S: Subject>(title: &str, checks: &[Check<S>]) -> ExitCode {
+    let arguments: Vec<_> = std::env::args().skip(1).collect();
+    let patterns: Vec<_> = arguments.iter().filter(|argument| !argument.starts_with('-')).cloned().collect();
+    let wanted = |name: &str| patterns.is_empty() || patterns.iter().any(|pattern| name.contains(pattern.as_str()));
+    let wanted: Vec<_> = checks.iter().filter(|(name, _)| wanted(name)).collect();
+    if arguments.iter().any(|argument| argument == "--list") {
+        wanted.iter().for_each(|(name, _)| println!("{name}"));
+        return ExitCode::SUCCESS;
+    }
+    if wanted.is_empty() {
+        eprintln!("error: no check has one of {patterns:?} in its name: --list names them");
+        return ExitCode::FAILURE;
+    }
+    let handler = ctrlc::set_handler(|| {
+        if INTERRUPTED.swap(true, Ordering::Relaxed) {
+            std::process::exit(130);
+        }
+        eprintln!("interrupted: cleaning up");
+    });
+    if let Err(error) = handler {
+        eprintln!("an interrupt will leave things behind: {error}");
+    }
+    let subject = match S::prepare(&patterns) {
+        Ok(subject) => subject,
+        Err(Stop::Skipped(why)) => {
+            println!("SKIPPED all checks of {title}: {why}");
+            println!("{title}: 0 passed, 0 failed, {} skipped", wanted.len());
+            return ExitCode::SUCCESS;
+        }
+        Err(Stop::Failed(why)) => {
+            eprintln!("error: {why}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let (mut passed, mut failed, mut skipped) = (0, 0, 0);
+    for (name, check) in wanted {
+        if INTERRUPTED.load(Ordering::Relaxed) {
+            break;
+        }
+        let began = Instant::now();
+        subject.begin(name);
+        let outcome = catch_unwind(AssertUnwindSafe(|| check(&subject)));
+        let took = began.elapsed().as_secs();
+        match outcome.unwrap_or_else(|_| Err(Stop::Failed("it panicked: see above".to_owned()))) {
+            Ok(()) => {
+                passed += 1;
+                println!("ok      {name} ({took} s)");
+            }
+            Err(Stop::Skipped(why)) => {
+                skipped += 1;
+                println!("SKIPPED {name}: {why}");
+            }
+            Err(Stop::Failed(why)) => {
+                failed += 1;
+                println!("FAILED  {name} ({took} s)");
+                let evidence = subject.evidence();
+                evidence.lines().chain(why.lines()).for_each(|line| println!("        {line}"));
+            }
+        }
+    }
+    drop(subject);
+    println!("{title}: {passed} passed, {failed} failed, {skipped} skipped");
+    match INTERRUPTED.load(Ordering::Relaxed) {
+        true => ExitCode::from(130),
+        false if failed == 0 && passed > 0 => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
+    }
+}

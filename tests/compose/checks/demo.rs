@@ -1,0 +1,216 @@
+//! The Compose demo under test: its settings, how it is started and stopped, and what it leaves to look at when a check fails.
+
+use std::cell::RefCell;
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use operations_lab::checkout;
+use operations_lab::checks::{Outcome, Stop, Subject, require};
+use operations_lab::server::ports::{free_port, is_free};
+use tempfile::TempDir;
+
+use crate::bases;
+use crate::compose::Compose;
+use crate::engine::{self, Engine};
+use crate::programs::last_lines;
+use crate::service::Service;
+
+pub const PROJECT: &str = "operations-test";
+pub const USER: &str = "postgres";
+pub const DATABASE: &str = "operations_db";
+pub const REPLICATION_USER: &str = "replicator";
+/// They need quoting everywhere.
+pub const PASSWORD: &str = r#"a:b\c "d" $e'f%g"#;
+pub const REPLICATION_PASSWORD: &str = r#"h:i\j "k" $l'm%n"#;
+/// How many replicas may be started: so many ports from `replica_port` on are free.
+pub const REPLICAS: u16 = 3;
+
+/// The demo, the engine that it runs on, and a folder for the files of the checks.
+pub struct Demo {
+    pub primary_port: u16,
+    pub replica_port: u16,
+    /// Kept between runs: the data of our own engine, and logs.
+    pub state: PathBuf,
+    folder: TempDir,
+    log: RefCell<File>,
+    pub engine: Engine,
+}
+
+impl Subject for Demo {
+    fn prepare(patterns: &[String]) -> Outcome<Self> {
+        let wanted = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+        let must_have = wanted("OPERATIONS_COMPOSE_CHECKS").is_some() || !patterns.is_empty();
+        let state = wanted("STATE_DIR").map_or_else(|| checkout().join(".state"), PathBuf::from).join("compose");
+        std::fs::create_dir_all(&state)?;
+        let log = RefCell::new(File::create(state.join("run.log"))?);
+        let engine = engine::get(&state, must_have)?;
+        let primary_port = free_port(&[])?;
+        let mut taken = vec![primary_port];
+        let replica_port = loop {
+            let port = free_port(&taken)?;
+            if (port..port + REPLICAS).all(|port| is_free(port) && port != primary_port) {
+                break port;
+            }
+            taken.push(port);
+        };
+        let demo = Self { primary_port, replica_port, state, folder: tempfile::tempdir()?, log, engine };
+        bases::need(&demo)?;
+        // An earlier run may have been killed.
+        demo.down_with_data()?;
+        println!(
+            "building the demo's image (minutes, if nothing of it is there yet: see {})",
+            demo.log_file().display()
+        );
+        demo.compose().run(&["build"])?;
+        Ok(demo)
+    }
+
+    fn begin(&self, check: &str) {
+        self.note(&format!("\n== {check}\n"));
+    }
+
+    fn evidence(&self) -> String {
+        let listed = self.compose().run(&["ps", "--all"]).unwrap_or_default();
+        let mut text = format!("{listed}\n");
+        for service in [self.primary(), self.replica()] {
+            for container in service.containers().unwrap_or_default() {
+                let log = container.log().unwrap_or_default();
+                text.push_str(&format!("-- the last lines of {}:\n{}\n", service.name, last_lines(&log.0, 25)));
+            }
+        }
+        text
+    }
+}
+
+impl Drop for Demo {
+    fn drop(&mut self) {
+        if let Err(Stop::Failed(why) | Stop::Skipped(why)) = self.down_with_data() {
+            eprintln!("{why}");
+        }
+    }
+}
+
+impl Demo {
+    /// `docker compose` on the checkout's compose.yaml, with the settings of the checks.
+    pub fn compose(&self) -> Compose<'_> {
+        let project = ("COMPOSE_PROJECT_NAME", PROJECT.to_owned());
+        let settings = [
+            ("POSTGRES_USER", USER.to_owned()),
+            ("POSTGRES_DB", DATABASE.to_owned()),
+            ("POSTGRES_PASSWORD", PASSWORD.to_owned()),
+            ("REPLICATION_USER", REPLICATION_USER.to_owned()),
+            ("REPLICATION_PASSWORD", REPLICATION_PASSWORD.to_owned()),
+            ("PRIMARY_PORT", self.primary_port.to_string()),
+            ("REPLICA_PORT", self.replica_port.to_string()),
+        ];
+        let plain = self.plain_compose(&checkout().join("compose.yaml"));
+        bases::SETTINGS
+            .iter()
+            .map(|(name, value)| (*name, (*value).to_owned()))
+            .chain(settings)
+            .chain([project])
+            .fold(plain, |compose, (name, value)| compose.env(name, value))
+    }
+
+    /// `docker compose` on a file, with nothing set.
+    pub fn plain_compose(&self, file: &Path) -> Compose<'_> {
+        Compose::new(self, file)
+    }
+
+    /// The demo is up, however the check before left it.
+    pub fn need(&self) -> Outcome {
+        self.compose().up(&[])
+    }
+
+    /// Nothing is left of it but the image.
+    pub fn down_with_data(&self) -> Outcome {
+        self.compose().run(&["down", "--volumes", "--remove-orphans", "--timeout", "20"])?;
+        Ok(())
+    }
+
+    /// Removes one of the demo's volumes, by its name in compose.yaml.
+    pub fn remove_volume(&self, name: &str) -> Outcome {
+        self.engine.ask(&["volume", "rm", &format!("{PROJECT}_{name}")])?;
+        Ok(())
+    }
+
+    pub fn primary(&self) -> Service<'_> {
+        Service { demo: self, name: "postgres_primary", port: self.primary_port }
+    }
+
+    /// With several replicas, the one that took the first port.
+    pub fn replica(&self) -> Service<'_> {
+        Service { demo: self, name: "postgres_replica", port: self.replica_port }
+    }
+
+    /// A path in the folder of the checks.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Where all that docker compose printed can be read.
+    pub fn log_file(&self) -> PathBuf {
+        self.state.join("run.log")
+    }
+
+    /// Adds to that file.
+    pub fn note(&self, text: &str) {
+        if let Err(error) = self.log.borrow_mut().write_all(text.as_bytes()) {
+            eprintln!("{}: {error}", self.log_file().display());
+        }
+    }
+
+    /// psql on this machine's network, as a client that is no container of the demo would connect; `conninfo` names everything but
+    /// the password.
+    pub fn psql_from_this_machine(
+        &self,
+        conninfo: &str,
+        password: &str,
+        sql: &str,
+    ) -> Outcome<crate::programs::Finished> {
+        let mut command = self.engine.command();
+        command.args([
+            "run",
+            "--rm",
+            "--network",
+            "host",
+            "--env",
+            "PGPASSWORD",
+            "--entrypoint",
+            "psql",
+            bases::DEMO_IMAGE,
+        ]);
+        command.args(["--no-psqlrc", "--no-password", "-qAt", "-c", sql, conninfo]).env("PGPASSWORD", password);
+        crate::programs::finish(command, std::time::Duration::from_secs(60))
+    }
+
+    /// A script or program in the repository, with the engine's address and the images' names in its environment.
+    pub fn script(&self, path: &str) -> Command {
+        let mut command = Command::new("bash");
+        command.arg(checkout().join(path)).envs(bases::SETTINGS.iter().copied());
+        if let Some(address) = self.engine.address() {
+            command.env("DOCKER_HOST", address);
+        }
+        command
+    }
+}
+
+/// This moment, as docker takes it for `--since`.
+pub fn now() -> Outcome<String> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
+    Ok(format!("{}.{:09}", now.as_secs(), now.subsec_nanos()))
+}
+
+/// A wait for a time, only where an outage itself is to last.
+pub fn last_until(moment: std::time::Instant) {
+    std::thread::sleep(moment.saturating_duration_since(std::time::Instant::now()));
+}
+
+/// Ends a check unless a step took at most so long.
+pub fn took_at_most(began: std::time::Instant, seconds: u64, what: &str) -> Outcome {
+    let took = began.elapsed().as_secs();
+    require(took <= seconds, format!("{what} took {took} s"))
+}

@@ -1,0 +1,133 @@
+//! Faults of running servers, by their numbers in the list of faults that the demo must survive.
+
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use operations_lab::checks::{Outcome, same};
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::contents::{DONE_ROWS, are_equal, at_least, jobs_tick, replica_comes_to_stream};
+use crate::demo::{Demo, last_until, now, took_at_most};
+use crate::programs::wait;
+
+/// Rows from one client as fast as it can, each id written down only after its commit, until the server goes.
+struct Load {
+    client: JoinHandle<()>,
+    acknowledged: std::sync::mpsc::Receiver<i64>,
+    ids: Vec<i64>,
+}
+
+impl Load {
+    fn start(demo: &Demo) -> Outcome<Self> {
+        let mut session = demo.primary().connect()?;
+        let insert = session.prepare(
+            "INSERT INTO public.operations (operation_date, operation_guid, client_id, operation_type, amount, message)
+             VALUES (current_date, pg_catalog.gen_random_uuid(), 1, 'online', 1, '{}') RETURNING id",
+        )?;
+        let (sender, acknowledged) = std::sync::mpsc::channel();
+        let client = std::thread::spawn(move || {
+            while let Ok(row) = session.query_one(&insert, &[]) {
+                if sender.send(row.get(0)).is_err() {
+                    break;
+                }
+            }
+        });
+        let mut load = Self { client, acknowledged, ids: Vec::new() };
+        wait("the first thousand rows", 20, || {
+            load.ids.extend(load.acknowledged.try_iter());
+            if load.ids.len() >= 1_000 { Ok(()) } else { Err(format!("{} rows", load.ids.len()).into()) }
+        })?;
+        Ok(load)
+    }
+
+    /// The ids that the client was told are committed, once it has lost its server.
+    fn end(mut self) -> Outcome<Vec<i64>> {
+        wait("the client to lose its server", 20, || match self.client.is_finished() {
+            true => Ok(()),
+            false => Err("it inserts".into()),
+        })?;
+        self.ids.extend(self.acknowledged.iter());
+        Ok(self.ids)
+    }
+}
+
+pub fn r1_primary_killed_under_load(demo: &Demo) -> Outcome {
+    demo.need()?;
+    let primary = demo.primary();
+    let timeline = || primary.ask("SELECT timeline_id FROM pg_catalog.pg_control_checkpoint()");
+    let (before, done) = (timeline()?, primary.ask(DONE_ROWS)?);
+    let load = Load::start(demo)?;
+    let postmaster = Pid::from_raw(primary.container()?.postmaster()?).ok_or("the primary has no process")?;
+    kill_process(postmaster, Signal::KILL)?;
+    let acknowledged = load.end()?;
+    primary.comes_to_answer("the primary to be back", "SELECT 1", "1", 60)?;
+    replica_comes_to_stream(demo, 15)?;
+    same("timeline", &before, &timeline()?)?;
+    at_least(demo, DONE_ROWS, &done)?;
+    let gone = primary.connect()?.query_one(
+        "SELECT pg_catalog.count(*) FROM pg_catalog.unnest($1::bigint[]) AS acknowledged (id)
+         WHERE NOT EXISTS (SELECT FROM public.operations AS o WHERE o.id = acknowledged.id)",
+        &[&acknowledged],
+    )?;
+    same(format!("of {} acknowledged rows are gone", acknowledged.len()), &0_i64, &gone.try_get(0)?)?;
+    jobs_tick(demo)?;
+    are_equal(demo)
+}
+
+pub fn idle_job_is_noticed(demo: &Demo) -> Outcome {
+    demo.need()?;
+    let primary = demo.primary();
+    let make_active = |active: bool| {
+        primary.ask(&format!(
+            "SELECT cron.alter_job(jobid, active => {active}) FROM cron.job WHERE jobname = 'change_status'"
+        ))
+    };
+    make_active(false)?;
+    primary.becomes("unhealthy", 30)?;
+    primary.log()?.has_line("health: job change_status is switched off")?;
+    make_active(true)?;
+    primary.becomes("healthy", 30)
+}
+
+pub fn r3_replica_killed_for_a_minute(demo: &Demo) -> Outcome {
+    demo.need()?;
+    let replica = demo.replica().container()?;
+    replica.kill()?;
+    last_until(Instant::now() + Duration::from_secs(60));
+    let since = now()?;
+    replica.start()?;
+    replica_comes_to_stream(demo, 60)?;
+    demo.primary().log_since(&since)?.does_not_say(&["BASE_BACKUP"], "the replica was cloned anew")?;
+    are_equal(demo)?;
+    demo.replica().becomes("healthy", 30)
+}
+
+pub fn r7_network_cut_for_half_a_minute(demo: &Demo) -> Outcome {
+    demo.need()?;
+    let (service, replica) = (demo.replica(), demo.replica().container()?);
+    replica.disconnect()?;
+    let cut = Instant::now();
+    let seen = service.becomes("unhealthy", 10);
+    println!("        the alarm came {} s after the cut", cut.elapsed().as_secs());
+    last_until(cut + Duration::from_secs(30));
+    replica.reconnect(service.name)?;
+    seen?;
+    replica_comes_to_stream(demo, 60)?;
+    service.becomes("healthy", 30)?;
+    replica.log()?.has_line_that_begins("health: not streaming")?;
+    are_equal(demo)
+}
+
+pub fn r14_stop_while_jobs_run(demo: &Demo) -> Outcome {
+    demo.need()?;
+    let (since, began) = (now()?, Instant::now());
+    demo.compose().run(&["stop"])?;
+    took_at_most(began, 30, "the stop")?;
+    for service in [demo.primary(), demo.replica()] {
+        let container = service.container()?;
+        same(format!("exit code of {}", service.name), "0", container.inspect("{{.State.ExitCode}}")?.as_str())?;
+        container.log_since(&since)?.says(&["database system is shut down"])?;
+    }
+    demo.compose().up(&[])?;
+    jobs_tick(demo)
+}

@@ -1,0 +1,48 @@
+//! The Compose demo on a real Docker engine, driven as its user drives it: by `docker compose` and through the published ports.
+//!
+//! `cargo test -p operations_compose_checks -- PATTERN` runs the checks whose names contain the pattern; `make test-compose` runs
+//! all, brings the engine, and fails where it can have none. Leaves no container, network, volume or process behind; the images
+//! stay, so that the next run is quick.
+//!
+//! A new check is a function below and its name in the list. It begins with [`Demo::need`] or `down_with_data`, for it may run
+//! alone or after one that failed.
+
+mod access;
+mod bases;
+mod compose;
+mod container;
+mod contents;
+mod demo;
+mod engine;
+mod faults;
+mod image;
+mod loads;
+mod options;
+mod programs;
+mod service;
+mod start;
+mod volumes;
+
+use std::process::ExitCode;
+
+use demo::Demo;
+use operations_lab::checks;
+use operations_lab::checks::Check;
+
+const CHECKS: &[Check<Demo>] = checks! {
+    Demo;
+    start: up_from_nothing all_objects rows_grow_and_flip replica_is_equal replica_refuses_writes second_up_changes_nothing
+        down_and_up_keep_the_data;
+    access: wrong_passwords_are_refused replication_from_outside_is_refused passwords_are_nowhere_to_be_seen;
+    faults: r1_primary_killed_under_load idle_job_is_noticed r3_replica_killed_for_a_minute r7_network_cut_for_half_a_minute
+        r14_stop_while_jobs_run;
+    volumes: first_start_cut_short_is_done_over failing_init_fails_the_start r4_clone_killed r6_replica_of_another_primary;
+    options: three_replicas passwords_from_files;
+    image: defaults_are_as_documented compose_files_fit_together image_has_no_toolchain image_has_the_extension_of_the_checkout
+        source_change_keeps_the_dependencies;
+    loads: loads_leave_sound_tables_and_indexes;
+};
+
+fn main() -> ExitCode {
+    checks::run("compose", CHECKS)
+}

@@ -1,0 +1,62 @@
+//! What compose.yaml offers beyond the plain start.
+
+use std::os::unix::fs::PermissionsExt;
+
+use operations_lab::checkout;
+use operations_lab::checks::{Outcome, require, same};
+
+use crate::access::assert_wrong_passwords_are_refused;
+use crate::demo::{Demo, PASSWORD, REPLICAS, REPLICATION_PASSWORD, now};
+
+/// Each streams from a slot of its own.
+fn three_follow(demo: &Demo, what: &str) -> Outcome {
+    let followers = "SELECT pg_catalog.count(*) FROM pg_catalog.pg_replication_slots AS s
+        JOIN pg_catalog.pg_stat_replication AS r ON r.pid = s.active_pid
+        WHERE s.slot_name LIKE 'postgres_replica_%' AND r.state = 'streaming'";
+    demo.primary().comes_to_answer(what, followers, &REPLICAS.to_string(), 30)
+}
+
+pub fn three_replicas(demo: &Demo) -> Outcome {
+    demo.need()?;
+    let first = demo.replica_port;
+    let scaled = demo.compose().env("REPLICA_PORT", format!("{first}-{}", first + REPLICAS - 1));
+    let scale = ["--scale", &format!("postgres_replica={REPLICAS}")];
+    scaled.up(&scale)?;
+    three_follow(demo, "three replicas with a slot each")?;
+    for replica in demo.replica().containers()? {
+        same("in recovery", "t", replica.psql("SELECT pg_catalog.pg_is_in_recovery()")?.as_str())?;
+    }
+    // Each finds its number again, and with it its folder and its slot.
+    let since = now()?;
+    demo.compose().run(&["restart", "postgres_replica"])?;
+    scaled.up(&scale)?;
+    three_follow(demo, "three replicas after a restart")?;
+    demo.primary().log_since(&since)?.does_not_say(&["BASE_BACKUP"], "a replica was cloned anew")?;
+    demo.compose().up(&["--scale", "postgres_replica=1"])
+}
+
+pub fn passwords_from_files(demo: &Demo) -> Outcome {
+    demo.down_with_data()?;
+    let mut compose = demo.compose().file(checkout().join("docker/compose.secrets.yaml"));
+    for (name, text) in [
+        ("POSTGRES_PASSWORD_FILE", format!("{PASSWORD}\n")),
+        ("REPLICATION_PASSWORD_FILE", REPLICATION_PASSWORD.to_owned()),
+    ] {
+        let file = demo.path(name);
+        std::fs::write(&file, text)?;
+        std::fs::set_permissions(&file, PermissionsExt::from_mode(0o600))?;
+        compose = compose.env(name, file.to_string_lossy());
+    }
+    compose.up(&[])?;
+    assert_wrong_passwords_are_refused(demo)?;
+    for service in [demo.primary(), demo.replica()] {
+        let config = service.container()?.inspect("{{json .Config}}")?;
+        for password in [PASSWORD, REPLICATION_PASSWORD] {
+            // As it is, and as JSON has it.
+            let quoted = serde_json::to_string(password)?;
+            let shown = config.contains(password) || config.contains(quoted.trim_matches('"'));
+            require(!shown, format!("docker inspect shows a password of {}", service.name))?;
+        }
+    }
+    demo.down_with_data()
+}
