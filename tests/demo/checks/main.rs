@@ -1,7 +1,7 @@
 //! The native demo, driven as a user drives it: through make, in a DEMO_DIR of its own, on free ports.
 //!
-//! `cargo test -p operations_demo_checks -- PATTERN` runs the checks whose names contain the pattern; `make test` runs all and
-//! brings the tools.
+//! `cargo test -p operations_demo_checks -- PATTERN` runs the checks whose names contain the pattern; `make test` runs all, as one
+//! test, and brings the tools.
 
 mod again;
 mod before;
@@ -10,6 +10,8 @@ mod first_start;
 mod other_users;
 mod user;
 
+use std::fs::OpenOptions;
+use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 use std::time::Instant;
@@ -36,8 +38,33 @@ const CHECKS: &[Check] = checks! {
     end: readme_names_only_targets_that_ran sql_of_readme_runs clean_leaves_nothing;
 };
 
+/// The name of all checks as one test.
+const ALL: &str = "checks";
+
+/// `make test` shows at its end what is in this file.
+fn repeat_at_the_end(line: &str) {
+    if let Some(path) = std::env::var_os("OPERATIONS_SKIPPED")
+        && let Ok(mut file) = OpenOptions::new().create(true).append(true).open(path)
+    {
+        // Where nothing can be written, nobody reads either.
+        let _ = file.write_all(line.as_bytes());
+    }
+}
+
 fn main() -> ExitCode {
-    let patterns: Vec<_> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+    let (options, mut patterns): (Vec<_>, Vec<_>) =
+        std::env::args().skip(1).partition(|argument| argument.starts_with('-'));
+    let is_given = |option: &str| options.iter().any(|given| given == option);
+    // What nextest asks, and how it runs what it was told.
+    if is_given("--list") {
+        if !is_given("--ignored") {
+            println!("{ALL}: test");
+        }
+        return ExitCode::SUCCESS;
+    }
+    if is_given("--exact") && patterns == [ALL] {
+        patterns.clear();
+    }
     let wanted = |name: &str| patterns.is_empty() || patterns.iter().any(|pattern| name.contains(pattern.as_str()));
     let user = match User::prepare() {
         Ok(user) => user,
@@ -59,7 +86,9 @@ fn main() -> ExitCode {
             }
             Err(Stop::Skipped(why)) => {
                 skipped += 1;
-                println!("SKIPPED {name}: {why}");
+                let line = format!("SKIPPED {name}: {why}\n");
+                print!("{line}");
+                repeat_at_the_end(&line);
             }
             Err(Stop::Failed(why)) => {
                 failed += 1;
