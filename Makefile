@@ -1,6 +1,6 @@
 # The native way (no Docker): see README.md. Most targets are commands of the program operations-lab (lab/).
 .DEFAULT_GOAL := help
-.PHONY: help demo stop clean status doctor psql psql-replica test test-compose bench lint
+.PHONY: help demo stop clean status doctor psql psql-replica test test-long test-all test-compose bench lint
 .SILENT:
 
 help:
@@ -10,9 +10,11 @@ help:
 	echo 'make psql          a session on the primary (psql-replica: on the replica)'
 	echo 'make stop          stop both; the data stay'
 	echo 'make clean         stop both and delete the data of the demo'
-	echo 'make test          run all tests that need no Docker'
+	echo 'make test          run the tests that need no Docker'
+	echo 'make test-long     run those of them that take long: random, at length, and big'
+	echo 'make test-all      run both'
 	echo 'make test-compose  run the tests of the Compose demo on a Docker engine'
-	echo 'make lint          formatting, lints, shell scripts, documentation'
+	echo 'make lint          formatting, spelling, dependencies, shell scripts, lints, documentation'
 	echo 'make bench         measure, and print tables'
 	echo
 	echo 'Set in the environment or after make:'
@@ -36,3 +38,6 @@ bench:
 
 test test-compose lint:
 	bash native/$@.sh
+
+test-long test-all:
+	bash native/test.sh $(subst test-,,$@)

@@ -1,9 +1,13 @@
 #!/usr/bin/env bash
-# make test: all tests that need no Docker. Every suite runs, whatever became of those before it.
+# make test, test-long, test-all: the tests that need no Docker. Usage: test.sh [short|long|all]. Every suite runs, whatever became
+# of those before it. What of the clusters is long, .config/nextest.toml says.
 # shellcheck source-path=SCRIPTDIR source=env.sh
 . "$(dirname "${BASH_SOURCE[0]}")/env.sh"
-load steps packages rust postgres build toolchain
+load steps packages programs rust postgres build toolchain
+what=${1:-short}
+case $what in short | long | all) ;; *) die "test.sh $what: give short, long or all" ;; esac
 need_toolchain
+need_program cargo-nextest
 trap stop_leftover_servers EXIT
 stop_leftover_servers
 
@@ -21,6 +25,9 @@ suite() {
     fi
 }
 
+# One set of packages, so that what they have in common is built once.
+tests() { cargo nextest run --locked --no-fail-fast -p operations_model -p operations_lab -p operations_cluster -p operations_demo_checks "$@"; }
+
 # Errors with their DETAIL and HINT are part of the surface. A file without expected output is no test but a mistake.
 regress() {
     local log=$LOGS/regress.log
@@ -28,20 +35,31 @@ regress() {
     ! grep -q SKIP "$log"
 }
 
-test_extension() { cargo pgrx test; }
-# What cannot be tested on this machine passes, and says so; it is repeated at the end.
-test_cluster() {
-    build_extension && cargo test --no-fail-fast --locked -p operations_cluster 2> >(tee "$LOGS/cluster-tests.log" >&2)
+# Most of them wait most of the time: three for each core keep it busy.
+servers() {
+    build_extension && tests --test-threads "$((3 * $(nproc)))" -E 'package(operations_cluster) | package(operations_demo_checks)' "$@"
 }
 
-suite "row model" cargo test --locked -p operations_model
-suite "lab program" cargo test --locked -p operations_lab
-suite "extension, inside the server" test_extension
-suite "extension, as a user sees it" regress
-suite "clusters, from outside" test_cluster
-test_demo() { cargo test --locked -p operations_demo_checks | tee "$LOGS/demo-tests.log"; }
-suite "the demo itself" test_demo
-cat "$LOGS/cluster-tests.log" "$LOGS/demo-tests.log" 2>/dev/null | grep '^SKIPPED' || true
+# What cannot be tested on this machine passes, and says so; it is repeated at the end.
+export OPERATIONS_SKIPPED=$LOGS/skipped.log
+rm -f "$OPERATIONS_SKIPPED"
+
+if [ "$what" != long ]; then
+    # Meanwhile: cargo has a lock for each profile. Whether it succeeds, build_extension sees.
+    compile_extension >"$LOGS/extension-meanwhile.log" 2>&1 </dev/null &
+    compiling=$!
+    suite "row model and lab program" tests -E 'package(operations_model) | package(operations_lab)'
+    suite "extension, inside the server" cargo pgrx test
+    suite "extension, as a user sees it" regress
+    wait "$compiling" || true
+fi
+case $what in
+    # Long enough to see that they work; at length in test-long.
+    short) OPERATIONS_RANDOM_SECONDS=${OPERATIONS_RANDOM_SECONDS:-10} suite "clusters and demo, from outside" servers ;;
+    long) suite "clusters from outside, what is long" servers --profile long ;;
+    all) suite "clusters and demo, from outside, all" servers --profile all ;;
+esac
+[ ! -e "$OPERATIONS_SKIPPED" ] || cat "$OPERATIONS_SKIPPED"
 
 [ ${#failed[@]} = 0 ] || printf 'failed: %s\n' "${failed[@]}"
 say "suites: $passed passed, ${#failed[@]} failed"

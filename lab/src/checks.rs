@@ -4,6 +4,8 @@
 //! no options are patterns: a check runs whose name contains one of them. `--list` names the checks.
 
 use std::fmt::Display;
+use std::fs::OpenOptions;
+use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -62,16 +64,40 @@ macro_rules! checks {
     };
 }
 
+/// The name of all checks as one test.
+const ALL: &str = "checks";
+
+/// `make test` shows at its end what is in this file.
+fn repeat_at_the_end(line: &str) {
+    if let Some(path) = std::env::var_os("OPERATIONS_SKIPPED")
+        && let Ok(mut file) = OpenOptions::new().create(true).append(true).open(path)
+    {
+        // Where nothing can be written, nobody reads either.
+        let _ = file.write_all(line.as_bytes());
+    }
+}
+
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
 /// Runs the checks that the command line asks for, says what became of each, and ends with `TITLE: N passed, N failed, N skipped`.
 /// After an interrupt it ends with the check that runs, so that the subject can clean up; after a second one at once.
 pub fn run<S: Subject>(title: &str, checks: &[Check<S>]) -> ExitCode {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
-    let patterns: Vec<_> = arguments.iter().filter(|argument| !argument.starts_with('-')).cloned().collect();
+    let is_given = |option: &str| arguments.iter().any(|given| given == option);
+    // nextest asks for its format of the list, and then for what it was told. To it all checks are one test.
+    if is_given("--list") && is_given("--format") {
+        if !is_given("--ignored") {
+            println!("{ALL}: test");
+        }
+        return ExitCode::SUCCESS;
+    }
+    let mut patterns: Vec<_> = arguments.iter().filter(|argument| !argument.starts_with('-')).cloned().collect();
+    if is_given("--exact") && patterns == [ALL] {
+        patterns.clear();
+    }
     let wanted = |name: &str| patterns.is_empty() || patterns.iter().any(|pattern| name.contains(pattern.as_str()));
     let wanted: Vec<_> = checks.iter().filter(|(name, _)| wanted(name)).collect();
-    if arguments.iter().any(|argument| argument == "--list") {
+    if is_given("--list") {
         wanted.iter().for_each(|(name, _)| println!("{name}"));
         return ExitCode::SUCCESS;
     }
@@ -116,7 +142,9 @@ pub fn run<S: Subject>(title: &str, checks: &[Check<S>]) -> ExitCode {
             }
             Err(Stop::Skipped(why)) => {
                 skipped += 1;
-                println!("SKIPPED {name}: {why}");
+                let line = format!("SKIPPED {name}: {why}\n");
+                print!("{line}");
+                repeat_at_the_end(&line);
             }
             Err(Stop::Failed(why)) => {
                 failed += 1;

@@ -9,7 +9,7 @@ use postgres::error::DbError;
 use crate::{Error, Server, db_error, text, try_wait, value};
 
 /// How long something that takes a moment may take on a busy machine.
-pub const SOON: Duration = Duration::from_secs(30);
+pub const SOON: Duration = Duration::from_secs(60);
 
 /// Count, sum and a hash of all rows of `operations`, whatever their order: equal contents give equal lines.
 pub const CONTENTS: &str = "\
@@ -61,12 +61,18 @@ pub fn state(session: &mut Client) -> Result<String, Error> {
     Ok(format!("relations {relations}\njobs {jobs}\ncontents {contents}"))
 }
 
-/// Says that a test cannot be run on this machine. Past libtest, which shows nothing of tests that pass: `make test` repeats
-/// these lines at its end.
+/// Says that a test cannot be run on this machine. Past libtest and nextest, which show nothing of tests that pass:
+/// `make test` repeats at its end what is in the file that `OPERATIONS_SKIPPED` names.
 pub fn skipped(test: &str, why: &str) {
     use std::io::Write;
+    let line = format!("SKIPPED {test}: {}\n", why.replace('\n', " "));
     // Where nothing can be written, nobody reads either.
-    let _ = writeln!(std::io::stderr(), "SKIPPED {test}: {}", why.replace('\n', " "));
+    let _ = std::io::stderr().write_all(line.as_bytes());
+    if let Some(path) = std::env::var_os("OPERATIONS_SKIPPED")
+        && let Ok(mut file) = std::fs::OpenOptions::new().create(true).append(true).open(path)
+    {
+        let _ = file.write_all(line.as_bytes());
+    }
 }
 
 /// Runs a statement that must be refused with one of these SQLSTATEs, a DETAIL and a HINT.

@@ -44,8 +44,8 @@ pub fn readme_names_only_targets_that_ran(user: &User) -> Outcome {
     let targets = targets(&fenced(&["sh", "bash", "console"])?);
     require(targets.len() >= 5, format!("README.md names few targets: {targets:?}"))?;
     for target in targets {
-        if ["test", "test-compose", "lint", "bench"].contains(&target.as_str()) {
-            // This is `make test`; the other three are whole suites of their own, and CI runs lint.
+        if ["test", "test-long", "test-all", "test-compose", "lint", "bench"].contains(&target.as_str()) {
+            // This is of `make test`; the others are whole suites of their own, and CI runs lint.
             let mut make = Command::new("make");
             make.args(["-n", "-C"]).arg(checkout()).arg(&target);
             require(user.run(make)?, format!("there is no target {target}"))?;

@@ -1,7 +1,7 @@
 //! The native demo, driven as a user drives it: through make, in a DEMO_DIR of its own, on free ports.
 //!
-//! `cargo test -p operations_demo_checks -- PATTERN` runs the checks whose names contain the pattern; `make test` runs all and
-//! brings the tools.
+//! `cargo test -p operations_demo_checks -- PATTERN` runs the checks whose names contain the pattern; `make test` runs all, as one
+//! test, and brings the tools.
 
 mod again;
 mod before;

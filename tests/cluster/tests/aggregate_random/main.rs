@@ -11,7 +11,7 @@ mod oracle;
 
 use std::sync::RwLock;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use operations_cluster::expect::{
     AGGREGATE_DIFFERENCE, LIVE_DIFFERENCE, SOON, expect_indexes_match, run, wait_blocked,
@@ -30,14 +30,16 @@ const ACTORS: usize = 5;
 /// From here on every kind of action must have come about.
 const LONG_ENOUGH: u64 = 30;
 
+/// In CI the same choices each time.
+const SEED: u64 = 6;
+
 fn setting(name: &str, default: u64) -> u64 {
     std::env::var(name).map_or(default, |value| value.parse().unwrap())
 }
 
 #[test]
 fn the_live_sums_are_exact_whatever_happens() {
-    let clock = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().subsec_nanos();
-    let seed = setting("OPERATIONS_SEED", u64::from(clock) % 1_000_000);
+    let seed = setting("OPERATIONS_SEED", SEED);
     let seconds = setting("OPERATIONS_RANDOM_SECONDS", 60);
     let repeat = format!("OPERATIONS_SEED={seed} OPERATIONS_RANDOM_SECONDS={seconds}");
     eprintln!("{repeat}");

@@ -1,6 +1,6 @@
 //! What a primary finds by itself.
 
-use operations_cluster::expect::{run, wait_for_text};
+use operations_cluster::expect::run;
 use operations_cluster::{DATABASE, Server, Stop, finish};
 use operations_lab::doctor::Severity::{Broken, Degraded, Info, Unknown};
 
@@ -98,14 +98,8 @@ fn sums_locks_and_growth() {
     pair.expect_well();
 
     run(&mut session, "CALL operations_unschedule()");
-    // A run that had begun before that may still end.
-    wait_for_text(
-        &mut session,
-        "the last run of change_status to end",
-        "SELECT count(*)::text FROM pg_stat_activity \
-         WHERE backend_type = 'operations_ext change_status' AND state = 'active'",
-        "0",
-    );
+    // A run that had begun before that holds a lock on its registration until it ends.
+    run(&mut session, "BEGIN; LOCK TABLE operations_job IN ACCESS EXCLUSIVE MODE; COMMIT");
     run(&mut session, "UPDATE operations SET status = 1 WHERE id = (SELECT min(id) FROM operations WHERE status = 0)");
     pair.sees("view_stale", Degraded, primary);
     run(&mut session, "CALL operations_schedule()");
