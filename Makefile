@@ -21,6 +21,7 @@ help:
 	echo '  PRIMARY_PORT=5432 REPLICA_PORT=5433 POSTGRES_USER=postgres POSTGRES_DB=operations_db REPLICATION_USER=replicator'
 	echo '  POSTGRES_PASSWORD and REPLICATION_PASSWORD, or the same with _FILE for a file that holds it'
 	echo '  OPERATIONS_TEST_ROWS=100000   rows of test data at the first start'
+	echo '  WAL_LEVEL=replica             logical: lets logical slots decode the WAL'
 	echo '  PG_CONFIG                     the pg_config of the PostgreSQL 16 to use'
 	echo '  STATE_DIR=.state              where everything is kept that is unpacked, built or run'
 	echo '  DEMO_DIR=.state/demo          where the data of the demo are kept'

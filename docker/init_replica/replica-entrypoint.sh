@@ -1,20 +1,28 @@
 #!/usr/bin/env bash
-# Makes PGDATA a replica of PRIMARY_HOST, then becomes the server command given as arguments.
+# Makes PGDATA a replica of PRIMARY_HOST, then runs the server command given as arguments.
 #
 #   PRIMARY_HOST, PRIMARY_PORT (5432)    where the primary is
 #   REPLICATION_USER (replicator), REPLICATION_PASSWORD or REPLICATION_PASSWORD_FILE
 #   REPLICATION_SLOT                     the replica's own slot; by default named after the host, and remembered
 #   PGDATA                               the replica's data; the folder it lies in must be writable, too
-#   WAIT_SECONDS (300)                   how long to wait for the primary
+#   WAIT_SECONDS (300)                   how long a clone waits for the primary
+#   WATCH_SECONDS (5)                    how often the primary is asked for the slot while the server runs
 #   REPLICA_RECLONE=1                    throw away data that can't follow this primary, and clone anew
+#   REPLICA_RECLONE=promoted             the same also for data of a server that was promoted: rows that only it has are lost
 #
 # A clone is filled under another name and renamed when it is whole, so a PGDATA that exists is a whole one. It is kept for
 # as long as it can follow. It is cloned anew when the primary no longer keeps the WAL it needs, or when it failed to
 # start twice in a row without getting anywhere; that loses nothing, for all of it came from the primary.
+#
+# Only a clone needs the primary. Data that are there are served without it, and what was promoted starts by itself.
+#
+# A server command `postgres` runs as a child of this script, which ends the server when its slot is lost, clones anew and
+# starts it again. It becomes any other command.
 set -euo pipefail
 export LC_ALL=C
 
-say() { printf 'replica: %s\n' "$*" >&2; }
+# Nothing that a primary answers may move the cursor of who reads the log.
+say() { printf 'replica: %.500s\n' "${*//[![:print:]]/ }" >&2; }
 die() {
     say "$*"
     exit 1
@@ -24,6 +32,7 @@ die() {
 PRIMARY_PORT=${PRIMARY_PORT:-5432}
 REPLICATION_USER=${REPLICATION_USER:-replicator}
 WAIT_SECONDS=${WAIT_SECONDS:-300}
+WATCH_SECONDS=${WATCH_SECONDS:-5}
 PGDATA=${PGDATA%/}
 export PGDATA
 parent=$(dirname "$PGDATA")
@@ -34,6 +43,10 @@ if [ -n "${REPLICATION_PASSWORD_FILE:-}" ]; then
     unset REPLICATION_PASSWORD_FILE
 fi
 [ -n "${REPLICATION_PASSWORD:-}" ] || die "set REPLICATION_PASSWORD, or REPLICATION_PASSWORD_FILE to a file that holds it"
+case ${REPLICA_RECLONE:=} in
+    '' | 1 | promoted) ;;
+    *) die "REPLICA_RECLONE=$REPLICA_RECLONE: give 1, promoted or nothing" ;;
+esac
 
 # Started as root, as containers are: hand the folder over and go on as the server's user.
 if [ "$(id -u)" = 0 ]; then
@@ -67,39 +80,78 @@ unset REPLICATION_PASSWORD
 # A value of a connection string.
 value() { printf "'%s'" "$(printf '%s' "$1" | sed -e 's/\\/\\\\/g' -e "s/'/\\\\'/g")"; }
 conninfo="host=$(value "$PRIMARY_HOST") port=$(value "$PRIMARY_PORT") user=$(value "$REPLICATION_USER")"
-conninfo+=" application_name=$(value "$REPLICATION_SLOT") passfile=$(value "$passfile") connect_timeout=5"
+conninfo+=" application_name=$(value "$REPLICATION_SLOT") passfile=$(value "$passfile") connect_timeout=3"
+# What the replica's receiver adds: its process on the primary must not hang on a network that was cut with data under way,
+# for the primary waits for that process before it gives up the slot.
+receiver="keepalives_idle=5 keepalives_interval=2 keepalives_count=3 tcp_user_timeout=10000"
+receiver+=" options='-c tcp_user_timeout=10s -c tcp_keepalives_idle=5 -c tcp_keepalives_interval=2 -c tcp_keepalives_count=3'"
+
+# ask_primary PARAMETER STATEMENT
+ask_primary() {
+    timeout --foreground 10 psql --no-psqlrc --no-password --quiet --tuples-only --no-align --dbname "$conninfo $1" --command "$2" </dev/null
+}
 
 # Speaks the replication protocol, as the replica itself will: an answer proves the address, the password and pg_hba.conf.
-ask_primary() { psql --no-psqlrc --no-password --quiet --tuples-only --no-align --dbname "$conninfo replication=true" --command "$1"; }
+replication() { ask_primary replication=true "$1"; }
+
+# Whether the primary answers. What no patience mends is the end.
+reach_primary() {
+    local hint
+    if answer=$(replication IDENTIFY_SYSTEM 2>&1); then
+        IFS='|' read -r primary_id primary_timeline _ <<<"$answer"
+        [[ $primary_id =~ ^[0-9]{1,20}$ && $primary_timeline =~ ^[0-9]{1,10}$ ]] || die "what answers is no primary: $answer"
+        return
+    fi
+    case $answer in
+        *"password authentication failed"*)
+            hint="REPLICATION_PASSWORD is not the password of the role $REPLICATION_USER there. It was given to the role at the"
+            hint+=" primary's first start: set it back, or change it there with ALTER ROLE"
+            ;;
+        *"no pg_hba.conf entry"*) hint="let the role $REPLICATION_USER in, in the primary's pg_hba.conf" ;;
+        *) return 1 ;;
+    esac
+    die "the primary refuses us: ${answer##*: }; $hint"
+}
 
 wait_for_primary() {
-    local started=$SECONDS reported=$SECONDS answer
-    until answer=$(ask_primary IDENTIFY_SYSTEM 2>&1); do
-        case $answer in
-            *"password authentication failed"* | *"no pg_hba.conf entry"*) die "the primary refuses us: ${answer##*: }" ;;
-        esac
+    local started=$SECONDS reported=$((SECONDS - 10))
+    until reach_primary; do
         [ $((SECONDS - started)) -lt "$WAIT_SECONDS" ] ||
-            die "no primary at $PRIMARY_HOST:$PRIMARY_PORT after $WAIT_SECONDS s: ${answer//$'\n'/ }"
+            die "no primary at $PRIMARY_HOST:$PRIMARY_PORT after $WAIT_SECONDS s: $answer"
         if [ $((SECONDS - reported)) -ge 10 ]; then
             reported=$SECONDS
             say "waiting for the primary at $PRIMARY_HOST:$PRIMARY_PORT ($((SECONDS - started)) of $WAIT_SECONDS s)"
         fi
         sleep 1
     done
-    IFS='|' read -r primary_id primary_timeline _ <<<"$answer"
 }
 
-# none, lost (the primary gave up the WAL that it kept) or good.
+# The primary's system identifier, t if it is a replica itself, and what became of our slot: none, lost (it gave up the WAL
+# that it kept), or its wal_status. READ_REPLICATION_SLOT does not tell: on 16, a receiver that comes back fills the place of a
+# lost slot again. The role needs no right for this but to connect.
+examine_primary() {
+    ask_primary dbname=postgres "select s.system_identifier, pg_catalog.pg_is_in_recovery(), coalesce((
+        select coalesce(r.wal_status, 'lost') from pg_catalog.pg_replication_slots r
+        where r.slot_name = '$REPLICATION_SLOT'), 'none') from pg_catalog.pg_control_system() s"
+}
+
+# Where only the replication protocol is let in, that must do.
 slot_state() {
     local answer kind lsn
-    answer=$(ask_primary "READ_REPLICATION_SLOT $REPLICATION_SLOT" 2>&1) || die "the primary does not tell its slots: $answer"
+    if answer=$(examine_primary 2>/dev/null); then
+        echo "${answer##*|}"
+        return
+    fi
+    answer=$(replication "READ_REPLICATION_SLOT $REPLICATION_SLOT" 2>&1) || die "the primary does not tell its slots: $answer"
     IFS='|' read -r kind lsn _ <<<"$answer"
-    if [ -z "$kind" ]; then echo none; elif [ -z "$lsn" ]; then echo lost; else echo good; fi
+    if [ -z "$kind" ]; then echo none; elif [ -z "$lsn" ]; then echo lost; else echo reserved; fi
 }
 
-create_slot() { ask_primary "CREATE_REPLICATION_SLOT $REPLICATION_SLOT PHYSICAL RESERVE_WAL" >/dev/null; }
+create_slot() { replication "CREATE_REPLICATION_SLOT $REPLICATION_SLOT PHYSICAL RESERVE_WAL" >/dev/null; }
 
 control() { pg_controldata -D "$1" 2>/dev/null | sed -n "s/^$2: *//p"; }
+
+is_promoted() { [ -s "$PGDATA/PG_VERSION" ] && [ ! -e "$PGDATA/standby.signal" ]; }
 
 # Why the data in PGDATA can't follow this primary and nobody but its owner may decide what becomes of it. Nothing if it can.
 stranger() {
@@ -111,10 +163,19 @@ stranger() {
         echo "its control file cannot be read"
     elif [ "$id" != "$primary_id" ]; then
         echo "it is a clone of another primary (system identifier $id, and the primary's is $primary_id)"
-    elif [ ! -e "$PGDATA/standby.signal" ]; then
+    elif is_promoted; then
         echo "it was promoted and may hold rows that the primary lacks (timeline $timeline, and the primary is on $primary_timeline)"
     elif [ "$timeline" -gt "$primary_timeline" ]; then
         echo "it is on timeline $timeline, ahead of the primary's $primary_timeline"
+    fi
+}
+
+# What REPLICA_RECLONE must be for these data to be thrown away.
+needed_word() {
+    if is_promoted || [ "$(control "$PGDATA" "Latest checkpoint's TimeLineID")" -gt "$primary_timeline" ] 2>/dev/null; then
+        echo promoted
+    else
+        echo 1
     fi
 }
 
@@ -123,14 +184,15 @@ left_behind() {
     case $1 in
         lost) echo "the primary has given up the WAL that it lacks (its slot is lost)" ;;
         none) echo "the primary keeps no WAL for it (its slot is gone)" ;;
-        *)
-            if [ -n "$(missing_file)" ]; then
-                echo "it is damaged ($(missing_file) is missing)"
-            elif [ "$(failed_starts)" -ge 2 ]; then
-                echo "it is damaged (it crashed soon after each of its last two starts)"
-            fi
-            ;;
     esac
+}
+
+damage() {
+    if [ -n "$(missing_file)" ]; then
+        echo "it is damaged ($(missing_file) is missing)"
+    elif [ "$(failed_starts)" -ge 2 ]; then
+        echo "it is damaged (it crashed soon after each of its last two starts)"
+    fi
 }
 
 # The first of the files that every database needs, of those that the clone had, that is no longer there.
@@ -146,11 +208,13 @@ missing_file() {
 
 # How many starts in a row ended in a crash within seconds. A replica that lived has written WAL since it started.
 failed_starts() {
-    local count=0 began newest
+    local count=0 began newest before
     if [ -e "$PGDATA.starts" ] && [ "$(control "$PGDATA" "Database cluster state")" = "in archive recovery" ]; then
         began=$(stat -c %Y "$PGDATA.starts")
         newest=$(stat -c %Y "$PGDATA"/pg_wal/* | sort -n | tail -n 1)
-        [ "$newest" -gt $((began + 10)) ] || count=$(($(<"$PGDATA.starts") + 1))
+        before=$(<"$PGDATA.starts")
+        [[ $before =~ ^[0-9]{1,3}$ ]] || before=0
+        [ "$newest" -gt $((began + 10)) ] || count=$((before + 1))
     fi
     echo "$count" | tee "$PGDATA.starts"
 }
@@ -160,7 +224,7 @@ follow_primary() {
     touch "$folder/standby.signal"
     sed -E '/^ *(primary_conninfo|primary_slot_name)\>/d' "$folder/postgresql.auto.conf" >"$folder/postgresql.auto.conf.new"
     {
-        printf "primary_conninfo = '%s'\n" "$(printf '%s' "$conninfo" | sed -e 's/\\/\\\\/g' -e "s/'/$quote$quote/g")"
+        printf "primary_conninfo = '%s'\n" "$(printf '%s' "$conninfo $receiver" | sed -e 's/\\/\\\\/g' -e "s/'/$quote$quote/g")"
         printf "primary_slot_name = '%s'\n" "$REPLICATION_SLOT"
     } >>"$folder/postgresql.auto.conf.new"
     mv "$folder/postgresql.auto.conf.new" "$folder/postgresql.auto.conf"
@@ -209,29 +273,123 @@ take_whole_clone() {
     rm -rf "$PGDATA.old" "$PGDATA.clone"
 }
 
-take_whole_clone
-rmdir "$PGDATA" 2>/dev/null || true
-wait_for_primary
-
-slot=$(slot_state)
-why=
-if [ -e "$PGDATA" ]; then
-    why=$(stranger)
-    if [ -n "$why" ]; then
-        [ "${REPLICA_RECLONE:-}" = 1 ] || die "not touching $PGDATA: $why; with REPLICA_RECLONE=1 it is thrown away and cloned anew"
+# Makes PGDATA ready for its server, by a new clone where one is due.
+prepare() {
+    local why='' word slot
+    take_whole_clone
+    rmdir "$PGDATA" 2>/dev/null || true
+    if [ ! -e "$PGDATA" ]; then
+        wait_for_primary
     else
-        why=$(left_behind "$slot")
+        is_promoted || why=$(damage)
+        if [ -n "$why" ]; then
+            wait_for_primary
+        elif ! reach_primary; then
+            if is_promoted; then
+                say "no primary at $PRIMARY_HOST:$PRIMARY_PORT: starting what was promoted as a primary of its own"
+            else
+                say "no primary at $PRIMARY_HOST:$PRIMARY_PORT: starting without it, as the data are ($answer)"
+                follow_primary "$PGDATA"
+            fi
+            return
+        elif is_promoted && [[ $(examine_primary 2>/dev/null) == *'|t|'* ]]; then
+            say "$PRIMARY_HOST:$PRIMARY_PORT is a replica: starting what was promoted as the primary"
+            return
+        fi
     fi
-    [ -z "$why" ] || say "cloning anew what is in $PGDATA: $why"
-fi
 
-if [ "$slot" = lost ]; then
-    ask_primary "DROP_REPLICATION_SLOT $REPLICATION_SLOT" >/dev/null
-    slot=none
-fi
-[ "$slot" = good ] || create_slot
-if [ ! -e "$PGDATA" ] || [ -n "$why" ]; then clone; fi
+    slot=$(slot_state)
+    if [ -e "$PGDATA" ]; then
+        stranger=$(stranger)
+        if [ -n "$stranger" ]; then
+            why=$stranger word=$(needed_word)
+            [ "$REPLICA_RECLONE" = promoted ] || [ "$REPLICA_RECLONE" = "$word" ] ||
+                die "not touching $PGDATA: $why; with REPLICA_RECLONE=$word it is thrown away and cloned anew"
+        elif [ -z "$why" ]; then
+            why=$(left_behind "$slot")
+        fi
+        [ -z "$why" ] || say "cloning anew what is in $PGDATA: $why"
+    fi
+    if [ "$slot" = lost ]; then
+        # What still holds it is the receiver of a server that has just ended.
+        replication "DROP_REPLICATION_SLOT $REPLICATION_SLOT WAIT" >/dev/null
+        slot=none
+    fi
+    [ "$slot" != none ] || create_slot
+    if [ ! -e "$PGDATA" ] || [ -n "$why" ]; then clone; fi
+    follow_primary "$PGDATA"
+}
 
-follow_primary "$PGDATA"
+LOST=10
+
+# Ends the server when what it needs is gone from the primary: its receiver would try in vain for ever. Not when it is
+# promoted, nor for what another primary says that has come to this address.
+watch_slot() {
+    local server=$1 id answer state why
+    id=$(control "$PGDATA" "Database system identifier")
+    while sleep "$WATCH_SECONDS"; do
+        ! is_promoted || return 0
+        answer=$(examine_primary 2>/dev/null) || continue
+        state=${answer##*|}
+        [ "${answer%%|*}" = "$id" ] || continue
+        why=$(left_behind "$state")
+        if [ -n "$why" ]; then
+            say "stopping the server, for a new clone: $why"
+            kill -INT "$server"
+            return "$LOST"
+        fi
+    done
+}
+
+# What bash waits for in the background does not keep it from a signal. Each job is a group of processes, to be ended whole.
+set -m
+job='' server='' watcher='' signalled='' stopping=
+
+# shellcheck disable=SC2317 # traps call it
+on_signal() {
+    signalled=1
+    [ "$1" = HUP ] || stopping=$1
+    if [ -n "$server" ]; then
+        kill -"$1" "$server" 2>/dev/null || true
+    elif [ -n "$job" ] && [ -n "$stopping" ]; then
+        say "stopped before the server was started"
+        kill -TERM -- -"$job" 2>/dev/null || true
+        exit 130
+    fi
+}
+for signal in HUP INT QUIT TERM; do
+    # shellcheck disable=SC2064 # the name of now
+    trap "on_signal $signal" "$signal"
+done
+
+# The exit code of a job, in $status.
+wait_for() {
+    while :; do
+        signalled='' status=0
+        wait "$1" || status=$?
+        [ -n "$signalled" ] || return 0
+    done
+}
+
 [ $# -gt 0 ] || set -- postgres
-exec "$@"
+while [ -z "$stopping" ]; do
+    prepare &
+    job=$!
+    wait_for "$job"
+    job=
+    [ "$status" = 0 ] || exit "$status"
+    [ "${1##*/}" = postgres ] || exec "$@"
+
+    "$@" &
+    server=$!
+    [ -z "$stopping" ] || kill -"$stopping" "$server"
+    watch_slot "$server" &
+    watcher=$!
+    wait_for "$server"
+    server='' ended=$status
+    # Ended for a new clone, or of no more use.
+    kill -TERM -- -"$watcher" 2>/dev/null || true
+    wait_for "$watcher"
+    [ "$status" = "$LOST" ] || exit "$ended"
+done
+exit 130

@@ -104,6 +104,13 @@ pub enum Error {
         most: u64,
     },
 
+    /// A `wal_level` that is none, or with which no replica can follow.
+    #[error("WAL_LEVEL={value}: give replica or logical")]
+    NoWalLevel {
+        /// What was given.
+        value: String,
+    },
+
     /// Both servers would listen on one port.
     #[error("PRIMARY_PORT and REPLICA_PORT are both {port}: make them differ")]
     SamePorts {
@@ -283,7 +290,7 @@ pub enum Error {
     /// The replica is a primary of its own.
     #[error(
         "the replica was promoted and is a primary of its own now, so it is left alone; \
-             REPLICA_RECLONE=1 make demo throws it away and clones anew"
+             REPLICA_RECLONE=promoted make demo throws it away, with the rows that only it has, and clones anew"
     )]
     Promoted,
 

@@ -35,7 +35,8 @@ impl Folder {
 ///
 /// From the environment: PRIMARY_PORT and REPLICA_PORT (5432, 5433), POSTGRES_USER, POSTGRES_DB, REPLICATION_USER,
 /// POSTGRES_PASSWORD and REPLICATION_PASSWORD (or the same with _FILE for a file that holds it), OPERATIONS_TEST_ROWS (100000),
-/// PG_CONFIG (the PostgreSQL to use), REPLICA_RECLONE=1 (throw away a replica that cannot follow), STATE_DIR, SERVER_USER.
+/// WAL_LEVEL (replica, or logical for logical slots), PG_CONFIG (the PostgreSQL to use), REPLICA_RECLONE=1 (throw away a replica
+/// of another primary; `promoted`: also one that was promoted, with the rows that only it has), STATE_DIR, SERVER_USER.
 #[derive(Args)]
 pub struct Demo {
     #[command(flatten)]

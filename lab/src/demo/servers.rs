@@ -50,6 +50,7 @@ impl Demo {
             format!("cluster_name=operations_{role}"),
             format!("port={}", self.settings.port(role)),
             "listen_addresses=127.0.0.1".to_owned(),
+            format!("wal_level={}", self.settings.wal_level),
         ];
         // pg_ctl hands the options to a shell.
         let options: String =

@@ -9,7 +9,7 @@ use crate::error::{Context, Error};
 use crate::role::Role;
 
 /// Each setting and its default.
-pub(crate) const DEFAULTS: [(&str, &str); 8] = [
+pub(crate) const DEFAULTS: [(&str, &str); 9] = [
     ("PRIMARY_PORT", "5432"),
     ("REPLICA_PORT", "5433"),
     ("POSTGRES_USER", "postgres"),
@@ -18,10 +18,14 @@ pub(crate) const DEFAULTS: [(&str, &str); 8] = [
     ("REPLICATION_USER", crate::REPLICATOR),
     ("REPLICATION_PASSWORD", "123123"),
     (TEST_ROWS, "100000"),
+    (WAL_LEVEL, "replica"),
 ];
 
 /// How many rows of test data the first start makes.
 pub(crate) const TEST_ROWS: &str = "OPERATIONS_TEST_ROWS";
+
+/// How much the WAL says: `logical` lets logical slots decode it.
+pub(crate) const WAL_LEVEL: &str = "WAL_LEVEL";
 
 /// As many as `operations_test_data()` makes.
 const MOST_TEST_ROWS: u64 = 10_000_000_000;
@@ -51,6 +55,8 @@ pub struct Settings {
     pub replication_password: String,
     /// How many rows of test data the first start makes.
     pub test_rows: u64,
+    /// The servers' `wal_level`.
+    pub wal_level: String,
 }
 
 /// Settings by name, as they were at the last start or as they are given now.
@@ -76,6 +82,7 @@ impl Named {
             let (found, _) = DEFAULTS.iter().find(|(known, _)| *known == name)?;
             let fits = match *found {
                 TEST_ROWS => test_rows(value).is_ok(),
+                WAL_LEVEL => wal_level(value).is_ok(),
                 _ => !found.ends_with("_PORT") || port(found, value).is_ok(),
             };
             (!value.is_empty() && fits).then_some(())
@@ -158,6 +165,7 @@ impl Settings {
             replication_user: value("REPLICATION_USER"),
             replication_password: value("REPLICATION_PASSWORD"),
             test_rows: test_rows(&value(TEST_ROWS))?,
+            wal_level: wal_level(&value(WAL_LEVEL))?,
         };
         if settings.primary_port == settings.replica_port {
             return Err(Error::SamePorts { port: settings.primary_port });
@@ -232,6 +240,7 @@ impl Settings {
             &self.replication_user,
             &self.replication_password,
             &test_rows,
+            &self.wal_level,
         ];
         let lines = DEFAULTS.iter().zip(values).map(|((name, _), value)| format!("{name}={value}\n"));
         let path = layout.folder.join("settings");
@@ -250,6 +259,11 @@ fn test_rows(text: &str) -> Result<u64, Error> {
     let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
     let rows = text.parse().ok().filter(|rows| is_number && *rows <= MOST_TEST_ROWS);
     rows.ok_or_else(|| Error::NoRows { name: TEST_ROWS, value: text.to_owned(), most: MOST_TEST_ROWS })
+}
+
+fn wal_level(text: &str) -> Result<String, Error> {
+    let is_known = matches!(text, "replica" | "logical");
+    is_known.then(|| text.to_owned()).ok_or_else(|| Error::NoWalLevel { value: text.to_owned() })
 }
 
 #[cfg(test)]
@@ -299,6 +313,26 @@ mod tests {
         for (value, rows) in [("0", 0), ("10000000000", 10_000_000_000)] {
             assert_eq!(Settings::of(&named(&[(TEST_ROWS, value)]), &Named::default()).unwrap().test_rows, rows);
         }
+    }
+
+    #[test]
+    fn the_wal_level_is_one_that_replicas_can_follow() {
+        for value in ["minimal", "Logical", "logical x"] {
+            let error = Settings::of(&named(&[(WAL_LEVEL, value)]), &Named::default()).unwrap_err().to_string();
+            assert_eq!(error, format!("WAL_LEVEL={value}: give replica or logical"));
+        }
+        let saved = named(&[(WAL_LEVEL, "logical")]);
+        assert_eq!(Settings::of(&Named::default(), &saved).unwrap().wal_level, "logical");
+    }
+
+    #[test]
+    fn the_compose_way_has_the_same_settings() {
+        let compose = include_str!("../../../compose.yaml");
+        for (name, usual) in DEFAULTS {
+            assert!(compose.contains(&format!("${{{name}:-{usual}}}")), "{name}");
+        }
+        // As initdb natively.
+        assert!(compose.contains("${POSTGRES_INITDB_ARGS:---data-checksums}"));
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::checkout;
 use crate::connect::Refusal;
 use crate::demo::lock::lock_demo;
+use crate::demo::settings::WAL_LEVEL;
 use crate::demo::{Demo, Layout, Named, Programs, SERVERS, Settings, folders, port_variable};
 use crate::error::Error;
 use crate::role::Role;
@@ -32,6 +33,9 @@ pub fn start(folder: Option<&Path>) -> Result<(), Error> {
     {
         say(&remark);
     }
+    if let Some(remark) = demo.other_wal_level() {
+        say(&remark);
+    }
     if demo.is_running(Role::Primary) && demo.is_running(Role::Replica) && demo.lacks().reasons.is_empty() {
         demo.keep_password()?;
         say("The demo is already running.");
@@ -55,6 +59,21 @@ impl Demo {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Servers that run have the `wal_level` that they were started with, and one that starts beside them must have the same.
+    fn other_wal_level(&mut self) -> Option<String> {
+        if !SERVERS.into_iter().any(|role| self.is_running(role)) {
+            return None;
+        }
+        let runs = self.saved.get(WAL_LEVEL).unwrap_or("replica").to_owned();
+        let asked = std::mem::replace(&mut self.settings.wal_level, runs);
+        (asked != self.settings.wal_level).then(|| {
+            format!(
+                "{WAL_LEVEL}={asked} is not heeded: the demo runs with {}; make stop first",
+                self.settings.wal_level
+            )
+        })
     }
 
     /// What cannot be had of servers that run is refused before anything is touched.
@@ -136,7 +155,7 @@ impl Demo {
             return Ok(());
         }
         let promoted = self.is_promoted();
-        if promoted && std::env::var("REPLICA_RECLONE").as_deref() != Ok("1") {
+        if promoted && std::env::var("REPLICA_RECLONE").as_deref() != Ok("promoted") {
             return Err(Error::Promoted);
         }
         if promoted || !self.streams_within(Duration::from_secs(15)) {

@@ -122,6 +122,13 @@ impl Server {
         }
     }
 
+    /// Sets a variable of the entrypoint's environment from a replica's next start on.
+    pub fn set_variable(&mut self, name: &str, value: &str) {
+        if let Source::Primary { extra, .. } = self.source_mut() {
+            extra.push((name.to_owned(), value.to_owned()));
+        }
+    }
+
     /// When this replica's data directory was made: another time means another clone.
     pub fn cloned_at(&self) -> Result<std::time::SystemTime, Error> {
         let file = self.data().join("PG_VERSION");

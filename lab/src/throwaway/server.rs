@@ -145,6 +145,11 @@ impl Server {
         Ok(status.success())
     }
 
+    /// Sends the program that was started a signal: for a replica the entrypoint, whatever it is at.
+    pub fn signal_program(&self, how: Stop) -> Result<(), Error> {
+        self.running.as_ref().map_or(Ok(()), |child| signal(child.id(), how.signal()))
+    }
+
     /// Stops the server and waits until all of its processes are gone.
     pub fn stop(&mut self, how: Stop) -> Result<(), Error> {
         self.end(how.signal())

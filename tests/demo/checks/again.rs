@@ -92,7 +92,7 @@ pub fn primary_killed(user: &User) -> Outcome {
 }
 
 pub fn lost_slot_heals(user: &User) -> Outcome {
-    user.session("psql", "ALTER SYSTEM SET max_slot_wal_keep_size = '16MB';\nSELECT pg_reload_conf();")?;
+    user.session("psql", "ALTER SYSTEM SET max_slot_wal_keep_size = '16MB';\nALTER SYSTEM SET wal_keep_size = 0;\nSELECT pg_reload_conf();")?;
     let mut stop = Command::new(user.bindir.join("pg_ctl"));
     stop.args(["stop", "-s", "-m", "fast", "-D"]).arg(user.demo("replica"));
     require(user.run(stop)?, "pg_ctl stop failed")?;
@@ -102,7 +102,10 @@ pub fn lost_slot_heals(user: &User) -> Outcome {
     user.becomes("lost", 30, || user.on_primary("SELECT wal_status FROM pg_replication_slots;"))?;
     user.fails(&["status"])?;
     user.printed("its slot is lost")?;
-    user.session("psql", "ALTER SYSTEM RESET max_slot_wal_keep_size;\nSELECT pg_reload_conf();")?;
+    user.session(
+        "psql",
+        "ALTER SYSTEM RESET max_slot_wal_keep_size;\nALTER SYSTEM RESET wal_keep_size;\nSELECT pg_reload_conf();",
+    )?;
     user.succeeds(&["demo"])?;
     user.printed(format!(
         "cloning anew what is in {}: the primary has given up the WAL that it lacks (its slot is lost)",
@@ -140,7 +143,9 @@ pub fn promoted_replica_is_left_alone(user: &User) -> Outcome {
     user.succeeds(&["stop"])?;
     user.fails(&["demo"])?;
     user.printed("it was promoted and may hold rows that the primary lacks")?;
-    user.succeeds(&["demo", "REPLICA_RECLONE=1"])?;
+    user.fails(&["demo", "REPLICA_RECLONE=1"])?;
+    user.printed("with REPLICA_RECLONE=promoted it is thrown away")?;
+    user.succeeds(&["demo", "REPLICA_RECLONE=promoted"])?;
     user.succeeds(&["status"])
 }
 

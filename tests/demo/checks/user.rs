@@ -89,7 +89,7 @@ impl User {
         if let Some(target) = arguments.first() {
             self.tried.borrow_mut().insert(target.as_ref().to_string_lossy().into_owned());
         }
-        for name in ["POSTGRES_USER", "POSTGRES_DB", "REPLICATION_USER", "REPLICA_RECLONE"] {
+        for name in ["POSTGRES_USER", "POSTGRES_DB", "REPLICATION_USER", "REPLICA_RECLONE", "WAL_LEVEL"] {
             command.env_remove(name);
         }
         command

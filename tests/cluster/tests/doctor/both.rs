@@ -138,6 +138,7 @@ fn slots_and_settings_of_two() {
     let mut pair = Pair::of(
         live()
             .setting("max_slot_wal_keep_size", "64MB")
+            .setting("wal_keep_size", "0")
             .setting("max_wal_size", "64MB")
             .setting("min_wal_size", "32MB"),
         &[],
