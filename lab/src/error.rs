@@ -307,6 +307,48 @@ pub enum Error {
         log: PathBuf,
     },
 
+    /// No drill has that name.
+    #[error("there is no drill \"{name}\": name one of {known}")]
+    NoDrill {
+        /// What was asked for.
+        name: String,
+        /// All names.
+        known: String,
+    },
+
+    /// A drill is at work.
+    #[error("another drill is at work on this demo: wait until it is done")]
+    AnotherDrill,
+
+    /// A drill needs a demo that is well.
+    #[error("the demo is not well, so no drill is begun; the doctor says:\n{report}")]
+    Unwell {
+        /// The doctor's report.
+        report: String,
+    },
+
+    /// A drill's fault was not named in time.
+    #[error("the right finding did not come within {within:?}; the doctor said instead:\n{report}")]
+    NotSeen {
+        /// The limit.
+        within: Duration,
+        /// The doctor's last report.
+        report: String,
+    },
+
+    /// A demo was not well again in time.
+    #[error("the verdict was not ok within {within:?} of the healing; the doctor said:\n{report}")]
+    NotHealed {
+        /// The limit.
+        within: Duration,
+        /// The doctor's last report.
+        report: String,
+    },
+
+    /// Somebody pressed Ctrl-C.
+    #[error("interrupted; what was broken is mended")]
+    Interrupted,
+
     /// A script of ours has failed and has said why.
     #[error("see the lines above")]
     Said,

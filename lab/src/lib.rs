@@ -18,6 +18,7 @@
 pub mod connect;
 pub mod demo;
 pub mod doctor;
+pub mod drill;
 mod error;
 pub mod lsn;
 mod passfile;

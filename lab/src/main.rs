@@ -27,13 +27,16 @@ enum Command {
     Psql(commands::demo::Psql),
     PsqlReplica(commands::demo::PsqlReplica),
     Doctor(commands::doctor::Doctor),
+    Drill(commands::drill::Drill),
+    Drills(commands::drill::Drills),
 }
 
 impl Command {
     /// Whether a failure is the command line's: then `doctor` gives no verdict.
     fn failure(&self, error: &Error) -> u8 {
         match (self, error) {
-            (Self::Doctor(_), _) => commands::USAGE,
+            (Self::Doctor(_), _) | (_, Error::NoDrill { .. }) => commands::USAGE,
+            (_, Error::Interrupted) => commands::INTERRUPTED,
             _ => commands::FAILED,
         }
     }
@@ -47,6 +50,8 @@ impl Command {
             Self::Psql(command) => command.run(),
             Self::PsqlReplica(command) => command.run(),
             Self::Doctor(command) => command.run(),
+            Self::Drill(command) => command.run(),
+            Self::Drills(command) => command.run(),
         }
     }
 }

@@ -23,6 +23,7 @@ pub use stop::{clean, stop};
 
 use std::path::Path;
 
+use crate::doctor::{Finding, Options, Report, Severity, codes, examine};
 use crate::error::Error;
 use crate::role::Role;
 use crate::say::warn;
@@ -33,6 +34,16 @@ pub const SLOT: &str = "operations_replica";
 
 /// Both servers, in the order in which they start.
 pub const SERVERS: [Role; 2] = [Role::Primary, Role::Replica];
+
+/// The names of all settings, as the environment may give them.
+pub(crate) fn setting_names() -> impl Iterator<Item = &'static str> {
+    settings::DEFAULTS.iter().map(|(name, _)| *name)
+}
+
+/// Deletes the data of a server that is stopped.
+pub(crate) fn remove_data(demo: &Demo, role: Role) -> Result<(), Error> {
+    folders::remove(demo.layout.data(role).path(), &demo.layout.owner)
+}
 
 /// A demo: where it is and how it is set up.
 #[derive(Clone, Debug)]
@@ -74,6 +85,21 @@ impl Demo {
     pub fn target(&self, role: Role) -> Target {
         let settings = &self.settings;
         Target::local(role, settings.port(role), &settings.user, &settings.database, &settings.password)
+    }
+
+    /// What the doctor says of it. One that is stopped, or that there is none of, is said to be so.
+    #[must_use]
+    pub fn examine(&self, options: &Options) -> Report {
+        let folder = self.layout.folder.display();
+        let why = if !self.exists() {
+            format!("there is no demo in {folder}; other servers are named by --primary and --replica")
+        } else if self.is_stopped() {
+            format!("the demo in {folder} is stopped; its data are kept")
+        } else {
+            return examine(&self.targets(), options);
+        };
+        let stopped = Finding::new(codes::DEMO_STOPPED, Severity::Unknown, "demo", why, "make demo");
+        Report::new(Vec::new(), vec![stopped])
     }
 
     /// Whether it was ever started.

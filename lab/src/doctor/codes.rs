@@ -1,5 +1,5 @@
 //! The codes of what the program finds by asking more than one server, or by not being answered. Those of what one server
-//! finds by itself are in `sql/install/doctor/`. docs/doctor.md explains all of them.
+//! finds by itself are in `src/doctor/sql/`. docs/doctor.md explains all of them.
 
 /// The demo was stopped, or never made.
 pub const DEMO_STOPPED: &str = "demo_stopped";
@@ -15,6 +15,8 @@ pub const PASSWORD_REFUSED: &str = "password_refused";
 pub const HBA_REFUSED: &str = "hba_refused";
 /// No connection is left.
 pub const CONNECTIONS_FULL: &str = "connections_full";
+/// Files of the server are gone.
+pub const FILES_MISSING: &str = "files_missing";
 /// Refused for another reason.
 pub const CONNECTION_REFUSED: &str = "connection_refused";
 /// A question failed.
@@ -59,6 +61,7 @@ pub const ALL: &[&str] = &[
     PASSWORD_REFUSED,
     HBA_REFUSED,
     CONNECTIONS_FULL,
+    FILES_MISSING,
     CONNECTION_REFUSED,
     QUESTION_FAILED,
     EXTENSION_MISSING,

@@ -80,7 +80,7 @@ fn writers_of_one_cluster(writers: &[&Answered<'_>]) -> Option<Finding> {
         Broken,
         last.name,
         format!("{} take writes, and are copies of one cluster: their rows drift apart", texts.join(" and ")),
-        "stop the one whose writes are to be given up, then make it a replica again",
+        "pg_ctl stop --pgdata \"$PGDATA\" # of the one whose writes are to be given up; then make it a replica again",
     ))
 }
 
@@ -93,7 +93,7 @@ fn stranger(primary: &Answered<'_>, other: &Answered<'_>) -> Finding {
             "its system identifier is {}, that of {} is {}: it is a copy of another cluster",
             other.facts.system_identifier, primary.name, primary.facts.system_identifier
         ),
-        "name the right server, or clone this replica anew from its primary",
+        "select system_identifier from pg_control_system(); -- name the right server, or clone this replica anew",
     )
 }
 
@@ -147,7 +147,7 @@ fn timelines(primary: &Answered<'_>, replica: &Answered<'_>) -> Option<Finding> 
         Broken,
         replica.name,
         format!("it is on timeline {}, {why}; the primary is on timeline {}", there.timeline, here.timeline),
-        "stop the replica and run pg_rewind against the primary, or clone it anew",
+        "pg_ctl stop --pgdata \"$PGDATA\" # of the replica; then pg_rewind it against the primary, or clone it anew",
     ))
 }
 
@@ -185,7 +185,7 @@ fn stream(primary: &Answered<'_>, replica: &Answered<'_>) -> Option<Finding> {
                 "{} has not heard from it ({}, {}) for {silence:.1} s and gives up after {} s",
                 primary.name, sender.name, sender.state, primary.facts.sender_timeout
             ),
-            "look at the network, and whether the replica's processes run",
+            "ps -eo pid,stat,args | grep '[w]alreceiver' # on the replica: T is stopped (kill -CONT); else look at the network",
         )
     })
 }

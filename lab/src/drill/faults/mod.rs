@@ -1,0 +1,9 @@
+//! The faults, one file a family.
+
+pub mod processes;
+pub mod reader;
+pub mod replica_data;
+pub mod servers;
+pub mod sessions;
+pub mod slot;
+pub mod statements;

@@ -1,0 +1,193 @@
+//! All drills with their pass criteria.
+
+use std::time::Duration;
+
+use crate::drill::fault::{Drill, Length, anywhere};
+use crate::drill::faults::processes::{Crash, Frozen};
+use crate::drill::faults::reader::LongReader;
+use crate::drill::faults::replica_data::{DamagedPage, FilesGone, WrongPassword};
+use crate::drill::faults::servers::{Killed, Stopped};
+use crate::drill::faults::sessions::{Crowd, FailingJob, Holder};
+use crate::drill::faults::slot::SlotLost;
+use crate::drill::faults::statements::Statements;
+use crate::role::Role::{Primary, Replica};
+
+/// The doctor names a fault within ten seconds.
+const SEEN: Duration = Duration::from_secs(10);
+
+const fn seconds(count: u64) -> Duration {
+    Duration::from_secs(count)
+}
+
+/// What most drills have in common.
+const USUAL: Drill = Drill {
+    name: "",
+    line: "",
+    expects: &[],
+    seen_within: SEEN,
+    green_within: seconds(20),
+    length: Length::Quick,
+    refuses: anywhere,
+    fault: Stopped::new,
+};
+
+/// All of them, in the order in which they are run.
+pub const DRILLS: &[Drill] = &[
+    Drill {
+        name: "backend-killed",
+        line: "a session of the primary is killed (SIGKILL); the server restarts all its processes by itself",
+        expects: &[("crash_recovered", Primary)],
+        fault: Crash::of_a_backend,
+        ..USUAL
+    },
+    Drill {
+        name: "scheduler-killed",
+        line: "the process that runs the jobs is killed (SIGKILL); the jobs run again within 10 s",
+        expects: &[("crash_recovered", Primary)],
+        fault: Crash::of_the_scheduler,
+        ..USUAL
+    },
+    Drill {
+        name: "primary-killed",
+        line: "the primary's postmaster is killed (SIGKILL) and started again",
+        expects: &[("server_down", Primary)],
+        green_within: seconds(40),
+        fault: Killed::primary,
+        ..USUAL
+    },
+    Drill {
+        name: "replica-killed",
+        line: "the replica's postmaster is killed (SIGKILL) and started again; no new clone is made",
+        expects: &[("server_down", Replica)],
+        green_within: seconds(40),
+        fault: Killed::replica,
+        ..USUAL
+    },
+    Drill {
+        name: "stopped",
+        line: "both servers are stopped while a job runs, and started again",
+        expects: &[("demo_stopped", Primary)],
+        green_within: seconds(40),
+        fault: Stopped::new,
+        ..USUAL
+    },
+    Drill {
+        name: "receiver-stopped",
+        line: "the replica's WAL receiver is stopped (SIGSTOP): it says streaming and receives nothing",
+        expects: &[("receiver_silent", Replica)],
+        fault: Frozen::receiver,
+        ..USUAL
+    },
+    Drill {
+        name: "replay-paused",
+        line: "replay is paused on the replica",
+        expects: &[("replay_paused", Replica)],
+        fault: Statements::replay_paused,
+        ..USUAL
+    },
+    Drill {
+        name: "replay-delayed",
+        line: "the replica is told to replay 10 minutes late (recovery_min_apply_delay)",
+        expects: &[("replay_stuck", Replica)],
+        fault: Statements::replay_delayed,
+        ..USUAL
+    },
+    Drill {
+        name: "jobs-dropped",
+        line: "the jobs are unscheduled",
+        expects: &[("job_missing", Primary)],
+        fault: Statements::jobs_dropped,
+        ..USUAL
+    },
+    Drill {
+        name: "job-failing",
+        line: "each run of change_status fails",
+        expects: &[("job_failing", Primary)],
+        fault: FailingJob::new,
+        ..USUAL
+    },
+    Drill {
+        name: "months-missing",
+        line: "the partitions of the months ahead are gone, as after months without the daily job",
+        expects: &[("months_missing", Primary)],
+        fault: Statements::months_dropped,
+        ..USUAL
+    },
+    Drill {
+        name: "vacuum-held",
+        line: "a long transaction keeps VACUUM from its work",
+        expects: &[("vacuum_held_back", Primary)],
+        fault: Holder::of_a_snapshot,
+        ..USUAL
+    },
+    Drill {
+        name: "view-locked",
+        line: "a transaction without an end locks the view against its readers",
+        expects: &[("relation_locked", Primary)],
+        fault: Holder::of_a_lock,
+        ..USUAL
+    },
+    Drill {
+        name: "connections-full",
+        line: "idle sessions take every connection of the primary",
+        expects: &[("connections_full", Primary)],
+        fault: Crowd::new,
+        ..USUAL
+    },
+    Drill {
+        name: "checkpointer-stopped",
+        line: "the primary's checkpointer is stopped (SIGSTOP) while WAL is written: nothing removes the old WAL",
+        expects: &[("wal_piles_up", Primary)],
+        fault: Frozen::checkpointer,
+        ..USUAL
+    },
+    Drill {
+        name: "password-wrong",
+        line: "the replication role gets another password, and the replica must connect again",
+        expects: &[("receiver_missing", Replica)],
+        fault: WrongPassword::new,
+        ..USUAL
+    },
+    Drill {
+        name: "page-damaged",
+        line: "a page on the replica's disk is damaged",
+        expects: &[("checksum_failures", Replica)],
+        green_within: seconds(120),
+        fault: DamagedPage::new,
+        ..USUAL
+    },
+    Drill {
+        name: "files-removed",
+        line: "the replica's files under base/ are removed; it is cloned anew",
+        expects: &[("files_missing", Replica)],
+        green_within: seconds(120),
+        fault: FilesGone::new,
+        ..USUAL
+    },
+    Drill {
+        name: "slot-lost",
+        line: "the replica is away until the primary has given up the WAL it needs; it is cloned anew",
+        expects: &[("slot_lost", Primary)],
+        green_within: seconds(120),
+        fault: SlotLost::new,
+        ..USUAL
+    },
+    Drill {
+        name: "replica-away",
+        line: "the replica is killed (SIGKILL), and started again after 60 s; no new clone is made",
+        expects: &[("server_down", Replica)],
+        green_within: seconds(60),
+        length: Length::Long,
+        fault: Killed::replica_for_a_minute,
+        ..USUAL
+    },
+    Drill {
+        name: "long-reader",
+        line: "a reader keeps one snapshot on the replica for 60 s, through 18 refreshes and a new month; it is not cancelled",
+        expects: &[],
+        green_within: seconds(90),
+        length: Length::Long,
+        fault: LongReader::new,
+        ..USUAL
+    },
+];
