@@ -393,7 +393,8 @@ begin
     select 'restart_pending', 'info', format('changed, and waits for a restart: %s', string_agg(s.name, ', ' order by s.name)),
            'pg_ctl restart --pgdata "$PGDATA"'
     from pg_settings s
-    where s.pending_restart
+    -- What the command line sets is said to be pending for as long as the file says something else.
+    where s.pending_restart and s.source <> 'command line'
     having count(*) > 0;
 
     return query

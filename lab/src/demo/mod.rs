@@ -13,6 +13,7 @@ mod settings;
 mod start;
 mod status;
 mod stop;
+mod traces;
 
 pub use layout::Layout;
 pub use programs::{Programs, Scheduler};
@@ -96,7 +97,7 @@ impl Demo {
         } else if self.is_stopped() {
             format!("the demo in {folder} is stopped; its data are kept")
         } else {
-            return examine(&self.targets(), options);
+            return traces::explain(self, examine(&self.targets(), options));
         };
         let stopped = Finding::new(codes::DEMO_STOPPED, Severity::Unknown, "demo", why, "make demo");
         Report::new(Vec::new(), vec![stopped])

@@ -155,7 +155,7 @@ impl<'a> LogMark<'a> {
 }
 
 /// The end of a file of the demo, of at most a megabyte.
-fn read_from(demo: &Demo, path: &Path, from: u64) -> io::Result<String> {
+pub(crate) fn read_from(demo: &Demo, path: &Path, from: u64) -> io::Result<String> {
     demo.layout.owner.files(|| {
         let nonblocking = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or_default();
         let mut file = std::fs::OpenOptions::new().read(true).custom_flags(nonblocking).open(path)?;

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use crate::connect::Refusal;
 use crate::demo::{Demo, Programs, SERVERS, SLOT};
-use crate::doctor::{Options, Verdict, examine};
+use crate::doctor::{Options, Verdict};
 use crate::error::{Context, Error};
 use crate::role::Role;
 use crate::say::say;
@@ -44,7 +44,7 @@ pub fn status(folder: Option<&Path>) -> Result<Health, Error> {
         });
         return Ok(Health::Stopped);
     }
-    let report = examine(&demo.targets(), &Options::default());
+    let report = demo.examine(&Options::default());
     say(&report.headline());
     say("");
     demo.say_servers(primary_runs, replica_runs);

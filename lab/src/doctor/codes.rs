@@ -39,6 +39,8 @@ pub const FOLLOWS_ANOTHER: &str = "follows_another";
 pub const SENDER_SILENT: &str = "sender_silent";
 /// What the primary writes does not arrive; found by one server, too.
 pub const RECEIVER_SILENT: &str = "receiver_silent";
+/// The primary does not let the replica in; its log says why.
+pub const REPLICATION_REFUSED: &str = "replication_refused";
 /// Replay does not advance.
 pub const REPLAY_STUCK: &str = "replay_stuck";
 /// Replay waits for a reader; found by one server, too.
@@ -73,6 +75,7 @@ pub const ALL: &[&str] = &[
     FOLLOWS_ANOTHER,
     SENDER_SILENT,
     RECEIVER_SILENT,
+    REPLICATION_REFUSED,
     REPLAY_STUCK,
     REPLAY_WAITS,
     CATCHING_UP,

@@ -47,7 +47,7 @@ pub fn compare(servers: &[Answered<'_>], everybody: bool) -> Vec<Finding> {
             Degraded,
             writer.name,
             format!("it takes the writes, on timeline {}, though it was named as a replica", writer.facts.timeline),
-            "start the old primary as a replica of this server, or clone one anew",
+            "operations-lab doctor # name this one with --primary; then make the old primary its replica, or clone one anew",
         ));
     }
     let Some(primary) = writers.iter().find(|writer| writer.role == Role::Primary).or(writers.first()) else {

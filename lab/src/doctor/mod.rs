@@ -3,7 +3,7 @@
 
 pub mod codes;
 mod compare;
-mod disk;
+pub(crate) mod disk;
 mod facts;
 mod finding;
 mod replay;

@@ -144,7 +144,7 @@ pub const DRILLS: &[Drill] = &[
     Drill {
         name: "password-wrong",
         line: "the replication role gets another password, and the replica must connect again",
-        expects: &[("receiver_missing", Replica)],
+        expects: &[("replication_refused", Replica)],
         fault: WrongPassword::new,
         ..USUAL
     },
