@@ -53,13 +53,15 @@ impl Demo {
 
     pub(crate) fn streams_within(&self, limit: Duration) -> bool {
         let start = Instant::now();
-        while self.ask(Role::Replica, REPLICA_LACKS).as_deref() != Ok("") {
-            if start.elapsed() >= limit {
-                return false;
+        loop {
+            match self.ask(Role::Replica, REPLICA_LACKS) {
+                Ok(lacks) if lacks.is_empty() => return true,
+                // No wait brings them back.
+                Err(Refusal::Files(_)) => return false,
+                _ if start.elapsed() >= limit => return false,
+                _ => std::thread::sleep(Duration::from_millis(500)),
             }
-            std::thread::sleep(Duration::from_millis(500));
         }
-        true
     }
 
     /// Waits until the demo lives, and says every few seconds what is missing.

@@ -28,6 +28,7 @@ use crate::doctor::{Finding, Options, Report, Severity, codes, examine};
 use crate::error::Error;
 use crate::role::Role;
 use crate::say::warn;
+use crate::server::DataDirectory;
 use crate::target::Target;
 
 /// The replica's slot on the primary.
@@ -39,6 +40,17 @@ pub const SERVERS: [Role; 2] = [Role::Primary, Role::Replica];
 /// The names of all settings, as the environment may give them.
 pub(crate) fn setting_names() -> impl Iterator<Item = &'static str> {
     settings::DEFAULTS.iter().map(|(name, _)| *name)
+}
+
+/// Starts a server on its data as they are.
+pub(crate) fn start_server(
+    demo: &Demo,
+    programs: &Programs,
+    role: Role,
+    data: &DataDirectory,
+    settings: &[String],
+) -> Result<(), Error> {
+    demo.start_server(programs, role, data, settings)
 }
 
 /// Deletes the data of a server that is stopped.

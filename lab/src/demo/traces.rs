@@ -6,19 +6,15 @@ use std::path::{Path, PathBuf};
 
 use crate::demo::servers::read_from;
 use crate::demo::{Demo, SERVERS};
-use crate::doctor::{Finding, Report, Severity, codes, disk};
+use crate::doctor::{Finding, NO_ANSWER, Report, Severity, codes, disk};
 use crate::role::Role;
 
 /// The last part of a log that is read.
 const END_OF_LOG: u64 = 64 * 1024;
 
 /// What the primary says to a replica that it does not let in.
-const REFUSALS: [&str; 4] = [
-    "password authentication failed",
-    "no pg_hba.conf entry",
-    "does not exist",
-    "must be superuser or replication role",
-];
+const REFUSALS: [&str; 3] =
+    ["password authentication failed", "no pg_hba.conf entry", "must be superuser or replication role"];
 
 /// Adds to a report what the files tell.
 pub(crate) fn explain(demo: &Demo, report: Report) -> Report {
@@ -31,10 +27,12 @@ pub(crate) fn explain(demo: &Demo, report: Report) -> Report {
             if let Some(last) = last_words(&end_of(demo, &log)) {
                 down.evidence = format!("{}; its log: {last}", down.evidence);
             }
-            findings.extend(disk::look_at(&name, data.path()));
             findings.extend(
                 demo.layout.owner.files(|| missing_file(data.path())).ok().flatten().map(|file| gone(&name, &file)),
             );
+        }
+        if servers.iter().any(|server| server.name == name && server.state == NO_ANSWER) {
+            findings.extend(disk::look_at(&name, data.path()));
         }
         if role == Role::Replica
             && findings.iter().any(|finding| of(finding, "receiver_missing"))

@@ -3,6 +3,10 @@
 use std::time::Duration;
 
 use crate::drill::fault::{Drill, Length, anywhere};
+use crate::drill::faults::clock::ClockJump;
+use crate::drill::faults::clone::{CloneKilled, OtherPrimary};
+use crate::drill::faults::disk::WalFull;
+use crate::drill::faults::network::NetworkCut;
 use crate::drill::faults::processes::{Crash, Frozen};
 use crate::drill::faults::reader::LongReader;
 use crate::drill::faults::replica_data::{DamagedPage, FilesGone, WrongPassword};
@@ -18,6 +22,10 @@ const SEEN: Duration = Duration::from_secs(10);
 const fn seconds(count: u64) -> Duration {
     Duration::from_secs(count)
 }
+
+/// Which end notices first is chance.
+const NETWORK: &[(&str, crate::role::Role)] =
+    &[("receiver_silent", Replica), ("sender_silent", Replica), ("follows_another", Replica)];
 
 /// What most drills have in common.
 const USUAL: Drill = Drill {
@@ -170,6 +178,61 @@ pub const DRILLS: &[Drill] = &[
         expects: &[("slot_lost", Primary)],
         green_within: seconds(120),
         fault: SlotLost::new,
+        ..USUAL
+    },
+    Drill {
+        name: "clone-killed",
+        line: "the replica's clone is killed (SIGKILL) at 10, 50 and 90 %; the next start makes it whole",
+        expects: &[("server_down", Replica)],
+        green_within: seconds(120),
+        fault: CloneKilled::new,
+        ..USUAL
+    },
+    Drill {
+        name: "network-cut",
+        line: "all packets between the two servers are dropped until the doctor has named it",
+        expects: NETWORK,
+        refuses: NetworkCut::refuses,
+        fault: NetworkCut::until_seen,
+        ..USUAL
+    },
+    Drill {
+        name: "clock-jump",
+        line: "the replica's clock is an hour ahead",
+        expects: &[("clock_skew", Replica)],
+        green_within: seconds(40),
+        refuses: ClockJump::refuses,
+        fault: ClockJump::new,
+        ..USUAL
+    },
+    Drill {
+        name: "network-cut-30s",
+        line: "all packets between the two servers are dropped for 30 s",
+        expects: NETWORK,
+        green_within: seconds(60),
+        length: Length::Long,
+        refuses: NetworkCut::refuses,
+        fault: NetworkCut::for_30_seconds,
+        ..USUAL
+    },
+    Drill {
+        name: "wal-full",
+        line: "the file system with the primary's WAL is full; once there is room, the primary goes on",
+        expects: &[("disk_low", Primary)],
+        green_within: seconds(90),
+        length: Length::Long,
+        refuses: WalFull::refuses,
+        fault: WalFull::new,
+        ..USUAL
+    },
+    Drill {
+        name: "other-primary",
+        line: "a new primary stands where the old one was; the old replica is refused, and not touched",
+        expects: &[("other_cluster", Replica)],
+        seen_within: seconds(120),
+        green_within: seconds(90),
+        length: Length::Long,
+        fault: OtherPrimary::new,
         ..USUAL
     },
     Drill {

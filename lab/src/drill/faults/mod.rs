@@ -1,5 +1,9 @@
 //! The faults, one file a family.
 
+pub mod clock;
+pub mod clone;
+pub mod disk;
+pub mod network;
 pub mod processes;
 pub mod reader;
 pub mod replica_data;
