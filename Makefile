@@ -1,12 +1,13 @@
 # The native way (no Docker): see README.md. Most targets are commands of the program operations-lab (lab/).
 .DEFAULT_GOAL := help
-.PHONY: help demo stop clean status doctor psql psql-replica test test-compose bench lint
+.PHONY: help demo stop clean status doctor receipt psql psql-replica test test-compose bench lint
 .SILENT:
 
 help:
 	echo 'make demo          start the primary and the replica, wait until they live, say how to connect'
 	echo 'make status        what lives: operations, jobs, view, replica, partitions'
 	echo 'make doctor        one verdict: ok, degraded, broken or unknown, why, and what to type next'
+	echo 'make receipt       what became of each row that a client wrote: acknowledged, lost, forked'
 	echo 'make psql          a session on the primary (psql-replica: on the replica)'
 	echo 'make stop          stop both; the data stay'
 	echo 'make clean         stop both and delete the data of the demo'
@@ -29,6 +30,10 @@ demo stop clean status psql psql-replica:
 # DOCTOR gives options: make doctor DOCTOR=--json
 doctor:
 	bash native/lab.sh doctor $(DOCTOR)
+
+# RECEIPT gives options: make receipt RECEIPT="--since 10m"
+receipt:
+	bash native/lab.sh receipt $(RECEIPT)
 
 test bench lint:
 	bash native/$@.sh

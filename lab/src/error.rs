@@ -307,6 +307,20 @@ pub enum Error {
         log: PathBuf,
     },
 
+    /// No server takes writes, so nothing can be compared.
+    #[error("no server takes writes: {why}")]
+    NoWriter {
+        /// What each said.
+        why: String,
+    },
+
+    /// The receipt's client never ran.
+    #[error("there is no receipt in {}: make demo starts it", folder.display())]
+    NoReceipt {
+        /// The demo's folder.
+        folder: PathBuf,
+    },
+
     /// A script of ours has failed and has said why.
     #[error("see the lines above")]
     Said,

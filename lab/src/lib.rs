@@ -21,6 +21,7 @@ pub mod doctor;
 mod error;
 pub mod lsn;
 mod passfile;
+pub mod receipt;
 pub mod role;
 pub mod say;
 pub mod server;

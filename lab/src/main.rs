@@ -27,6 +27,7 @@ enum Command {
     Psql(commands::demo::Psql),
     PsqlReplica(commands::demo::PsqlReplica),
     Doctor(commands::doctor::Doctor),
+    Receipt(commands::receipt::Receipt),
 }
 
 impl Command {
@@ -34,6 +35,7 @@ impl Command {
     fn failure(&self, error: &Error) -> u8 {
         match (self, error) {
             (Self::Doctor(_), _) => commands::USAGE,
+            (Self::Receipt(_), error) => commands::receipt::Receipt::failure(error),
             _ => commands::FAILED,
         }
     }
@@ -47,6 +49,7 @@ impl Command {
             Self::Psql(command) => command.run(),
             Self::PsqlReplica(command) => command.run(),
             Self::Doctor(command) => command.run(),
+            Self::Receipt(command) => command.run(),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The native demo: a primary and a replica on this machine, made, started, looked at, stopped and removed.
 
-mod folders;
+pub(crate) mod folders;
 mod init;
 mod layout;
 mod live;

@@ -99,6 +99,8 @@ impl Demo {
     /// Stops both servers, the replica first, and one that is being made.
     pub(crate) fn stop_all(&self) -> Result<(), Error> {
         let mut stopped = String::new();
+        // First, for it would note that nobody takes writes.
+        crate::receipt::stop(&self.layout)?;
         for role in SERVERS.into_iter().rev() {
             if self.stop_server(role, &self.layout.data(role))? {
                 stopped.push_str(&format!(" {role}"));

@@ -8,8 +8,9 @@ use crate::connect::Refusal;
 use crate::demo::lock::lock_demo;
 use crate::demo::{Demo, Layout, Named, Programs, SERVERS, Settings, folders, port_variable};
 use crate::error::Error;
+use crate::receipt;
 use crate::role::Role;
-use crate::say::say;
+use crate::say::{say, warn};
 use crate::server::ports::{free_port, listens};
 
 /// Starts the demo in a folder, whatever of it does not run yet.
@@ -35,6 +36,7 @@ pub fn start(folder: Option<&Path>) -> Result<(), Error> {
     if demo.is_running(Role::Primary) && demo.is_running(Role::Replica) && demo.lacks().reasons.is_empty() {
         demo.keep_password()?;
         say("The demo is already running.");
+        demo.start_receipt();
         demo.say_how_to_connect();
         return Ok(());
     }
@@ -126,8 +128,16 @@ impl Demo {
             self.start_replica(&programs, &scheduler)?;
         }
         self.wait_until_live()?;
+        self.start_receipt();
         self.say_how_to_connect();
         Ok(())
+    }
+
+    /// The demo lives without it.
+    pub(crate) fn start_receipt(&self) {
+        if let Err(error) = receipt::start(self) {
+            warn(&format!("The receipt is not written: {error}"));
+        }
     }
 
     /// A replica that runs and does not stream gets a new start: the script that starts it finds out why, and mends what it can.
