@@ -19,6 +19,7 @@ pub mod connect;
 pub mod demo;
 pub mod doctor;
 mod error;
+pub mod failover;
 pub mod lsn;
 mod passfile;
 pub mod receipt;

@@ -28,6 +28,8 @@ enum Command {
     PsqlReplica(commands::demo::PsqlReplica),
     Doctor(commands::doctor::Doctor),
     Receipt(commands::receipt::Receipt),
+    Failover(commands::failover::Failover),
+    Rejoin(commands::failover::Rejoin),
 }
 
 impl Command {
@@ -50,6 +52,8 @@ impl Command {
             Self::PsqlReplica(command) => command.run(),
             Self::Doctor(command) => command.run(),
             Self::Receipt(command) => command.run(),
+            Self::Failover(command) => command.run(),
+            Self::Rejoin(command) => command.run(),
         }
     }
 }

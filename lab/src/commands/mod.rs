@@ -2,6 +2,7 @@
 
 pub mod demo;
 pub mod doctor;
+pub mod failover;
 pub mod receipt;
 
 /// Something that was to be done could not be done; a line that begins with `error:` says why, and what to do.

@@ -47,7 +47,7 @@ impl Demo {
             format!("config_file={}", layout.docker().join("postgresql.conf").display()),
             format!("unix_socket_directories={}", layout.sockets().display()),
             format!("cluster_name=operations_{role}"),
-            format!("port={}", self.settings.port(role)),
+            format!("port={}", self.port(role)),
             "listen_addresses=127.0.0.1".to_owned(),
         ];
         // pg_ctl hands the options to a shell.

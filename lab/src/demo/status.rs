@@ -89,7 +89,7 @@ impl Demo {
     }
 
     fn say_server(&self, role: Role, state: &str) {
-        let address = format!("127.0.0.1:{}", self.settings.port(role));
+        let address = format!("127.0.0.1:{}", self.port(role));
         say(&format!("{:<12} {address:<17} {state}", role.to_string()));
     }
 
@@ -127,7 +127,7 @@ impl Demo {
         let mut psql = programs.command("psql");
         psql.arg("--no-password")
             .env("PGHOST", "127.0.0.1")
-            .env("PGPORT", settings.port(role).to_string())
+            .env("PGPORT", self.port(role).to_string())
             .env("PGUSER", &settings.user)
             .env("PGPASSWORD", &settings.password)
             .env("PGDATABASE", &settings.database);

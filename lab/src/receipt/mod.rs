@@ -101,6 +101,15 @@ pub fn mark_of_sequence(demo: &Demo, sequence: u64) -> Result<Mark, Error> {
     Ok(Mark { sequence, at: at.unwrap_or_else(Moment::now) })
 }
 
+/// The timeline of the last row that was acknowledged after a mark.
+pub(crate) fn last_timeline(demo: &Demo, mark: &Mark) -> Result<Option<u32>, Error> {
+    let records = notes(demo)?;
+    Ok(records.iter().rev().find_map(|record| match record {
+        Record::Ack(ack) if ack.sequence > mark.sequence => Some(ack.timeline),
+        _ => None,
+    }))
+}
+
 fn notes(demo: &Demo) -> Result<Vec<Record>, Error> {
     let folder = folder(&demo.layout);
     book::read(&folder, &demo.layout.owner).context(|| format!("read the receipt's file in {}", folder.display()))

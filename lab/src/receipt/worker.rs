@@ -11,7 +11,6 @@ use postgres::{Client, NoTls};
 use super::KEPT;
 use super::record::{Ack, Moment};
 use crate::connect::Refusal;
-use crate::error::Error;
 use crate::target::Target;
 
 const TABLE: &str = include_str!("table.sql");
@@ -170,8 +169,7 @@ fn write_row(client: &mut Client, sequence: u64) -> Outcome {
         Err(error) => {
             // A session that the server ends may have committed before.
             let is_refused = error.as_db_error().is_some_and(|error| error.parsed_severity() == Some(Severity::Error));
-            let text = Error::from(error).to_string();
-            let text = text.lines().next().unwrap_or_default().to_owned();
+            let text = Refusal::of(&error).to_string();
             if is_refused { Outcome::Refused(sequence, text) } else { Outcome::Unknown(sequence, text) }
         }
     }
