@@ -29,6 +29,9 @@ enum Command {
     Doctor(commands::doctor::Doctor),
     Drill(commands::drill::Drill),
     Drills(commands::drill::Drills),
+    Receipt(commands::receipt::Receipt),
+    Failover(commands::failover::Failover),
+    Rejoin(commands::failover::Rejoin),
 }
 
 impl Command {
@@ -37,6 +40,7 @@ impl Command {
         match (self, error) {
             (Self::Doctor(_), _) | (_, Error::NoDrill { .. }) => commands::USAGE,
             (_, Error::Interrupted) => commands::INTERRUPTED,
+            (Self::Receipt(_), error) => commands::receipt::Receipt::failure(error),
             _ => commands::FAILED,
         }
     }
@@ -52,6 +56,9 @@ impl Command {
             Self::Doctor(command) => command.run(),
             Self::Drill(command) => command.run(),
             Self::Drills(command) => command.run(),
+            Self::Receipt(command) => command.run(),
+            Self::Failover(command) => command.run(),
+            Self::Rejoin(command) => command.run(),
         }
     }
 }

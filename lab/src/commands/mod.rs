@@ -3,6 +3,8 @@
 pub mod demo;
 pub mod doctor;
 pub mod drill;
+pub mod failover;
+pub mod receipt;
 
 /// Something that was to be done could not be done; a line that begins with `error:` says why, and what to do.
 pub const FAILED: u8 = 1;
@@ -19,4 +21,4 @@ pub const EXIT_CODES: &str = "Exit codes:
   1   failed; a line that begins with \"error:\" says why and what to do
   64  the command line is wrong
   130 interrupted
-`status` and `doctor` have more: see their --help.";
+`status`, `doctor` and `receipt` have more: see their --help.";

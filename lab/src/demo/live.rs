@@ -100,7 +100,7 @@ impl Demo {
         let settings = &self.settings;
         let password = if settings.password == "postgres" { "postgres" } else { "as you set it" };
         let (primary, replica, database, user) =
-            (settings.primary_port, settings.replica_port, &settings.database, &settings.user);
+            (self.port(Role::Primary), self.port(Role::Replica), &settings.database, &settings.user);
         say(&format!(
             "
 The demo lives: one new operation every 5 s, a batch of status changes every 3 s.

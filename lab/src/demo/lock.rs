@@ -48,7 +48,7 @@ pub(crate) struct DataLock {
 impl DataLock {
     /// Takes the lock of a server, and clears away what a dead one has left in its data and beside its sockets.
     pub fn take(layout: &Layout, role: Role, data: &DataDirectory) -> Result<Self, Error> {
-        let path = layout.folder.join(format!("{role}.lock"));
+        let path = layout.folder.join(format!("{}.lock", layout.seat(role)));
         let opened = layout.owner.files(|| match File::open(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(&path)
@@ -138,7 +138,7 @@ mod tests {
     use super::*;
 
     fn layout(folder: &Path) -> Layout {
-        Layout { state: folder.to_owned(), folder: folder.join("demo"), owner: Owner::current() }
+        Layout { state: folder.to_owned(), folder: folder.join("demo"), owner: Owner::current(), swapped: false }
     }
 
     #[test]

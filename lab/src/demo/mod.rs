@@ -1,6 +1,6 @@
 //! The native demo: a primary and a replica on this machine, made, started, looked at, stopped and removed.
 
-mod folders;
+pub(crate) mod folders;
 mod init;
 mod layout;
 mod live;
@@ -8,14 +8,17 @@ mod lock;
 mod long;
 mod programs;
 mod replica;
+mod roles;
 mod servers;
 mod settings;
 mod start;
 mod status;
 mod stop;
+mod synchronous;
 mod traces;
 
 pub use layout::Layout;
+pub(crate) use lock::{DataLock, lock_demo};
 pub use programs::{Programs, Scheduler};
 pub use settings::{Named, Settings, port_variable};
 pub use start::start;
@@ -49,8 +52,9 @@ pub(crate) fn start_server(
     role: Role,
     data: &DataDirectory,
     settings: &[String],
+    variables: &[(&str, &str)],
 ) -> Result<(), Error> {
-    demo.start_server(programs, role, data, settings)
+    demo.start_server(&programs.with(variables), role, data, settings)
 }
 
 /// Deletes the data of a server that is stopped.
@@ -80,11 +84,23 @@ impl Demo {
 
     /// Says where a server that runs is asked, if the environment names another port.
     pub fn warn_of_other_port(&self, role: Role) {
-        let (variable, port) = (port_variable(role), self.settings.port(role));
+        let (variable, port) = (self.port_variable(role), self.port(role));
         let given = std::env::var(variable).unwrap_or_default();
         if !given.is_empty() && given != port.to_string() && self.is_running(role) {
             warn(&format!("the demo runs on port {port}, not {} ({variable})", given.escape_default()));
         }
+    }
+
+    /// The port of a server.
+    #[must_use]
+    pub fn port(&self, role: Role) -> u16 {
+        self.settings.port(self.layout.seat(role))
+    }
+
+    /// The variable that names the port of a server.
+    #[must_use]
+    pub fn port_variable(&self, role: Role) -> &'static str {
+        port_variable(self.layout.seat(role))
     }
 
     /// Its servers, to be asked.
@@ -97,7 +113,7 @@ impl Demo {
     #[must_use]
     pub fn target(&self, role: Role) -> Target {
         let settings = &self.settings;
-        Target::local(role, settings.port(role), &settings.user, &settings.database, &settings.password)
+        Target::local(role, self.port(role), &settings.user, &settings.database, &settings.password)
     }
 
     /// What the doctor says of it. One that is stopped, or that there is none of, is said to be so.

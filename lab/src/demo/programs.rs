@@ -18,6 +18,7 @@ pub struct Programs {
     /// The folder of `postgres`, `initdb`, `psql` and the others.
     pub bindir: PathBuf,
     config: PathBuf,
+    variables: Vec<(String, String)>,
 }
 
 /// Who runs the jobs, as settings of the server.
@@ -37,7 +38,7 @@ impl Programs {
             let text = std::fs::read_to_string(layout.state.join("pg").join(name)).ok()?;
             Some(PathBuf::from(text.trim_end_matches('\n')))
         };
-        let found = Self { bindir: read("real_bin")?, config: read("real_config")? };
+        let found = Self { bindir: read("real_bin")?, config: read("real_config")?, variables: Vec::new() };
         found.bindir.join("pg_ctl").exists().then_some(found)
     }
 
@@ -62,6 +63,13 @@ impl Programs {
         self.ready(Command::new(self.bindir.join(name)))
     }
 
+    /// The same programs with more in their environment.
+    #[must_use]
+    pub(crate) fn with(&self, variables: &[(&str, &str)]) -> Self {
+        let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Self { variables, ..self.clone() }
+    }
+
     /// The same for another program, which finds these in its `PATH`.
     #[must_use]
     pub fn ready(&self, mut command: Command) -> Command {
@@ -71,6 +79,7 @@ impl Programs {
         }
         let path = std::env::var("PATH").unwrap_or_default();
         command.env("PATH", format!("{}:{path}", self.bindir.display()));
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command
     }
 

@@ -47,7 +47,7 @@ impl Demo {
             format!("config_file={}", layout.docker().join("postgresql.conf").display()),
             format!("unix_socket_directories={}", layout.sockets().display()),
             format!("cluster_name=operations_{role}"),
-            format!("port={}", self.settings.port(role)),
+            format!("port={}", self.port(role)),
             "listen_addresses=127.0.0.1".to_owned(),
         ];
         // pg_ctl hands the options to a shell.
@@ -99,6 +99,8 @@ impl Demo {
     /// Stops both servers, the replica first, and one that is being made.
     pub(crate) fn stop_all(&self) -> Result<(), Error> {
         let mut stopped = String::new();
+        // First, for it would note that nobody takes writes.
+        crate::receipt::stop(&self.layout)?;
         for role in SERVERS.into_iter().rev() {
             if self.stop_server(role, &self.layout.data(role))? {
                 stopped.push_str(&format!(" {role}"));

@@ -9,7 +9,7 @@ use crate::error::{Context, Error};
 use crate::role::Role;
 
 /// Each setting and its default.
-pub(crate) const DEFAULTS: [(&str, &str); 8] = [
+pub(crate) const DEFAULTS: [(&str, &str); 9] = [
     ("PRIMARY_PORT", "5432"),
     ("REPLICA_PORT", "5433"),
     ("POSTGRES_USER", "postgres"),
@@ -18,10 +18,14 @@ pub(crate) const DEFAULTS: [(&str, &str); 8] = [
     ("REPLICATION_USER", crate::REPLICATOR),
     ("REPLICATION_PASSWORD", "123123"),
     (TEST_ROWS, "100000"),
+    (SYNC, "off"),
 ];
 
 /// How many rows of test data the first start makes.
 pub(crate) const TEST_ROWS: &str = "OPERATIONS_TEST_ROWS";
+
+/// Whether a commit waits for the replica.
+const SYNC: &str = "SYNC";
 
 /// As many as `operations_test_data()` makes.
 const MOST_TEST_ROWS: u64 = 10_000_000_000;
@@ -51,6 +55,8 @@ pub struct Settings {
     pub replication_password: String,
     /// How many rows of test data the first start makes.
     pub test_rows: u64,
+    /// Whether a commit waits for the replica.
+    pub synchronous: bool,
 }
 
 /// Settings by name, as they were at the last start or as they are given now.
@@ -76,6 +82,7 @@ impl Named {
             let (found, _) = DEFAULTS.iter().find(|(known, _)| *known == name)?;
             let fits = match *found {
                 TEST_ROWS => test_rows(value).is_ok(),
+                SYNC => switch(SYNC, value).is_ok(),
                 _ => !found.ends_with("_PORT") || port(found, value).is_ok(),
             };
             (!value.is_empty() && fits).then_some(())
@@ -158,6 +165,7 @@ impl Settings {
             replication_user: value("REPLICATION_USER"),
             replication_password: value("REPLICATION_PASSWORD"),
             test_rows: test_rows(&value(TEST_ROWS))?,
+            synchronous: switch(SYNC, &value(SYNC))?,
         };
         if settings.primary_port == settings.replica_port {
             return Err(Error::SamePorts { port: settings.primary_port });
@@ -223,6 +231,7 @@ impl Settings {
     pub fn save(&self, layout: &Layout) -> Result<(), Error> {
         let ports = [self.primary_port.to_string(), self.replica_port.to_string()];
         let test_rows = self.test_rows.to_string();
+        let synchronous = if self.synchronous { "on" } else { "off" }.to_owned();
         let values = [
             &ports[0],
             &ports[1],
@@ -232,6 +241,7 @@ impl Settings {
             &self.replication_user,
             &self.replication_password,
             &test_rows,
+            &synchronous,
         ];
         let lines = DEFAULTS.iter().zip(values).map(|((name, _), value)| format!("{name}={value}\n"));
         let path = layout.folder.join("settings");
@@ -244,6 +254,14 @@ fn port(name: &'static str, text: &str) -> Result<u16, Error> {
     let digits = (4..=5).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
     let port = text.parse().ok().filter(|port| digits && *port >= 1024);
     port.ok_or_else(|| Error::NoPort { name, value: text.to_owned() })
+}
+
+fn switch(name: &'static str, text: &str) -> Result<bool, Error> {
+    match text {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        other => Err(Error::NoSwitch { name, value: other.to_owned() }),
+    }
 }
 
 fn test_rows(text: &str) -> Result<u64, Error> {
@@ -299,6 +317,14 @@ mod tests {
         for (value, rows) in [("0", 0), ("10000000000", 10_000_000_000)] {
             assert_eq!(Settings::of(&named(&[(TEST_ROWS, value)]), &Named::default()).unwrap().test_rows, rows);
         }
+    }
+
+    #[test]
+    fn synchronous_is_on_or_off_and_stays_so() {
+        let settings = |given: &[(&str, &str)]| Settings::of(&named(given), &named(&[(SYNC, "on")]).lasting());
+        assert!(settings(&[]).unwrap().synchronous && !settings(&[(SYNC, "off")]).unwrap().synchronous);
+        let error = settings(&[(SYNC, "yes")]).unwrap_err().to_string();
+        assert_eq!(error, "SYNC=yes is neither on nor off");
     }
 
     #[test]

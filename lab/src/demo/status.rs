@@ -8,6 +8,7 @@ use crate::connect::Refusal;
 use crate::demo::{Demo, Programs, SERVERS, SLOT};
 use crate::doctor::{Options, Verdict};
 use crate::error::{Context, Error};
+use crate::receipt;
 use crate::role::Role;
 use crate::say::say;
 
@@ -48,6 +49,7 @@ pub fn status(folder: Option<&Path>) -> Result<Health, Error> {
     say(&report.headline());
     say("");
     demo.say_servers(primary_runs, replica_runs);
+    demo.say_receipt();
     say("");
     let shown = demo.say_database(if primary_runs { Role::Primary } else { Role::Replica })?;
     let mut reasons = demo.lacks().reasons;
@@ -87,8 +89,18 @@ impl Demo {
     }
 
     fn say_server(&self, role: Role, state: &str) {
-        let address = format!("127.0.0.1:{}", self.settings.port(role));
+        let address = format!("127.0.0.1:{}", self.port(role));
         say(&format!("{:<12} {address:<17} {state}", role.to_string()));
+    }
+
+    /// What the receipt says, in a line.
+    fn say_receipt(&self) {
+        let state = match receipt::whole(self) {
+            _ if !receipt::is_running(self) => "not written (make demo starts it)".to_owned(),
+            Ok(report) => report.line(),
+            Err(error) => error.to_string(),
+        };
+        say(&format!("{:<12} {:<17} {state}", "receipt", ""));
     }
 
     /// Whether all of it could be shown.
@@ -115,7 +127,7 @@ impl Demo {
         let mut psql = programs.command("psql");
         psql.arg("--no-password")
             .env("PGHOST", "127.0.0.1")
-            .env("PGPORT", settings.port(role).to_string())
+            .env("PGPORT", self.port(role).to_string())
             .env("PGUSER", &settings.user)
             .env("PGPASSWORD", &settings.password)
             .env("PGDATABASE", &settings.database);

@@ -143,7 +143,7 @@ fn sender(row: &Row) -> Result<Sender, postgres::Error> {
 }
 
 /// The file that tells where each earlier timeline ended. Only some roles may read it.
-fn history(session: &mut Client, timeline: u32) -> Vec<(u32, Lsn)> {
+pub(crate) fn history(session: &mut Client, timeline: u32) -> Vec<(u32, Lsn)> {
     let file = format!("pg_wal/{timeline:08X}.history");
     let text = session
         .query_one("SELECT pg_read_file($1, true)", &[&file])

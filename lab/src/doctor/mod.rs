@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use postgres::Client;
 
+pub(crate) use facts::history;
 pub use finding::{Finding, Severity, Verdict};
 pub use report::{NO_ANSWER, Report, ServerLine};
 

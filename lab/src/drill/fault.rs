@@ -60,6 +60,8 @@ pub struct Drill {
     pub green_within: Duration,
     /// Whether `drills` runs it.
     pub length: Length,
+    /// Whether acknowledged writes may be lost: then the receipt says which.
+    pub may_lose: bool,
     /// Why it cannot be caused here, if it cannot.
     pub refuses: fn(&Scene) -> Option<String>,
     /// The fault.

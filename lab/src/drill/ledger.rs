@@ -41,7 +41,7 @@ impl Ledger {
         let primary = Self::read(scene, Role::Primary, None)?;
         let written: Lsn = scene.ask(Role::Primary, "SELECT pg_current_wal_lsn()")?.parse().unwrap_or(Lsn(0));
         scene.wait(&format!("the replica to replay {written}"), REPLAY, || {
-            let replayed = scene.demo.ask(Role::Replica, "SELECT pg_last_wal_replay_lsn()");
+            let replayed = scene.now().ask(Role::Replica, "SELECT pg_last_wal_replay_lsn()");
             let replayed = replayed.map_err(|refusal| refusal.to_string())?;
             if replayed.parse::<Lsn>().is_ok_and(|replayed| replayed >= written) { Ok(()) } else { Err(replayed) }
         })?;

@@ -35,6 +35,7 @@ const USUAL: Drill = Drill {
     seen_within: SEEN,
     green_within: seconds(20),
     length: Length::Quick,
+    may_lose: false,
     refuses: anywhere,
     fault: Stopped::new,
 };

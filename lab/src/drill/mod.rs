@@ -9,7 +9,6 @@ mod probe;
 mod report;
 mod run;
 mod scene;
-mod writer;
 
 pub use fault::{Drill, Length};
 pub use list::DRILLS;
@@ -49,7 +48,8 @@ pub fn run(
     let _lock = lock(&demo)?;
     let mut reports = Vec::new();
     for drill in drills {
-        let scene = Scene::new(demo.clone(), Arc::clone(interrupted))?;
+        // A failover swaps the roles.
+        let scene = Scene::new(Demo::as_started(folder)?, Arc::clone(interrupted))?;
         let report = run::run(&scene, drill)?;
         tell(&report);
         reports.push(report);

@@ -35,11 +35,11 @@ impl Probes {
     #[must_use]
     pub fn take(scene: &Scene) -> Self {
         std::thread::scope(|scope| {
-            let (programs, settings) = (&scene.programs, &scene.demo.settings);
+            let programs = &scene.programs;
             let (primary, replica) = (scene.demo.target(Role::Primary), scene.demo.target(Role::Replica));
             let ready = |role: Role| {
                 let mut command = programs.command("pg_isready");
-                command.args(["-h", "127.0.0.1", "-t", "3", "-p", &settings.port(role).to_string()]);
+                command.args(["-h", "127.0.0.1", "-t", "3", "-p", &scene.demo.port(role).to_string()]);
                 scope.spawn(move || match finish(command) {
                     Ok(ended) => ended.stdout.trim().rsplit_once(" - ").map_or("", |(_, said)| said).to_owned(),
                     Err(error) => error.to_string(),

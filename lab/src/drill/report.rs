@@ -64,9 +64,9 @@ pub struct Report {
     /// The longest time in which no write was acknowledged.
     pub could_not_write_for: Option<f64>,
     /// How many writes were acknowledged.
-    pub acknowledged: usize,
+    pub acknowledged: u64,
     /// How many of them are gone.
-    pub lost: Option<i64>,
+    pub lost: Option<u64>,
     /// Why it did not pass.
     pub reasons: Vec<String>,
 }

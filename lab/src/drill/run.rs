@@ -8,8 +8,8 @@ use crate::drill::ledger::Ledger;
 use crate::drill::probe::Probes;
 use crate::drill::report::{Report, Verdict, seconds};
 use crate::drill::scene::Scene;
-use crate::drill::writer::Writer;
 use crate::error::Error;
+use crate::receipt;
 use crate::role::Role;
 
 /// How long a demo may take until it is well: before a drill, and once more after one.
@@ -66,7 +66,7 @@ fn restore(scene: &Scene) -> Result<Option<String>, Error> {
     let mut last = scene.look();
     while last.verdict != doctor::Verdict::Ok && begun.elapsed() < WELL {
         last = scene.look();
-        if !scene.demo.is_running(Role::Primary) || !scene.demo.is_running(Role::Replica) {
+        if !scene.now().is_running(Role::Primary) || !scene.now().is_running(Role::Replica) {
             break;
         }
     }
@@ -87,36 +87,49 @@ fn drive(scene: &Scene, drill: &Drill, before: &doctor::Report, report: &mut Rep
     let mut fault = (drill.fault)();
     fault.prepare(scene)?;
     let ledger = Ledger::read(scene, Role::Primary, None)?;
-    let writer = Writer::start(&scene.demo.target(Role::Primary), drill.name)?;
+    receipt::start(&scene.demo)?;
+    let mark = receipt::mark(&scene.demo)?;
     let broken = break_and_heal(scene, drill, before, report, fault.as_mut());
     // Whatever came of it, what was written counts.
-    let counted = broken.and_then(|healed_at| {
-        scene.wait("writes to go on", WRITES, || {
-            if writer.has_written_since(healed_at) { Ok(()) } else { Err("no write was acknowledged since".to_owned()) }
+    let counted = broken.and_then(|()| {
+        let healed = receipt::mark(&scene.now())?;
+        scene.wait("writes to go on", WRITES, || match receipt::since(&scene.now(), &healed) {
+            Ok(since) if since.acknowledged > 0 => Ok(()),
+            Ok(_) => Err("no write was acknowledged since".to_owned()),
+            Err(error) => Err(error.to_string()),
         })
     });
-    report.could_not_write_for = Some(seconds(writer.longest_pause()));
-    report.acknowledged = writer.count();
+    if let Ok(since) = receipt::since(&scene.now(), &mark) {
+        report.could_not_write_for = Some(seconds(Duration::from_millis(since.longest_gap_ms)));
+        report.acknowledged = since.acknowledged;
+    }
     counted?;
     report.reasons.extend(fault.check(scene)?);
     report.reasons.extend(scene.undo());
-    let lost = writer.lost(&mut scene.session(Role::Primary)?)?;
-    report.lost = Some(lost);
-    if lost > 0 {
-        report.reasons.push(format!("{lost} acknowledged writes are gone"));
+    let since = receipt::since(&scene.now(), &mark)?;
+    report.lost = Some(since.lost);
+    if since.lost > 0 && !drill.may_lose {
+        report.reasons.push(format!("{} acknowledged writes are gone", since.lost));
     }
-    report.reasons.extend(ledger.compare(scene)?);
+    if since.unexpected > 0 {
+        report.reasons.push(format!("{} writes are there that were never sent, or were refused", since.unexpected));
+    }
+    let changed = ledger.compare(scene)?;
+    // What the replica had not received is lost with the primary, and the receipt says how much that is.
+    if !(drill.may_lose && since.lost > 0) {
+        report.reasons.extend(changed);
+    }
     Ok(())
 }
 
-/// Returns when the verdict was ok again.
+/// Returns when the verdict is ok again.
 fn break_and_heal(
     scene: &Scene,
     drill: &Drill,
     before: &doctor::Report,
     report: &mut Report,
     fault: &mut dyn Fault,
-) -> Result<Instant, Error> {
+) -> Result<(), Error> {
     scene.go_on()?;
     let caused = Instant::now();
     report.happened = fault.cause(scene)?;
@@ -140,7 +153,7 @@ fn break_and_heal(
         let elapsed = began.elapsed();
         if now.verdict == doctor::Verdict::Ok && elapsed <= drill.green_within {
             report.healed_after = Some(seconds(elapsed));
-            return Ok(Instant::now());
+            return Ok(());
         }
         if elapsed > drill.green_within {
             return Err(Error::NotHealed { within: drill.green_within, report: now.text() });

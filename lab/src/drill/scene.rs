@@ -1,6 +1,7 @@
 //! What a drill works on: the demo, sessions on its servers, and all that must be undone whatever happens.
 
 use std::cell::RefCell;
+use std::io::{Read, Seek, SeekFrom};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -45,6 +46,12 @@ impl Scene {
         Ok(Self { demo, programs, program, interrupted, undo: RefCell::default() })
     }
 
+    /// The demo as it is now: a failover swaps the roles.
+    #[must_use]
+    pub fn now(&self) -> Demo {
+        Demo::as_started(Some(&self.demo.layout.folder)).unwrap_or_else(|_| self.demo.clone())
+    }
+
     /// The data of a server.
     #[must_use]
     pub fn data(&self, role: Role) -> DataDirectory {
@@ -54,13 +61,13 @@ impl Scene {
     /// What the doctor says now.
     #[must_use]
     pub fn look(&self) -> Report {
-        self.demo.examine(&Options::default())
+        self.now().examine(&Options::default())
     }
 
     /// A session of the superuser.
     pub fn session(&self, role: Role) -> Result<Client, Error> {
         let refused = |refusal| Error::Environment(format!("the {role} gives no session: {refusal}"));
-        session(&self.demo.target(role), CONNECT, STATEMENT).map_err(refused)
+        session(&self.now().target(role), CONNECT, STATEMENT).map_err(refused)
     }
 
     /// The answer of a server to a query, as text.
@@ -106,15 +113,17 @@ impl Scene {
 
     /// `make demo` or `make stop`, as a user types it; returns what it printed. It is not ended by the Ctrl-C that ends us.
     pub fn make(&self, target: &str, variables: &[(&str, &str)]) -> Result<String, Error> {
-        let output = self.making(target, variables).output().context(|| format!("run make {target}"))?;
-        let printed = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
-        match output.status.success() {
-            true => Ok(printed.into_owned()),
-            false => Err(Error::Program {
-                program: format!("make {target}"),
-                status: output.status.to_string(),
-                output: printed.into_owned(),
-            }),
+        let what = || format!("run make {target}");
+        // Into a file: what it leaves behind may hold a pipe open.
+        let mut printed = tempfile::tempfile().context(what)?;
+        let (out, err) = (printed.try_clone().context(what)?, printed.try_clone().context(what)?);
+        let status = self.making(target, variables).stdout(out).stderr(err).status().context(what)?;
+        let mut output = Vec::new();
+        printed.seek(SeekFrom::Start(0)).and_then(|_| printed.read_to_end(&mut output)).context(what)?;
+        let output = String::from_utf8_lossy(&output).into_owned();
+        match status.success() {
+            true => Ok(output),
+            false => Err(Error::Program { program: format!("make {target}"), status: status.to_string(), output }),
         }
     }
 
@@ -168,7 +177,7 @@ impl Scene {
 
     /// Waits until a query gives this text.
     pub fn becomes(&self, role: Role, query: &str, wanted: &str, limit: Duration) -> Result<(), Error> {
-        self.wait(&format!("{query} to give {wanted}"), limit, || match self.demo.ask(role, query) {
+        self.wait(&format!("{query} to give {wanted}"), limit, || match self.now().ask(role, query) {
             Ok(answer) if answer == wanted => Ok(()),
             Ok(answer) => Err(answer),
             Err(refusal) => Err(refusal.to_string()),

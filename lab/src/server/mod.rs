@@ -6,12 +6,14 @@ mod owner;
 pub mod ports;
 pub(crate) mod process;
 mod programs;
+mod resident;
 mod session;
 mod wait;
 
 pub use directory::{DataDirectory, Stop};
 pub use owner::Owner;
 pub use programs::{Finished, clean, finish};
+pub use resident::Resident;
 pub use rustix::process::Signal;
 pub use session::{db_error, promote, text, value};
 pub use wait::try_wait;

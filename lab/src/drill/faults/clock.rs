@@ -46,7 +46,8 @@ impl Fault for ClockJump {
         });
         data.stop(Stop::Fast, LIMIT)?;
         let clock = [("LD_PRELOAD", library.as_str()), ("FAKETIME", "+1h"), ("FAKETIME_DONT_FAKE_MONOTONIC", "1")];
-        scene.make("demo", &clock)?;
+        let scheduler = scene.programs.scheduler(&scene.demo.settings.database)?;
+        crate::demo::start_server(&scene.demo, &scene.programs, Role::Replica, &data, &scheduler.settings, &clock)?;
         Ok("the replica was restarted with a clock that is an hour ahead".to_owned())
     }
 

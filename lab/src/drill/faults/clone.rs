@@ -150,5 +150,5 @@ impl Fault for OtherPrimary {
 fn start_old_replica(scene: &Scene) -> Result<(), Error> {
     let data = scene.data(Role::Replica);
     let scheduler = scene.programs.scheduler(&scene.demo.settings.database)?;
-    crate::demo::start_server(&scene.demo, &scene.programs, Role::Replica, &data, &scheduler.settings)
+    crate::demo::start_server(&scene.demo, &scene.programs, Role::Replica, &data, &scheduler.settings, &[])
 }

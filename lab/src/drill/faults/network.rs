@@ -38,16 +38,16 @@ impl NetworkCut {
             return Some(why);
         }
         // Packets to a port that nobody uses.
-        let probe = from_servers(scene, 9);
+        let probe = new_connections(scene, 9);
         let tried = filter("-I", &probe).and_then(|()| filter("-D", &probe));
         tried.err().map(|error| format!("iptables cannot be used: {error}"))
     }
 }
 
-/// What the servers' user sends to a port of this machine.
-fn from_servers(scene: &Scene, port: u16) -> Rule {
+/// What the servers' user begins with a port of this machine. Sessions that are open, such as the receipt's, go on.
+fn new_connections(scene: &Scene, port: u16) -> Rule {
     let (port, user) = (port.to_string(), scene.demo.layout.owner.uid().to_string());
-    words(&["-o", "lo", "-p", "tcp", "--dport", &port, "-m", "owner", "--uid-owner", &user, "-j", "DROP"])
+    words(&["-o", "lo", "-p", "tcp", "--syn", "--dport", &port, "-m", "owner", "--uid-owner", &user, "-j", "DROP"])
 }
 
 fn words(words: &[&str]) -> Rule {
@@ -67,10 +67,12 @@ fn remove(rules: &[Rule]) -> Result<(), Error> {
 
 impl Fault for NetworkCut {
     fn prepare(&mut self, scene: &Scene) -> Result<(), Error> {
-        let primary = scene.demo.settings.primary_port.to_string();
+        let primary = scene.demo.port(Role::Primary).to_string();
         let receiver = scene.ask(Role::Primary, "SELECT client_port FROM pg_stat_replication LIMIT 1")?;
         let to_receiver = ["-o", "lo", "-p", "tcp", "--sport", &primary, "--dport", &receiver, "-j", "DROP"];
-        self.rules = vec![from_servers(scene, scene.demo.settings.primary_port), words(&to_receiver)];
+        let from_receiver = ["-o", "lo", "-p", "tcp", "--sport", &receiver, "--dport", &primary, "-j", "DROP"];
+        let new = new_connections(scene, scene.demo.port(Role::Primary));
+        self.rules = vec![new, words(&to_receiver), words(&from_receiver)];
         Ok(())
     }
 
