@@ -1,6 +1,6 @@
 # The native way (no Docker): see README.md. Most targets are commands of the program operations-lab (lab/).
 .DEFAULT_GOAL := help
-.PHONY: help demo stop clean status doctor receipt failover rejoin psql psql-replica test test-compose bench lint
+.PHONY: help demo stop clean status doctor drill drills receipt failover rejoin psql psql-replica test test-compose bench lint
 .SILENT:
 
 help:
@@ -10,6 +10,8 @@ help:
 	echo 'make receipt       what became of each row that a client wrote: acknowledged, lost, forked'
 	echo 'make failover      stop the primary for certain; the replica becomes the primary'
 	echo 'make rejoin        the old primary becomes a replica of the new one'
+	echo 'make drill         NAME=replay-paused: break the demo in this way; seen, healed, and at what cost'
+	echo 'make drills        all drills that are over in seconds, and a table'
 	echo 'make psql          a session on the primary (psql-replica: on the replica)'
 	echo 'make stop          stop both; the data stay'
 	echo 'make clean         stop both and delete the data of the demo'
@@ -33,6 +35,13 @@ demo stop clean status psql psql-replica failover rejoin:
 # DOCTOR gives options: make doctor DOCTOR=--json
 doctor:
 	bash native/lab.sh doctor $(DOCTOR)
+
+# DRILL and DRILLS give options: make drills DRILLS=--list
+drill:
+	bash native/lab.sh drill $(or $(NAME),--list) $(DRILL)
+
+drills:
+	bash native/lab.sh drills $(DRILLS)
 
 # RECEIPT gives options: make receipt RECEIPT="--since 10m"
 receipt:

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::demo::Demo;
 use crate::doctor::Finding;
 use crate::drill::scene::Scene;
 use crate::error::Error;
@@ -85,7 +86,9 @@ impl Drill {
     #[must_use]
     pub fn is_right(&self, scene: &Scene, finding: &Finding) -> bool {
         self.expects.iter().any(|(code, role)| {
-            finding.code == *code && (finding.server == scene.demo.target(*role).name() || finding.server == "demo")
+            // A promotion swaps the roles; a demo that is stopped has none.
+            let is_of = |demo: &Demo| finding.server == demo.target(*role).name();
+            finding.code == *code && (is_of(&scene.demo) || is_of(&scene.now()) || finding.server == "demo")
         })
     }
 }

@@ -6,6 +6,7 @@ use crate::drill::fault::{Drill, Length, anywhere};
 use crate::drill::faults::clock::ClockJump;
 use crate::drill::faults::clone::{CloneKilled, OtherPrimary};
 use crate::drill::faults::disk::WalFull;
+use crate::drill::faults::failover::Failover;
 use crate::drill::faults::network::NetworkCut;
 use crate::drill::faults::processes::{Crash, Frozen};
 use crate::drill::faults::reader::LongReader;
@@ -204,6 +205,24 @@ pub const DRILLS: &[Drill] = &[
         green_within: seconds(40),
         refuses: ClockJump::refuses,
         fault: ClockJump::new,
+        ..USUAL
+    },
+    Drill {
+        name: "primary-lost",
+        line: "all of the primary is killed (SIGKILL); the replica takes over, and the old primary follows it",
+        expects: &[("server_down", Primary)],
+        green_within: seconds(60),
+        may_lose: true,
+        fault: Failover::of_a_lost_primary,
+        ..USUAL
+    },
+    Drill {
+        name: "two-primaries",
+        line: "the replica is promoted while the primary lives; the old primary is fenced, and follows",
+        expects: &[("two_writable_servers", Primary), ("two_writable_servers", Replica)],
+        green_within: seconds(60),
+        may_lose: true,
+        fault: Failover::with_a_living_primary,
         ..USUAL
     },
     Drill {

@@ -8,7 +8,7 @@ use crate::user::{Outcome, User, require};
 pub fn help_names_every_target(user: &User) -> Outcome {
     let none: [&str; 0] = [];
     user.succeeds(&none)?;
-    for target in ["demo", "status", "doctor", "psql", "stop", "clean", "test", "lint", "bench"] {
+    for target in ["demo", "status", "doctor", "drill", "drills", "psql", "stop", "clean", "test", "lint", "bench"] {
         user.printed(format!("make {target} "))?;
     }
     Ok(())

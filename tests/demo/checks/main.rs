@@ -5,6 +5,7 @@
 
 mod again;
 mod before;
+mod drills;
 mod end;
 mod first_start;
 mod other_users;
@@ -31,6 +32,7 @@ const CHECKS: &[Check] = checks! {
     first_start: init_that_was_cut_short init_that_was_interrupted demo_starts second_demo_says_so rows_are_made_once status_of_a_live_demo
         status_and_doctor_agree doctor_of_a_live_demo asked_where_it_runs psql_from_a_pipe replica_has_the_same_rows rows_grow_and_change roles_and_passwords
         no_password_in_logs;
+    drills: drills_are_listed drill_is_refused_by_an_unwell_demo interrupted_drill_heals quick_drills_pass;
     again: stop_and_start_keeps_the_data wrong_password_is_said running_servers_are_left_alone half_up primary_killed lost_slot_heals
         damaged_replica_is_cloned_anew clone_that_was_cut_short promoted_replica_is_left_alone replica_of_another_primary;
     end: readme_names_only_targets_that_ran sql_of_readme_runs clean_leaves_nothing;

@@ -3,6 +3,7 @@
 pub mod clock;
 pub mod clone;
 pub mod disk;
+pub mod failover;
 pub mod network;
 pub mod processes;
 pub mod reader;
