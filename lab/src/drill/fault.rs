@@ -19,6 +19,11 @@ pub trait Fault {
     /// Breaks something; says what.
     fn cause(&mut self, scene: &Scene) -> Result<String, Error>;
 
+    /// How long it stays broken from the cause, at least.
+    fn lasts(&self) -> Duration {
+        Duration::ZERO
+    }
+
     /// Mends it as a user would.
     fn heal(&mut self, scene: &Scene, seen: &Finding) -> Result<Healed, Error>;
 

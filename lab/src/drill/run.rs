@@ -141,6 +141,10 @@ fn break_and_heal(
         report.probes = Some(Probes::take(scene));
         seen
     };
+    while caused.elapsed() < fault.lasts() {
+        scene.go_on()?;
+        std::thread::sleep(Duration::from_millis(100));
+    }
     scene.go_on()?;
     let mut began = Instant::now();
     match fault.heal(scene, &seen)? {

@@ -59,7 +59,8 @@ impl Fault for Failover {
         let said = scene.make("rejoin", &[])?;
         // The old primary took writes until it was fenced.
         if self.split && !said.contains("they are kept in ") {
-            self.wrong.push(format!("make rejoin did not say where the rows are that only the old primary had: {said}"));
+            self.wrong
+                .push(format!("make rejoin did not say where the rows are that only the old primary had: {said}"));
         }
         Ok(Healed::Typed(typed.to_owned()))
     }

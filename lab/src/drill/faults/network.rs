@@ -1,7 +1,7 @@
 //! The network between the two servers, cut by the kernel's packet filter.
 
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::doctor::Finding;
 use crate::drill::fault::{Fault, Healed, as_root};
@@ -18,18 +18,17 @@ pub struct NetworkCut {
     rules: Vec<Rule>,
     /// How long it is cut at least.
     cut_for: Duration,
-    began: Instant,
 }
 
 impl NetworkCut {
     /// Until it is named.
     pub fn until_seen() -> Box<dyn Fault> {
-        Box::new(Self { rules: Vec::new(), cut_for: Duration::ZERO, began: Instant::now() })
+        Box::new(Self { rules: Vec::new(), cut_for: Duration::ZERO })
     }
 
     /// For 30 s.
     pub fn for_30_seconds() -> Box<dyn Fault> {
-        Box::new(Self { rules: Vec::new(), cut_for: Duration::from_secs(30), began: Instant::now() })
+        Box::new(Self { rules: Vec::new(), cut_for: Duration::from_secs(30) })
     }
 
     /// Why it cannot be done here.
@@ -79,16 +78,15 @@ impl Fault for NetworkCut {
     fn cause(&mut self, scene: &Scene) -> Result<String, Error> {
         let rules = self.rules.clone();
         scene.later("the rules of iptables", move || remove(&rules));
-        self.began = Instant::now();
         self.rules.iter().try_for_each(|rule| filter("-I", rule))?;
         Ok("all packets between the two servers were dropped".to_owned())
     }
 
-    fn heal(&mut self, scene: &Scene, _seen: &Finding) -> Result<Healed, Error> {
-        while self.began.elapsed() < self.cut_for {
-            scene.go_on()?;
-            std::thread::sleep(Duration::from_millis(100));
-        }
+    fn lasts(&self) -> Duration {
+        self.cut_for
+    }
+
+    fn heal(&mut self, _scene: &Scene, _seen: &Finding) -> Result<Healed, Error> {
         remove(&self.rules)?;
         Ok(Healed::Typed("(the network was mended)".to_owned()))
     }
