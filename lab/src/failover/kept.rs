@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use postgres::{Client, NoTls};
 
@@ -17,7 +18,10 @@ use crate::error::{Context, Error};
 use crate::lsn::Lsn;
 use crate::role::Role;
 use crate::say::say;
-use crate::server::{Stop, value};
+use crate::server::{Stop, try_wait, value};
+
+/// How long the old primary may take to replay its WAL.
+const REPLAY: Duration = Duration::from_secs(600);
 
 /// Rows that were kept aside.
 #[derive(Debug, Default)]
@@ -83,9 +87,7 @@ impl Kept {
         let Some((timeline, end)) = self.fork else {
             return Ok(());
         };
-        // It has replayed all of its WAL.
-        let last: String = value(&mut old, "SELECT pg_last_wal_replay_lsn()::text")?;
-        if last.parse::<Lsn>().is_ok_and(|last| last <= end) {
+        if replayed(&mut old)? <= end {
             return Ok(());
         }
         let transactions = demo.transactions_after(programs, timeline, end)?;
@@ -132,6 +134,24 @@ impl Kept {
         owner.write(&file, &whole, true).context(|| format!("write {}", file.display()))?;
         Ok(file)
     }
+}
+
+/// Where the WAL of a server that is alone ends. It takes sessions before it has replayed all of it, if an earlier start was
+/// cut short.
+fn replayed(alone: &mut Client) -> Result<Lsn, Error> {
+    let query = "\
+        SELECT coalesce(wait_event, '') || ' ' || pg_last_wal_replay_lsn() FROM pg_stat_activity \
+        WHERE backend_type = 'startup'";
+    try_wait("the old primary to replay its WAL", REPLAY, || {
+        let state: String = value(alone, query).map_err(|error| error.to_string())?;
+        match state.split_once(' ') {
+            // It looks for more every second, and there is none.
+            Some(("RecoveryRetrieveRetryInterval" | "RecoveryWalStream", last)) => {
+                last.parse::<Lsn>().map_err(|error| error.to_string())
+            }
+            _ => Err(state),
+        }
+    })
 }
 
 fn copy(session: &mut Client, statement: &str, to: &mut Vec<u8>) -> Result<(), Error> {

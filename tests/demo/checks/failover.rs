@@ -163,7 +163,13 @@ pub fn what_was_held_back_is_lost_and_told(user: &User) -> Outcome {
 /// The old primary of the check before, started by hand: it takes no writes.
 pub fn an_old_primary_that_is_started_by_hand_takes_no_writes(user: &User) -> Outcome {
     let (_, old) = roles(user)?;
-    let options = format!("-c listen_addresses=127.0.0.1 -p {} -k {}", port(user, old), user.demo("run").display());
+    let (config, sockets) = (user.demo("docker/postgresql.conf"), user.demo("run"));
+    let options = format!(
+        "-c config_file={} -c listen_addresses=127.0.0.1 -p {} -k {}",
+        config.display(),
+        port(user, old),
+        sockets.display()
+    );
     let mut start = Command::new(user.bindir.join("pg_ctl"));
     start.args(["start", "-s", "-w", "-l"]).arg(user.demo(&format!("{old}.log"))).arg("-D").arg(user.demo(old));
     start.args(["-o", &options]);
