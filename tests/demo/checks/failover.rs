@@ -297,9 +297,11 @@ pub fn synchronous_replication_loses_nothing(user: &User) -> Outcome {
         let last = text.lines().rev().find(|line| line.starts_with("ack ") || line.starts_with("doubt "));
         Ok(if last.is_some_and(|line| line.starts_with("doubt ")) { "in doubt" } else { "" }.to_owned())
     })?;
-    data(user, old).kill_all()?;
+    // The process that was stopped outlives the postmaster, and is ended by the failover.
+    data(user, old).signal(Signal::KILL)?;
     user.succeeds(&["failover"])?;
     user.printed("    lost              nothing")?;
+    require(user.processes_in(&user.demo(old)).is_empty(), "a process of the old primary lives")?;
     user.succeeds(&["receipt", &format!("RECEIPT=--json --since {from}")])?;
     let told = (number(user, "lost")?, listed(user, "forked")?, number(user, "unexpected")?);
     require(told == (0, 0, 0), format!("lost, forked, unexpected: {told:?}"))?;
@@ -320,4 +322,27 @@ pub fn writes_that_wait_for_the_replica_are_seen(user: &User) -> Outcome {
     user.succeeds(&["demo"])?;
     user.succeeds(&["status"])?;
     user.succeeds(&["receipt", "RECEIPT=--since 20s"])
+}
+
+/// What another role has put on the table would run with the client's rights.
+pub fn a_table_of_another_role_is_not_written(user: &User) -> Outcome {
+    let hostile = "BEGIN; DROP SCHEMA operations_lab CASCADE; CREATE SCHEMA operations_lab AUTHORIZATION operations_worker; \
+                   CREATE TABLE operations_lab.receipt (sequence bigint, timeline int, written_at timestamptz); \
+                   ALTER TABLE operations_lab.receipt OWNER TO operations_worker; COMMIT;\n\
+                   SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'operations-lab receipt';";
+    user.session("psql", hostile)?;
+    let why = "operations_lab.receipt belongs to another role, so nothing is written there";
+    user.becomes("refused", 20, || {
+        let text = std::fs::read_to_string(user.demo("receipt/acknowledged"))?;
+        let last = text.lines().rev().find(|line| line.starts_with("down ") || line.starts_with("ack "));
+        Ok(if last.is_some_and(|line| line.contains(why)) { "refused" } else { "" }.to_owned())
+    })?;
+    let rows = user.on_primary("SELECT count(*) FROM operations_lab.receipt;")?;
+    require(rows == "0", format!("{rows} rows were written"))?;
+    // It is made anew, and what was in it is lost, as the receipt says.
+    user.session("psql", "DROP SCHEMA operations_lab CASCADE;")?;
+    let from = last_acknowledged(user)?;
+    write_more(user, 10)?;
+    user.succeeds(&["receipt", &format!("RECEIPT=--since {from}")])?;
+    user.fails(&["receipt"])
 }
