@@ -8,7 +8,7 @@ use crate::connect::Refusal;
 use crate::demo::lock::lock_demo;
 use crate::demo::{Demo, Layout, Named, Programs, SERVERS, Settings, folders, port_variable};
 use crate::error::Error;
-use crate::failover::rejoin_data;
+use crate::failover::{rejoin_data, replace_data};
 use crate::receipt;
 use crate::role::Role;
 use crate::say::{say, warn};
@@ -147,7 +147,8 @@ impl Demo {
         }
         self.make_way_for_the_replica()?;
         if !self.is_running(Role::Replica) {
-            match self.layout.has_old_primary() && !reclone() {
+            match self.layout.has_old_primary() {
+                true if reclone() => replace_data(self, &programs, &scheduler)?,
                 true => rejoin_data(self, &programs, &scheduler)?,
                 false => self.start_replica(&programs, &scheduler)?,
             }

@@ -78,7 +78,7 @@ impl Demo {
                 let kept = self.ask(Role::Primary, &replica_query).unwrap_or_default();
                 format!("stopped{}", kept.strip_prefix("not streaming").unwrap_or_default())
             }
-            (_, true) if self.is_promoted() => "promoted: a primary of its own".to_owned(),
+            (_, true) if self.is_promoted() => "a primary of its own, on an older timeline: make rejoin".to_owned(),
             (true, true) => match self.ask(Role::Primary, &replica_query) {
                 Err(_) => "running; the primary does not say how far it is".to_owned(),
                 answer => first_line(answer),

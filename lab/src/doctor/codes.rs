@@ -27,6 +27,8 @@ pub const EXTENSION_MISSING: &str = "extension_missing";
 pub const OTHER_CLUSTER: &str = "other_cluster";
 /// More than one server takes writes.
 pub const TWO_WRITABLE_SERVERS: &str = "two_writable_servers";
+/// Commits wait for a synchronous replica that does not follow.
+pub const WRITES_WAIT: &str = "writes_wait";
 /// No server takes writes.
 pub const NO_WRITABLE_SERVER: &str = "no_writable_server";
 /// The server that takes writes is not the one that was named as the primary.
@@ -69,6 +71,7 @@ pub const ALL: &[&str] = &[
     EXTENSION_MISSING,
     OTHER_CLUSTER,
     TWO_WRITABLE_SERVERS,
+    WRITES_WAIT,
     NO_WRITABLE_SERVER,
     ROLES_SWAPPED,
     TIMELINE_DIFFERS,

@@ -2,7 +2,7 @@
 
 use super::codes::{
     CLOCK_SKEW, FOLLOWS_ANOTHER, NO_WRITABLE_SERVER, OTHER_CLUSTER, ROLES_SWAPPED, SENDER_SILENT,
-    STANDBY_SETTING_LOWER, TIMELINE_DIFFERS, TWO_WRITABLE_SERVERS,
+    STANDBY_SETTING_LOWER, TIMELINE_DIFFERS, TWO_WRITABLE_SERVERS, WRITES_WAIT,
 };
 use super::facts::{Facts, NO_LOWER};
 use super::finding::Finding;
@@ -29,6 +29,7 @@ pub fn compare(servers: &[Answered<'_>], everybody: bool) -> Vec<Finding> {
     let mut findings = Vec::new();
     let writers: Vec<_> = servers.iter().filter(|server| !server.facts.in_recovery).collect();
     findings.extend(writers_of_one_cluster(&writers));
+    findings.extend(writers.iter().filter_map(|writer| writes_wait(writer)));
     if writers.is_empty() && everybody {
         let names: Vec<_> = servers.iter().map(|server| server.name).collect();
         findings.push(Finding::new(
@@ -82,6 +83,25 @@ fn writers_of_one_cluster(writers: &[&Answered<'_>]) -> Option<Finding> {
         format!("{} take writes, and are copies of one cluster: their rows drift apart", texts.join(" and ")),
         "pg_ctl stop --pgdata \"$PGDATA\" # of the one whose writes are to be given up; then make it a replica again",
     ))
+}
+
+/// A commit waits for a replica that does not follow, for ever.
+fn writes_wait(writer: &Answered<'_>) -> Option<Finding> {
+    let synchronous = &writer.facts.synchronous;
+    (!synchronous.names.is_empty() && synchronous.replicas == 0).then(|| {
+        Finding::new(
+            WRITES_WAIT,
+            Broken,
+            writer.name,
+            format!(
+                "synchronous_standby_names is {}, and no such replica streams: each commit waits for it; {} wait, the oldest \
+                 for {:.1} s",
+                synchronous.names, synchronous.waiting, synchronous.oldest
+            ),
+            "start the replica, or go on without: alter system reset synchronous_standby_names; select pg_reload_conf(); \
+             (the demo: make demo SYNC=off)",
+        )
+    })
 }
 
 fn stranger(primary: &Answered<'_>, other: &Answered<'_>) -> Finding {

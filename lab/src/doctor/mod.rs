@@ -44,7 +44,7 @@ fn may_pass(code: &str) -> Option<Duration> {
         // The jobs bring it up to date every 3 seconds.
         "view_stale" => Some(Duration::from_secs(5)),
         // wal_retrieve_retry_interval is a second.
-        "receiver_missing" | "no_replica" | "slot_inactive" | codes::FOLLOWS_ANOTHER => {
+        "receiver_missing" | "no_replica" | "slot_inactive" | codes::FOLLOWS_ANOTHER | codes::WRITES_WAIT => {
             Some(Duration::from_millis(2500))
         }
         "connections_nearly_full" | "scheduler_missing" | "job_overlaps" => Some(Duration::from_secs(1)),

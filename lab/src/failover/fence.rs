@@ -35,6 +35,7 @@ impl Demo {
             say("    killing its processes (SIGKILL)");
             data.kill_all().map_err(|error| not_fenced(error.to_string()))?;
         }
+        data.kill_leftovers().map_err(|error| not_fenced(error.to_string()))?;
         // All processes of a server hold its lock, in whatever container they are.
         let lock = DataLock::take(&self.layout, role, &data).map_err(|error| not_fenced(error.to_string()))?;
         let gone = try_wait("its port to be free", Duration::from_secs(2), || match listens(port) {

@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use postgres::{Client, NoTls};
 
@@ -17,7 +18,10 @@ use crate::error::{Context, Error};
 use crate::lsn::Lsn;
 use crate::role::Role;
 use crate::say::say;
-use crate::server::Stop;
+use crate::server::{Stop, try_wait, value};
+
+/// How long the old primary may take to replay its WAL.
+const REPLAY: Duration = Duration::from_secs(600);
 
 /// Rows that were kept aside.
 #[derive(Debug, Default)]
@@ -39,18 +43,14 @@ impl Kept {
             return Ok(Self::default());
         };
         let fork = demo.primary_history()?.into_iter().find(|(timeline, _)| *timeline == old.timeline);
-        let Some((timeline, end)) = fork else {
+        if fork.is_none() {
             return match demo.primary_timeline()? == old.timeline {
                 true => Ok(Self::default()),
                 false => Err(demo.rows_not_told(format!("the new primary never knew timeline {}", old.timeline))),
             };
-        };
-        let transactions = demo.transactions_after(programs, timeline, end)?;
-        let mut kept = Self { fork, transactions: transactions.len(), ..Self::default() };
-        if transactions.is_empty() {
-            return Ok(kept);
         }
-        let found = demo.start_alone(programs).and_then(|()| kept.read(demo, &transactions));
+        let mut kept = Self { fork, ..Self::default() };
+        let found = demo.start_alone(programs).and_then(|()| kept.read(demo, programs));
         let stopped = demo.layout.data(Role::Replica).stop(Stop::Fast, crate::server::LIMIT);
         found?;
         stopped?;
@@ -82,13 +82,24 @@ impl Kept {
         }
     }
 
-    fn read(&mut self, demo: &Demo, transactions: &BTreeSet<u32>) -> Result<(), Error> {
+    fn read(&mut self, demo: &Demo, programs: &Programs) -> Result<(), Error> {
         let mut old = demo.alone_config().connect(NoTls)?;
+        let Some((timeline, end)) = self.fork else {
+            return Ok(());
+        };
+        if replayed(&mut old)? <= end {
+            return Ok(());
+        }
+        let transactions = demo.transactions_after(programs, timeline, end)?;
+        self.transactions = transactions.len();
+        if transactions.is_empty() {
+            return Ok(());
+        }
         let mut new = demo.target(Role::Primary).config().connect(NoTls)?;
         // What a table's owner has put on it runs as whoever loads the rows: those of each owner are a file.
         let mut scripts = BTreeMap::<String, Vec<u8>>::new();
         for table in sql::tables(&mut old)? {
-            let (rows, some) = table.only_there(&mut old, &mut new, transactions)?;
+            let (rows, some) = table.only_there(&mut old, &mut new, &transactions)?;
             if rows.is_empty() {
                 continue;
             }
@@ -98,7 +109,8 @@ impl Kept {
             script.extend_from_slice(table.after().as_bytes());
             self.tables.push((table.name, rows.len() as u64, some));
         }
-        for (owner, script) in scripts {
+        let ours = scripts.remove_entry(&demo.settings.user);
+        for (owner, script) in ours.into_iter().chain(scripts) {
             let file = self.write(demo, &script)?;
             self.files.push((owner, file));
         }
@@ -122,6 +134,24 @@ impl Kept {
         owner.write(&file, &whole, true).context(|| format!("write {}", file.display()))?;
         Ok(file)
     }
+}
+
+/// Where the WAL of a server that is alone ends. It takes sessions before it has replayed all of it, if an earlier start was
+/// cut short.
+fn replayed(alone: &mut Client) -> Result<Lsn, Error> {
+    let query = "\
+        SELECT coalesce(wait_event, '') || ' ' || pg_last_wal_replay_lsn() FROM pg_stat_activity \
+        WHERE backend_type = 'startup'";
+    try_wait("the old primary to replay its WAL", REPLAY, || {
+        let state: String = value(alone, query).map_err(|error| error.to_string())?;
+        match state.split_once(' ') {
+            // It looks for more every second, and there is none.
+            Some(("RecoveryRetrieveRetryInterval" | "RecoveryWalStream", last)) => {
+                last.parse::<Lsn>().map_err(|error| error.to_string())
+            }
+            _ => Err(state),
+        }
+    })
 }
 
 fn copy(session: &mut Client, statement: &str, to: &mut Vec<u8>) -> Result<(), Error> {
@@ -156,33 +186,15 @@ impl Demo {
         dump.arg("--path").arg(&wal).args(["--rmgr", "Transaction", "--timeline", &timeline.to_string()]);
         dump.args(["--start", &end.to_string()]);
         let dumped = self.run_as_owner(dump)?;
-        // It ends where the WAL does, which it calls an error. That it cannot begin is another matter, unless nothing was
-        // written there.
+        // It ends where the WAL does, and calls that an error. That it cannot begin is another matter.
         let cannot = dumped.stderr.lines().find(|line| {
-            line.contains("could not find file")
-                || line.contains("could not open file")
-                || line.contains("could not find a valid record")
+            ["could not find file", "could not open file", "could not find a valid record"]
+                .iter()
+                .any(|why| line.contains(why))
         });
         match cannot {
-            Some(line) if !self.ends_at(end)? => {
-                Err(self.rows_not_told(format!("its WAL since {end} cannot be read ({line})")))
-            }
-            _ => Ok(sql::committed(&dumped.stdout)),
+            Some(line) => Err(self.rows_not_told(format!("its WAL since {end} cannot be read ({line})"))),
+            None => Ok(sql::committed(&dumped.stdout)),
         }
-    }
-
-    /// Whether the old primary's WAL ends at a position: it was stopped before it wrote more.
-    fn ends_at(&self, end: Lsn) -> Result<bool, Error> {
-        let programs = Programs::found(&self.layout).ok_or(Error::NotRunning { server: Role::Primary })?;
-        let mut control = programs.command("pg_controldata");
-        control.arg(self.layout.data(Role::Replica).path()).env("LC_ALL", "C");
-        let text = self.run_as_owner(control)?.success()?;
-        let value = |name: &str| {
-            let line = text.lines().find_map(|line| line.strip_prefix(name))?;
-            Some(line.trim_start_matches(':').trim().to_owned())
-        };
-        let stopped = value("Database cluster state").is_some_and(|state| state.starts_with("shut down"));
-        let last = value("Latest checkpoint location").and_then(|text| text.parse::<Lsn>().ok());
-        Ok(stopped && last.is_some_and(|last| last < end))
     }
 }

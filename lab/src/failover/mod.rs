@@ -10,5 +10,5 @@ mod sql;
 mod takeover;
 
 pub use rejoin::rejoin;
-pub(crate) use rejoin::rejoin_data;
+pub(crate) use rejoin::{rejoin_data, replace_data};
 pub use takeover::failover;

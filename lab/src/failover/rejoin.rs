@@ -60,9 +60,7 @@ pub(crate) fn rejoin_data(demo: &mut Demo, programs: &Programs, scheduler: &Sche
     };
     if let Some(why) = why {
         say(&format!("    a new clone is needed: {why}"));
-        demo.stop_server(Role::Replica, &demo.layout.data(Role::Replica))?;
-        demo.set_standby_signal(false)?;
-        demo.clone_replica(programs, scheduler)?;
+        return replace_data(demo, programs, scheduler);
     }
     // A slot of its time as the primary would keep WAL for nobody.
     let drop_slot = format!(
@@ -70,5 +68,18 @@ pub(crate) fn rejoin_data(demo: &mut Demo, programs: &Programs, scheduler: &Sche
     );
     // What cannot be asked now is found by the doctor.
     let _ = demo.ask(Role::Replica, &drop_slot);
+    is_no_old_primary(demo)
+}
+
+/// Throws an old primary's data away for a new clone. Until it is whole, the old data stay.
+pub(crate) fn replace_data(demo: &mut Demo, programs: &Programs, scheduler: &Scheduler) -> Result<(), Error> {
+    demo.stop_server(Role::Replica, &demo.layout.data(Role::Replica))?;
+    // Without it the data are those of a primary, which are replaced only when that is asked for.
+    demo.set_standby_signal(false)?;
+    demo.clone_replica(programs, scheduler)?;
+    is_no_old_primary(demo)
+}
+
+fn is_no_old_primary(demo: &Demo) -> Result<(), Error> {
     folders::remove(&demo.layout.fenced(Role::Replica), &demo.layout.owner)
 }

@@ -141,8 +141,9 @@ The server on port {} is the primary now; both jobs and all writes go on there, 
             self.port(Role::Primary),
             took.as_secs_f32()
         ));
-        match receipt::since(self, mark) {
-            Ok(report) => say(&cost(&report)),
+        // What was lost may have been written long before, if the primary was dead already.
+        match receipt::whole(self).and_then(|whole| Ok((whole, receipt::since(self, mark)?))) {
+            Ok((whole, since)) => say(&cost(&whole, since.longest_gap_ms)),
             Err(error) => warn(&format!("The receipt cannot be read: {error}")),
         }
         say(&format!(
@@ -152,11 +153,11 @@ The server on port {} is the primary now; both jobs and all writes go on there, 
     }
 }
 
-fn cost(report: &Report) -> String {
-    let gap = report.longest_gap_ms;
-    let lost = match report.lost {
+fn cost(whole: &Report, gap: u64) -> String {
+    let of_the_last = |row: &&receipt::Row| row.timeline + 1 == whole.timeline && !row.is_there;
+    let lost = match whole.forked.iter().filter(of_the_last).count() {
         0 => "nothing".to_owned(),
-        lost => format!("{lost} of {} rows (make receipt lists them)", report.written),
+        lost => format!("{lost} rows of the receipt (make receipt lists them)"),
     };
     format!("    no writes for     {}.{} s\n    lost              {lost}", gap / 1000, gap % 1000 / 100)
 }

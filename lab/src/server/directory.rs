@@ -102,6 +102,15 @@ impl DataDirectory {
         Ok(!pids.is_empty())
     }
 
+    /// SIGKILLs what is left of a server whose postmaster is dead: a process that is stopped does not notice its death.
+    pub(crate) fn kill_leftovers(&self) -> Result<(), Error> {
+        let pids = self.postmaster.all_of("postgres");
+        for pid in &pids {
+            signal(*pid, Signal::KILL)?;
+        }
+        wait_gone(&format!("what is left of the server of {} to end", self.path.display()), &pids, LIMIT)
+    }
+
     fn end(&self, how: Signal, limit: Duration) -> Result<bool, Error> {
         let pids = self.signal(how)?;
         wait_gone(&format!("the server of {} to stop", self.path.display()), &pids, limit)?;

@@ -64,6 +64,18 @@ impl Resident {
         Ok(!pids.is_empty())
     }
 
+    /// The owner's processes of a program that work in the folder, whose parent may be gone.
+    pub(crate) fn all_of(&self, program: &str) -> Vec<u32> {
+        let is_one = |pid: &u32| {
+            let link = |name: &str| format!("/proc/{pid}/{name}");
+            let runs =
+                std::fs::read_link(link("exe")).is_ok_and(|exe| exe.file_name().is_some_and(|name| name == program));
+            runs && user_of(*pid) == Some(self.owner.uid()) && same_file(Path::new(&link("cwd")), &self.folder)
+        };
+        let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+        entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).filter(is_one).collect()
+    }
+
     /// The process that the file names may be another one: after a restart of the machine, or because the owner wrote it
     /// there. Ours belongs to the owner and works in the folder.
     fn running(&self) -> Option<Running> {
