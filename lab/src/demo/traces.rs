@@ -12,6 +12,10 @@ use crate::role::Role;
 /// The last part of a log that is read.
 const END_OF_LOG: u64 = 64 * 1024;
 
+/// What happened so long before the end of a log has to do with the end.
+const LAST_SECONDS: i64 = 10;
+const DAY: i64 = 24 * 60 * 60;
+
 /// What the primary says to a replica that it does not let in.
 const REFUSALS: [&str; 3] =
     ["password authentication failed", "no pg_hba.conf entry", "must be superuser or replication role"];
@@ -59,17 +63,34 @@ fn end_of(demo: &Demo, log: &Path) -> String {
     read_from(demo, log, size.saturating_sub(END_OF_LOG)).unwrap_or_default()
 }
 
-/// The last thing that a process of the server itself, not a session of it, has died of since the last start.
+/// What a process of the server itself, not a session of it, has died of in the last seconds of the log.
 fn last_words(log: &str) -> Option<String> {
-    let since_start = log.rfind("starting PostgreSQL").map_or(log, |start| &log[start..]);
-    since_start.lines().rev().find_map(|line| {
-        // Sessions name their user and database before the severity.
-        let (_, message) = line.split_once("] ")?;
-        let died = message.starts_with("FATAL:")
-            || message.starts_with("LOG:") && message.contains("was terminated by signal");
-        let panicked = message.split_once("PANIC:").map(|(_, rest)| format!("PANIC: {}", rest.trim_start()));
-        panicked.or_else(|| died.then(|| message.split_whitespace().collect::<Vec<_>>().join(" ")))
-    })
+    let end = log.lines().rev().find_map(seconds_of)?;
+    let last = || {
+        log.lines()
+            .rev()
+            .take_while(move |line| seconds_of(line).is_none_or(|at| (end - at).rem_euclid(DAY) <= LAST_SECONDS))
+    };
+    // Sessions name their user and database before the severity.
+    let own = |line: &str| Some(line.split_once("] ")?.1.split_whitespace().collect::<Vec<_>>().join(" "));
+    let panic = last().find_map(|line| Some(format!("PANIC: {}", line.split_once("PANIC:")?.1.trim_start())));
+    let killed = || {
+        last()
+            .filter_map(own)
+            .find(|message| message.starts_with("LOG:") && message.contains("was terminated by signal"))
+    };
+    let fatal = || {
+        let is_fatal =
+            |message: &String| message.starts_with("FATAL:") && !message.ends_with("due to administrator command");
+        last().filter_map(own).find(is_fatal)
+    };
+    panic.or_else(killed).or_else(fatal)
+}
+
+/// The time of day of a line, as log_line_prefix puts it: `2026-11-25 11:00:02.000 UTC [7]`.
+fn seconds_of(line: &str) -> Option<i64> {
+    let mut time = line.split(' ').nth(1)?.split(['.', ':']).take(3).map(|part| part.parse::<i64>().ok());
+    Some((time.next()?? * 60 + time.next()??) * 60 + time.next()??)
 }
 
 /// One that no server can do without.
@@ -104,17 +125,23 @@ mod tests {
     #[test]
     fn the_last_words_are_those_of_the_server_itself() {
         let log = "\
-2026-11-25 11:00:00.000 UTC [1] FATAL:  of an earlier start
-2026-11-25 11:00:01.000 UTC [1] LOG:  starting PostgreSQL 16.14
+2026-11-25 10:59:30.000 UTC [1] FATAL:  of long ago
 2026-11-25 11:00:02.000 UTC [7] FATAL:  could not connect:  password authentication failed
 2026-11-25 11:00:03.000 UTC [8] postgres@db psql FATAL:  sorry, too many clients already
+2026-11-25 11:00:03.000 UTC [9] FATAL:  terminating walreceiver process due to administrator command
 ";
         assert_eq!(last_words(log).unwrap(), "FATAL: could not connect: password authentication failed");
-        let panic = format!("{log}2026-11-25 11:00:04.000 UTC [9] postgres@db psql PANIC:  could not write to file\n");
+        let killed = format!(
+            "{log}2026-11-25 11:00:03.500 UTC [1] LOG:  client backend (PID 9) was terminated by signal 9: Killed\n"
+        );
+        assert_eq!(last_words(&killed).unwrap(), "LOG: client backend (PID 9) was terminated by signal 9: Killed");
+        let panic =
+            format!("{killed}2026-11-25 11:00:04.000 UTC [9] postgres@db psql PANIC:  could not write to file\n");
         assert_eq!(last_words(&panic).unwrap(), "PANIC: could not write to file");
-        let signal = "x [1] LOG:  client backend (PID 9) was terminated by signal 9: Killed\n";
-        assert_eq!(last_words(signal).unwrap(), "LOG: client backend (PID 9) was terminated by signal 9: Killed");
-        assert_eq!(last_words("x [1] LOG:  starting PostgreSQL 16.14\n"), None);
+        assert_eq!(last_words("2026-11-25 00:00:01.000 UTC [1] LOG:  database system is shut down\n"), None);
+        let midnight = "2026-11-24 23:59:59.000 UTC [1] FATAL:  before\n2026-11-25 00:00:01.000 UTC [1] LOG:  after\n";
+        assert_eq!(last_words(midnight).unwrap(), "FATAL: before");
+        assert_eq!(last_words(""), None);
     }
 
     #[test]
