@@ -14,7 +14,7 @@ use std::time::Duration;
 use postgres::Client;
 
 pub(crate) use facts::history;
-pub use finding::{Finding, Severity, Verdict};
+pub use finding::{Finding, Severity, Verdict, can_be_typed};
 pub use report::{NO_ANSWER, Report, ServerLine};
 
 use crate::connect::{Refusal, session, within};

@@ -46,14 +46,16 @@ pub const DRILLS: &[Drill] = &[
     Drill {
         name: "backend-killed",
         line: "a session of the primary is killed (SIGKILL); the server restarts all its processes by itself",
-        expects: &[("crash_recovered", Primary)],
+        expects: &[("crash_recovered", Primary), ("server_not_ready", Primary)],
+        green_within: seconds(40),
         fault: Crash::of_a_backend,
         ..USUAL
     },
     Drill {
         name: "scheduler-killed",
         line: "the process that runs the jobs is killed (SIGKILL); the jobs run again within 10 s",
-        expects: &[("crash_recovered", Primary)],
+        expects: &[("crash_recovered", Primary), ("server_not_ready", Primary)],
+        green_within: seconds(40),
         fault: Crash::of_the_scheduler,
         ..USUAL
     },

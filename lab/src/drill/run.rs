@@ -184,6 +184,9 @@ fn see(
             report.seen_after = Some(seconds(elapsed));
             report.doctor = now.headline();
             report.finding = Some(finding.clone());
+            if !doctor::can_be_typed(&finding.next_command) {
+                report.reasons.push(format!("its next command cannot be typed: {}", finding.next_command));
+            }
             return Ok(finding.clone());
         }
         if elapsed > drill.seen_within {

@@ -1,6 +1,6 @@
 //! Single processes of a server that are killed, or stopped where they stand.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use postgres::Client;
 
@@ -10,6 +10,9 @@ use crate::drill::scene::Scene;
 use crate::error::Error;
 use crate::role::Role;
 use crate::server::{Signal, value};
+
+/// How long the server may take to recover.
+const RECOVERY: Duration = Duration::from_secs(20);
 
 /// How long the jobs may take to run again.
 const JOBS: Duration = Duration::from_secs(10);
@@ -28,19 +31,18 @@ pub struct Crash {
     what: &'static str,
     find: Option<&'static str>,
     victim: Option<Client>,
-    began: Instant,
 }
 
 impl Crash {
     /// A session at work.
     pub fn of_a_backend() -> Box<dyn Fault> {
-        Box::new(Self { what: "a session at work", find: None, victim: None, began: Instant::now() })
+        Box::new(Self { what: "a session at work", find: None, victim: None })
     }
 
     /// The process that runs the jobs.
     pub fn of_the_scheduler() -> Box<dyn Fault> {
         let what = "the process that runs the jobs";
-        Box::new(Self { what, find: Some(SCHEDULER), victim: None, began: Instant::now() })
+        Box::new(Self { what, find: Some(SCHEDULER), victim: None })
     }
 }
 
@@ -62,14 +64,14 @@ impl Fault for Crash {
             (None, Some(victim)) => value(victim, "SELECT pg_backend_pid()")?,
             (None, None) => return Err(Error::Environment("there is no session to kill".to_owned())),
         };
-        self.began = Instant::now();
         scene.data(Role::Primary).signal_process(pid, Signal::KILL)?;
         Ok(format!("{} of the primary (process {pid}) was killed (SIGKILL)", self.what))
     }
 
     fn heal(&mut self, scene: &Scene, _seen: &Finding) -> Result<Healed, Error> {
-        let left = JOBS.saturating_sub(self.began.elapsed());
-        scene.becomes(Role::Primary, JOBS_AFTER_CRASH, "t", left)?;
+        // How long it recovers depends on the disk.
+        scene.becomes(Role::Primary, "SELECT 1", "1", RECOVERY)?;
+        scene.becomes(Role::Primary, JOBS_AFTER_CRASH, "t", JOBS)?;
         Ok(Healed::ByItself)
     }
 }
