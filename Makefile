@@ -1,12 +1,18 @@
 # The native way (no Docker): see README.md. Most targets are commands of the program operations-lab (lab/).
 .DEFAULT_GOAL := help
-.PHONY: help demo stop clean status doctor psql psql-replica test test-long test-all test-compose bench lint
+.PHONY: help demo stop clean status doctor drill drills receipt failover rejoin psql psql-replica test test-long test-all test-compose \
+	bench lint
 .SILENT:
 
 help:
 	echo 'make demo          start the primary and the replica, wait until they live, say how to connect'
 	echo 'make status        what lives: operations, jobs, view, replica, partitions'
 	echo 'make doctor        one verdict: ok, degraded, broken or unknown, why, and what to type next'
+	echo 'make receipt       what became of each row that a client wrote: acknowledged, lost, forked'
+	echo 'make failover      stop the primary for certain; the replica becomes the primary'
+	echo 'make rejoin        the old primary becomes a replica of the new one'
+	echo 'make drill         NAME=replay-paused: break the demo in this way; seen, healed, and at what cost'
+	echo 'make drills        all drills that are over in seconds, and a table'
 	echo 'make psql          a session on the primary (psql-replica: on the replica)'
 	echo 'make stop          stop both; the data stay'
 	echo 'make clean         stop both and delete the data of the demo'
@@ -22,16 +28,28 @@ help:
 	echo '  POSTGRES_PASSWORD and REPLICATION_PASSWORD, or the same with _FILE for a file that holds it'
 	echo '  OPERATIONS_TEST_ROWS=100000   rows of test data at the first start'
 	echo '  WAL_LEVEL=replica             logical: lets logical slots decode the WAL'
+	echo '  SYNC=off                      on: a commit waits for the replica'
 	echo '  PG_CONFIG                     the pg_config of the PostgreSQL 16 to use'
 	echo '  STATE_DIR=.state              where everything is kept that is unpacked, built or run'
 	echo '  DEMO_DIR=.state/demo          where the data of the demo are kept'
 
-demo stop clean status psql psql-replica:
+demo stop clean status psql psql-replica failover rejoin:
 	bash native/lab.sh $@
 
 # DOCTOR gives options: make doctor DOCTOR=--json
 doctor:
 	bash native/lab.sh doctor $(DOCTOR)
+
+# DRILL and DRILLS give options: make drills DRILLS=--list
+drill:
+	bash native/lab.sh drill $(or $(NAME),--list) $(DRILL)
+
+drills:
+	bash native/lab.sh drills $(DRILLS)
+
+# RECEIPT gives options: make receipt RECEIPT="--since 10m"
+receipt:
+	bash native/lab.sh receipt $(RECEIPT)
 
 # BENCH gives options: make bench BENCH=--help
 bench:

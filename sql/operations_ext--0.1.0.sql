@@ -259,7 +259,8 @@ begin
         if not preloaded then
             return query
             select 'scheduler_missing', 'broken', 'the worker should run the jobs, but operations_ext is not in shared_preload_libraries',
-                   'add operations_ext to shared_preload_libraries, set operations_ext.database, and restart';
+                   format('alter system set shared_preload_libraries = %s; alter system set operations_ext.database = %L; -- then restart',
+                          concat_ws(', ', nullif(current_setting('shared_preload_libraries'), ''), 'operations_ext'), current_database());
         elsif worker_database is distinct from current_database() and worker_database is not null then
             return query
             select 'job_wrong_database', 'broken',
@@ -268,7 +269,7 @@ begin
         elsif pg_has_role('pg_read_all_stats', 'usage') then
             return query
             select 'scheduler_missing', 'broken', format('there is no process "%s"', p.process),
-                   'read the server''s log; the postmaster starts it again within 5 s'
+                   'select pid, backend_type, backend_start from pg_stat_activity where backend_type like ''operations_ext%''; -- it is started again within 5 s; the log says why it ended'
             from unnest(array['operations_ext operation_insert_one', 'operations_ext change_status', 'operations_ext maintenance']) p (process)
             where not exists (select from pg_stat_activity a where a.backend_type = p.process);
         end if;
@@ -304,7 +305,8 @@ begin
     $query$;
     return query
     select 'scheduler_missing', 'broken', 'pg_cron should run the jobs, but its launcher does not run',
-           'add pg_cron to shared_preload_libraries, set cron.database_name, and restart'
+           format('alter system set shared_preload_libraries = %s; alter system set cron.database_name = %L; -- then restart',
+                  concat_ws(', ', nullif((select g.setting from pg_settings g where g.name = 'shared_preload_libraries'), ''), 'pg_cron'), current_database())
     where pg_has_role('pg_read_all_stats', 'usage')
       and exists (select from @extschema@.operations_jobs() j where j.scheduler = 'pg_cron')
       and not exists (select from pg_stat_activity a where a.backend_type = 'pg_cron launcher');
@@ -351,13 +353,24 @@ begin
     select 'checksum_failures', 'broken',
            format('%s damaged pages were read in database %s, the last at %s', d.checksum_failures,
                   coalesce(d.datname, '(shared)'), d.checksum_last_failure),
-           'stop this server and run pg_checksums --check; clone a replica anew, restore a primary'
+           'select datname, checksum_failures, checksum_last_failure from pg_stat_database where checksum_failures > 0; -- clone a replica anew, restore a primary'
     from pg_stat_database d
     where d.checksum_failures > 0;
 
+    -- A crash of one process ends all sessions and loses nothing; seconds later nothing else shows that it was. The postmaster
+    -- starts its checkpointer with itself, and again only after a crash.
+    return query
+    select 'crash_recovered', 'info',
+           format('a process of this server crashed: all sessions were ended, and at %s all was started again (the server itself runs since %s)',
+                  date_trunc('milliseconds', a.backend_start), date_trunc('milliseconds', pg_postmaster_start_time())),
+           'select backend_type, pid, backend_start from pg_stat_activity order by backend_start; -- this server''s log names the process'
+    from pg_stat_activity a
+    where a.backend_type = 'checkpointer' and a.backend_start > pg_postmaster_start_time() + interval '10 s'
+      and a.backend_start > clock_timestamp() - interval '1 h';
+
     return query
     select 'checksums_off', 'info', 'data_checksums is off: a damaged page is read as if it were good',
-           'stop this server and run pg_checksums --enable'
+           'pg_checksums --enable --pgdata "$PGDATA" # while this server is stopped'
     where current_setting('data_checksums') = 'off';
 
     return query
@@ -378,9 +391,10 @@ begin
 
     return query
     select 'restart_pending', 'info', format('changed, and waits for a restart: %s', string_agg(s.name, ', ' order by s.name)),
-           'restart this server'
+           'pg_ctl restart --pgdata "$PGDATA"'
     from pg_settings s
-    where s.pending_restart
+    -- What the command line sets is said to be pending for as long as the file says something else.
+    where s.pending_restart and s.source <> 'command line'
     having count(*) > 0;
 
     return query
@@ -435,15 +449,15 @@ begin
           and (not pg_is_in_recovery() or current_setting('hot_standby_feedback')::boolean)
         union all
         select age(a.backend_xmin), null, format('the feedback of %s (%s), that is for its readers', r.application_name, coalesce(host(r.client_addr), 'local')),
-               'on that replica: select * from operations_doctor();'
+               'select * from @extschema@.operations_doctor(); -- on that replica'
         from pg_stat_activity a
         join pg_stat_replication r on r.pid = a.pid
         where a.backend_xmin is not null
         union all
         select greatest(age(s.xmin), age(s.catalog_xmin)), null,
                format('slot %s (%s)', s.slot_name, case when s.active then 'active: readers of its replica' else 'inactive' end),
-               case when s.active then 'on its replica: select * from operations_doctor();'
-                    else format('start its replica, or: select pg_drop_replication_slot(%L);', s.slot_name) end
+               case when s.active then 'select * from @extschema@.operations_doctor(); -- on its replica'
+                    else format('select * from pg_replication_slots where slot_name = %L; -- then start its replica, or drop the slot', s.slot_name) end
         from pg_replication_slots s
         where coalesce(s.xmin, s.catalog_xmin) is not null and not pg_is_in_recovery()
         union all
@@ -462,7 +476,7 @@ begin
     select 'prepared_transaction', 'degraded',
            format('transaction %s of %s in database %s was prepared %s s ago and holds its locks', p.gid, p.owner, p.database,
                   round(extract(epoch from clock_timestamp() - p.prepared))),
-           format('in database %s: rollback prepared %L; -- or commit prepared', p.database, p.gid)
+           format('rollback prepared %L; -- or commit prepared; in database %s', p.gid, p.database)
     from pg_prepared_xacts p
     where p.prepared < clock_timestamp() - interval '5 s';
 
@@ -475,7 +489,7 @@ begin
     select 'wraparound', case when w.xids > 1600000000 or w.multixacts > 1600000000 then 'broken' else 'degraded' end,
            format('database %s: its oldest xid is %s old, its oldest multixact %s; vacuum should have begun at autovacuum_freeze_max_age = %s; at 2 billion all writes end',
                   w.datname, w.xids, w.multixacts, current_setting('autovacuum_freeze_max_age')),
-           format('in database %s: vacuum (freeze, verbose);', w.datname)
+           format('vacuum (freeze, verbose); -- in database %s', w.datname)
     from (
         select d.datname, age(d.datfrozenxid) as xids, mxid_age(d.datminmxid) as multixacts
         from pg_database d
@@ -661,7 +675,7 @@ begin
         return query
         select 'not_permitted', 'unknown',
                format('the DEFAULT partition %s was not looked into: its owner is not trusted with the rights of %I', fallback, current_user),
-               format('as its owner: select exists (select from %s);', fallback);
+               format('select exists (select from %s); -- as its owner', fallback);
     else
         execute format('select exists (select from %s)', fallback) into holds_rows;
         return query
@@ -702,13 +716,13 @@ declare
 begin
     if not pg_is_in_recovery() then
         return query
-        select 'no_replica', 'degraded', 'no replica streams from this primary', 'start a replica; its log says why it does not follow'
+        select 'no_replica', 'degraded', 'no replica streams from this primary', 'select slot_name, active, wal_status from pg_replication_slots; -- then start a replica: its log says why it does not follow'
         where not exists (select from pg_stat_replication r where r.state in ('streaming', 'catchup'));
 
         return query
         select 'slot_lost', 'broken',
                format('slot %s has lost WAL that its replica needs: the replica must be cloned anew', s.slot_name),
-               format('clone the replica anew, or, if it is gone for good: select pg_drop_replication_slot(%L);', s.slot_name)
+               format('select pg_drop_replication_slot(%L); -- then clone the replica anew, unless it is gone for good', s.slot_name)
         from pg_replication_slots s
         where s.wal_status = 'lost' and not s.temporary;
 
@@ -716,7 +730,7 @@ begin
         select 'slot_inactive', case when s.restart_lsn is null then 'info' else 'degraded' end,
                format('nobody uses slot %s, for which %s of WAL is kept', s.slot_name,
                       coalesce(pg_size_pretty(pg_wal_lsn_diff(pg_current_wal_lsn(), s.restart_lsn)), 'none')),
-               format('start its replica, or, if it is gone for good: select pg_drop_replication_slot(%L);', s.slot_name)
+               format('select * from pg_replication_slots where slot_name = %L; -- then start its replica, or drop the slot if it is gone for good', s.slot_name)
         from pg_replication_slots s
         where not s.active and not s.temporary and s.wal_status is distinct from 'lost';
 
@@ -724,7 +738,8 @@ begin
         select 'slot_nearly_lost', 'degraded',
                format('slot %s: wal_status %s, %s may be written before it is lost (max_slot_wal_keep_size = %s)', s.slot_name,
                       s.wal_status, pg_size_pretty(greatest(s.safe_wal_size, 0)), current_setting('max_slot_wal_keep_size')),
-               'let the replica catch up, or raise max_slot_wal_keep_size'
+               format('alter system set max_slot_wal_keep_size = ''%s MB''; select pg_reload_conf(); -- unless the replica catches up',
+                      2 * (select g.setting::bigint from pg_settings g where g.name = 'max_slot_wal_keep_size'))
         from pg_replication_slots s
         where s.wal_status <> 'lost' and not s.temporary
           and (s.wal_status = 'unreserved'
@@ -753,13 +768,13 @@ begin
                format('the WAL receiver %s; replayed up to %s, whose last commit is %s old',
                       coalesce('is ' || receiver.status, 'does not run'), pg_last_wal_replay_lsn(),
                       coalesce(date_trunc('milliseconds', clock_timestamp() - replayed_at)::text, 'of unknown age')),
-               'start the primary, or read this server''s log for why it cannot connect';
+               'show primary_conninfo; -- start that primary, or read in this server''s log why it cannot connect';
     elsif silence > patience then
         return query
         select 'receiver_silent', 'broken',
                format('the WAL receiver (pid %s) says streaming, but has heard nothing from %s:%s for %s s', receiver.pid,
                       receiver.sender_host, receiver.sender_port, round(extract(epoch from silence), 1)),
-               format('look at the network and at process %s', receiver.pid);
+               format('kill -CONT %s # wakes it if it was stopped; else look at the network', receiver.pid);
     elsif pg_get_wal_replay_pause_state() = 'not paused' and replayed_at < clock_timestamp() - interval '60 s'
           and exists (select from @extschema@.operations_jobs() j where j.active and j.job_name = 'change_status') then
         return query
@@ -835,7 +850,7 @@ begin
             when insufficient_privilege then
                 return query
                 select 'not_permitted', 'unknown', format('%s: %s', topic, sqlerrm),
-                       format('grant the missing right to %I (docs/doctor.md lists what the doctor reads);', current_user);
+                       format('grant pg_monitor to %I; -- and what docs/doctor.md lists under Rights', current_user);
             when others then
                 return query
                 select 'check_failed', 'unknown', format('%s: %s (SQLSTATE %s)', topic, sqlerrm, sqlstate),

@@ -26,6 +26,8 @@ pub enum Refusal {
     Hba(String),
     /// It has no connection left for us.
     Full(String),
+    /// Files of it are gone.
+    Files(String),
     /// Another reason: no such database, no such role, no such host.
     Other(String),
 }
@@ -38,6 +40,7 @@ impl fmt::Display for Refusal {
         | Self::Password(text)
         | Self::Hba(text)
         | Self::Full(text)
+        | Self::Files(text)
         | Self::Other(text)) = self;
         formatter.write_str(text)
     }
@@ -58,6 +61,11 @@ impl Refusal {
                     Self::NotReady(text)
                 }
                 SqlState::QUERY_CANCELED => Self::Silent(text),
+                SqlState::UNDEFINED_FILE => Self::Files(text),
+                // A database whose folder, or whose PG_VERSION, is gone.
+                _ if refused.detail().is_some_and(|detail| detail.ends_with("is missing.")) => {
+                    Self::Files(format!("{text}: {}", refused.detail().unwrap_or_default()))
+                }
                 _ => Self::Other(text),
             };
         }

@@ -111,6 +111,15 @@ pub enum Error {
         value: String,
     },
 
+    /// A setting that is on or off, and is neither.
+    #[error("{name}={value} is neither on nor off")]
+    NoSwitch {
+        /// The setting.
+        name: &'static str,
+        /// What was given.
+        value: String,
+    },
+
     /// Both servers would listen on one port.
     #[error("PRIMARY_PORT and REPLICA_PORT are both {port}: make them differ")]
     SamePorts {
@@ -290,7 +299,8 @@ pub enum Error {
     /// The replica is a primary of its own.
     #[error(
         "the replica was promoted and is a primary of its own now, so it is left alone; \
-             REPLICA_RECLONE=promoted make demo throws it away, with the rows that only it has, and clones anew"
+             make rejoin makes the server on the older timeline a replica of the other one, and \
+             REPLICA_RECLONE=promoted make demo throws the promoted one away, with the rows that only it has"
     )]
     Promoted,
 
@@ -312,6 +322,99 @@ pub enum Error {
         server: Role,
         /// Its log.
         log: PathBuf,
+    },
+
+    /// No drill has that name.
+    #[error("there is no drill \"{name}\": name one of {known}")]
+    NoDrill {
+        /// What was asked for.
+        name: String,
+        /// All names.
+        known: String,
+    },
+
+    /// A drill is at work.
+    #[error("another drill is at work on this demo: wait until it is done")]
+    AnotherDrill,
+
+    /// A drill needs a demo that is well.
+    #[error("the demo is not well, so no drill is begun; the doctor says:\n{report}")]
+    Unwell {
+        /// The doctor's report.
+        report: String,
+    },
+
+    /// A drill's fault was not named in time.
+    #[error("the right finding did not come within {within:?}; the doctor said instead:\n{report}")]
+    NotSeen {
+        /// The limit.
+        within: Duration,
+        /// The doctor's last report.
+        report: String,
+    },
+
+    /// A demo was not well again in time.
+    #[error("the verdict was not ok within {within:?} of the healing; the doctor said:\n{report}")]
+    NotHealed {
+        /// The limit.
+        within: Duration,
+        /// The doctor's last report.
+        report: String,
+    },
+
+    /// Somebody pressed Ctrl-C.
+    #[error("interrupted; what was broken is mended")]
+    Interrupted,
+
+    /// It could not be proved that a server is gone.
+    #[error("the {server} on port {port} could not be fenced off, so nothing was promoted or changed: {why}")]
+    NotFenced {
+        /// The server.
+        server: Role,
+        /// Its port.
+        port: u16,
+        /// What is still there.
+        why: String,
+    },
+
+    /// A server runs, and does not answer.
+    #[error("the {server} does not answer: {why}")]
+    NoAnswer {
+        /// The server.
+        server: Role,
+        /// What was said.
+        why: String,
+    },
+
+    /// A promotion did not end.
+    #[error("the promotion did not end within {seconds} s: see the replica's log (make status, make doctor)")]
+    NotPromoted {
+        /// How long it was waited for.
+        seconds: u64,
+    },
+
+    /// It cannot be told which rows only an old primary has.
+    #[error("it cannot be told which rows only {} has, so it is left alone: {why}; \
+             REPLICA_RECLONE=promoted make demo throws it away and clones anew", data.display())]
+    RowsNotTold {
+        /// The data directory.
+        data: PathBuf,
+        /// Why.
+        why: String,
+    },
+
+    /// No server takes writes, so nothing can be compared.
+    #[error("no server takes writes: {why}")]
+    NoWriter {
+        /// What each said.
+        why: String,
+    },
+
+    /// The receipt's client never ran.
+    #[error("there is no receipt in {}: make demo starts it", folder.display())]
+    NoReceipt {
+        /// The demo's folder.
+        folder: PathBuf,
     },
 
     /// A script of ours has failed and has said why.

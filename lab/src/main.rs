@@ -27,6 +27,11 @@ enum Command {
     Psql(commands::demo::Psql),
     PsqlReplica(commands::demo::PsqlReplica),
     Doctor(commands::doctor::Doctor),
+    Drill(commands::drill::Drill),
+    Drills(commands::drill::Drills),
+    Receipt(commands::receipt::Receipt),
+    Failover(commands::failover::Failover),
+    Rejoin(commands::failover::Rejoin),
     TestServers(commands::test_servers::TestServers),
     Dev(commands::dev::Dev),
 }
@@ -35,7 +40,9 @@ impl Command {
     /// Whether a failure is the command line's: then `doctor` gives no verdict.
     fn failure(&self, error: &Error) -> u8 {
         match (self, error) {
-            (Self::Doctor(_), _) => commands::USAGE,
+            (Self::Doctor(_), _) | (_, Error::NoDrill { .. }) => commands::USAGE,
+            (_, Error::Interrupted) => commands::INTERRUPTED,
+            (Self::Receipt(_), error) => commands::receipt::Receipt::failure(error),
             _ => commands::FAILED,
         }
     }
@@ -49,6 +56,11 @@ impl Command {
             Self::Psql(command) => command.run(),
             Self::PsqlReplica(command) => command.run(),
             Self::Doctor(command) => command.run(),
+            Self::Drill(command) => command.run(),
+            Self::Drills(command) => command.run(),
+            Self::Receipt(command) => command.run(),
+            Self::Failover(command) => command.run(),
+            Self::Rejoin(command) => command.run(),
             Self::TestServers(command) => command.run(),
             Self::Dev(command) => command.run(),
         }

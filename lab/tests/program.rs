@@ -31,9 +31,20 @@ fn printed(output: &Output) -> String {
 fn help_names_the_commands_and_the_exit_codes() {
     let output = program().arg("--help").output().unwrap();
     assert_eq!(output.status.code(), Some(0));
-    for text in
-        ["demo ", "stop ", "clean ", "status ", "psql ", "psql-replica ", "doctor ", "Exit codes:", "64  the command"]
-    {
+    for text in [
+        "demo ",
+        "stop ",
+        "clean ",
+        "status ",
+        "psql ",
+        "psql-replica ",
+        "doctor ",
+        "receipt ",
+        "failover ",
+        "rejoin ",
+        "Exit codes:",
+        "64  the command",
+    ] {
         assert!(printed(&output).contains(text), "{text}: {}", printed(&output));
     }
     let status = program().args(["status", "--help"]).output().unwrap();
@@ -48,6 +59,8 @@ fn without_a_demo_each_command_says_so() {
         ("status", 3, "There is no demo yet (make demo makes it)\n"),
         ("stop", 0, "The demo is not running\n"),
         ("clean", 0, "The demo is not running\nThere is no demo data\n"),
+        ("failover", 1, "error: the replica is not running: make demo starts it\n"),
+        ("rejoin", 1, "error: the primary is not running: make demo starts it\n"),
         ("psql", 1, "error: the primary is not running: make demo starts it\n"),
         ("psql-replica", 1, "error: the replica is not running: make demo starts it\n"),
     ] {

@@ -3,7 +3,7 @@
 use clap::Args;
 use operations_lab::Error;
 use operations_lab::demo::{Demo, SERVERS};
-use operations_lab::doctor::{Finding, Options, Report, Severity, codes, examine};
+use operations_lab::doctor::{Options, Report, examine};
 use operations_lab::role::Role;
 use operations_lab::target::Target;
 
@@ -74,20 +74,7 @@ impl Doctor {
             return Ok(examine(&named, &options));
         }
         let demo = Demo::as_started(self.folder.get())?;
-        let folder = demo.layout.folder.display();
-        if !demo.exists() {
-            return Ok(stopped(&format!(
-                "there is no demo in {folder}; other servers are named by --primary and --replica"
-            )));
-        }
-        if demo.is_stopped() {
-            return Ok(stopped(&format!("the demo in {folder} is stopped; its data are kept")));
-        }
         SERVERS.iter().for_each(|role| demo.warn_of_other_port(*role));
-        Ok(examine(&demo.targets(), &options))
+        Ok(demo.examine(&options))
     }
-}
-
-fn stopped(evidence: &str) -> Report {
-    Report::new(Vec::new(), vec![Finding::new(codes::DEMO_STOPPED, Severity::Unknown, "demo", evidence, "make demo")])
 }

@@ -3,6 +3,9 @@
 pub mod demo;
 pub mod dev;
 pub mod doctor;
+pub mod drill;
+pub mod failover;
+pub mod receipt;
 pub mod test_servers;
 
 /// Something that was to be done could not be done; a line that begins with `error:` says why, and what to do.
@@ -20,4 +23,4 @@ pub const EXIT_CODES: &str = "Exit codes:
   1   failed; a line that begins with \"error:\" says why and what to do
   64  the command line is wrong
   130 interrupted
-`status` and `doctor` have more: see their --help.";
+`status`, `doctor` and `receipt` have more: see their --help.";

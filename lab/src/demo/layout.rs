@@ -17,6 +17,8 @@ pub struct Layout {
     pub folder: PathBuf,
     /// Who runs the servers.
     pub owner: Owner,
+    /// Whether the server that was made as the replica is the primary now. Folders, logs and ports stay with the servers.
+    pub swapped: bool,
 }
 
 impl Layout {
@@ -24,13 +26,31 @@ impl Layout {
     pub fn find(folder: Option<&Path>) -> Result<Self, Error> {
         let state = State::find()?;
         let folder = folder.map_or_else(|| state.folder.join("demo"), absolute);
-        Ok(Self { folder, owner: state.owner.clone(), state })
+        let mut layout = Self { folder, owner: state.owner.clone(), state, swapped: false };
+        layout.find_roles();
+        Ok(layout)
     }
 
     /// The data of one of the two servers.
     #[must_use]
     pub fn data(&self, role: Role) -> DataDirectory {
-        DataDirectory::new(&self.folder.join(role.to_string()), &self.owner)
+        DataDirectory::new(&self.folder.join(self.seat(role).to_string()), &self.owner)
+    }
+
+    /// What a server was made as; also, what the server that was made so is now.
+    #[must_use]
+    pub fn seat(&self, role: Role) -> Role {
+        match (self.swapped, role) {
+            (false, role) => role,
+            (true, Role::Primary) => Role::Replica,
+            (true, Role::Replica) => Role::Primary,
+        }
+    }
+
+    /// Stands for a server that was fenced off and has not followed the new primary yet.
+    #[must_use]
+    pub fn fenced(&self, role: Role) -> PathBuf {
+        self.folder.join(format!("{}.fenced", self.seat(role)))
     }
 
     /// The primary's data while they are made.
@@ -42,7 +62,7 @@ impl Layout {
     /// The log of one of the two servers.
     #[must_use]
     pub fn log(&self, role: Role) -> PathBuf {
-        self.folder.join(format!("{role}.log"))
+        self.folder.join(format!("{}.log", self.seat(role)))
     }
 
     /// The folder of the sockets.

@@ -53,13 +53,15 @@ impl Demo {
 
     pub(crate) fn streams_within(&self, limit: Duration) -> bool {
         let start = Instant::now();
-        while self.ask(Role::Replica, REPLICA_LACKS).as_deref() != Ok("") {
-            if start.elapsed() >= limit {
-                return false;
+        loop {
+            match self.ask(Role::Replica, REPLICA_LACKS) {
+                Ok(lacks) if lacks.is_empty() => return true,
+                // No wait brings them back.
+                Err(Refusal::Files(_)) => return false,
+                _ if start.elapsed() >= limit => return false,
+                _ => std::thread::sleep(Duration::from_millis(500)),
             }
-            std::thread::sleep(Duration::from_millis(500));
         }
-        true
     }
 
     /// Waits until the demo lives, and says every few seconds what is missing.
@@ -98,7 +100,7 @@ impl Demo {
         let settings = &self.settings;
         let password = if settings.password == "postgres" { "postgres" } else { "as you set it" };
         let (primary, replica, database, user) =
-            (settings.primary_port, settings.replica_port, &settings.database, &settings.user);
+            (self.port(Role::Primary), self.port(Role::Replica), &settings.database, &settings.user);
         say(&format!(
             "
 The demo lives: one new operation every 5 s, a batch of status changes every 3 s.

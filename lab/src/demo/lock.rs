@@ -48,7 +48,7 @@ pub(crate) struct DataLock {
 impl DataLock {
     /// Takes the lock of a server, and clears away what a dead one has left in its data and beside its sockets.
     pub fn take(layout: &Layout, role: Role, data: &DataDirectory) -> Result<Self, Error> {
-        let path = layout.folder.join(format!("{role}.lock"));
+        let path = layout.folder.join(format!("{}.lock", layout.seat(role)));
         let opened = layout.owner.files(|| match File::open(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(&path)
@@ -141,7 +141,7 @@ mod tests {
     fn layout(folder: &Path) -> Layout {
         let owner = Owner::current();
         let state = State { folder: folder.to_owned(), owner: owner.clone() };
-        Layout { state, folder: folder.join("demo"), owner }
+        Layout { state, folder: folder.join("demo"), owner, swapped: false }
     }
 
     #[test]

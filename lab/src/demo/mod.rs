@@ -1,19 +1,23 @@
 //! The native demo: a primary and a replica on this machine, made, started, looked at, stopped and removed.
 
-mod folders;
+pub(crate) mod folders;
 mod init;
 mod layout;
 mod live;
 mod lock;
 mod programs;
 mod replica;
+mod roles;
 mod servers;
 mod settings;
 mod start;
 mod status;
 mod stop;
+mod synchronous;
+mod traces;
 
 pub use layout::Layout;
+pub(crate) use lock::{DataLock, lock_demo};
 pub use programs::{Programs, Scheduler};
 pub use settings::{Named, Settings, port_variable};
 pub use start::start;
@@ -22,9 +26,11 @@ pub use stop::{clean, stop};
 
 use std::path::Path;
 
+use crate::doctor::{Finding, Options, Report, Severity, codes, examine};
 use crate::error::Error;
 use crate::role::Role;
 use crate::say::warn;
+use crate::server::DataDirectory;
 use crate::target::Target;
 
 /// The replica's slot on the primary.
@@ -32,6 +38,28 @@ pub const SLOT: &str = "operations_replica";
 
 /// Both servers, in the order in which they start.
 pub const SERVERS: [Role; 2] = [Role::Primary, Role::Replica];
+
+/// The names of all settings, as the environment may give them.
+pub(crate) fn setting_names() -> impl Iterator<Item = &'static str> {
+    settings::DEFAULTS.iter().map(|(name, _)| *name)
+}
+
+/// Starts a server on its data as they are.
+pub(crate) fn start_server(
+    demo: &Demo,
+    programs: &Programs,
+    role: Role,
+    data: &DataDirectory,
+    settings: &[String],
+    variables: &[(&str, &str)],
+) -> Result<(), Error> {
+    demo.start_server(&programs.with(variables), role, data, settings)
+}
+
+/// Deletes the data of a server that is stopped.
+pub(crate) fn remove_data(demo: &Demo, role: Role) -> Result<(), Error> {
+    folders::remove(demo.layout.data(role).path(), &demo.layout.owner)
+}
 
 /// A demo: where it is and how it is set up.
 #[derive(Clone, Debug)]
@@ -55,11 +83,23 @@ impl Demo {
 
     /// Says where a server that runs is asked, if the environment names another port.
     pub fn warn_of_other_port(&self, role: Role) {
-        let (variable, port) = (port_variable(role), self.settings.port(role));
+        let (variable, port) = (self.port_variable(role), self.port(role));
         let given = std::env::var(variable).unwrap_or_default();
         if !given.is_empty() && given != port.to_string() && self.is_running(role) {
             warn(&format!("the demo runs on port {port}, not {} ({variable})", given.escape_default()));
         }
+    }
+
+    /// The port of a server.
+    #[must_use]
+    pub fn port(&self, role: Role) -> u16 {
+        self.settings.port(self.layout.seat(role))
+    }
+
+    /// The variable that names the port of a server.
+    #[must_use]
+    pub fn port_variable(&self, role: Role) -> &'static str {
+        port_variable(self.layout.seat(role))
     }
 
     /// Its servers, to be asked.
@@ -72,7 +112,22 @@ impl Demo {
     #[must_use]
     pub fn target(&self, role: Role) -> Target {
         let settings = &self.settings;
-        Target::local(role, settings.port(role), &settings.user, &settings.database, &settings.password)
+        Target::local(role, self.port(role), &settings.user, &settings.database, &settings.password)
+    }
+
+    /// What the doctor says of it. One that is stopped, or that there is none of, is said to be so.
+    #[must_use]
+    pub fn examine(&self, options: &Options) -> Report {
+        let folder = self.layout.folder.display();
+        let why = if !self.exists() {
+            format!("there is no demo in {folder}; other servers are named by --primary and --replica")
+        } else if self.is_stopped() {
+            format!("the demo in {folder} is stopped; its data are kept")
+        } else {
+            return traces::explain(self, examine(&self.targets(), options));
+        };
+        let stopped = Finding::new(codes::DEMO_STOPPED, Severity::Unknown, "demo", why, "make demo");
+        Report::new(Vec::new(), vec![stopped])
     }
 
     /// Whether it was ever started.

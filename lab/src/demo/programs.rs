@@ -16,6 +16,7 @@ const OLDEST_PG_CRON: (u32, u32) = (1, 5);
 #[derive(Clone, Debug)]
 pub struct Programs {
     postgres: Postgres,
+    variables: Vec<(String, String)>,
 }
 
 /// Who runs the jobs, as settings of the server.
@@ -31,7 +32,7 @@ impl Programs {
     /// Those of a demo that was made before; nothing is installed for the sake of stopping or looking.
     #[must_use]
     pub fn found(layout: &Layout) -> Option<Self> {
-        Postgres::found(&layout.state).map(|postgres| Self { postgres })
+        Postgres::found(&layout.state).map(|postgres| Self { postgres, variables: Vec::new() })
     }
 
     /// Finds or makes all tools; builds and installs the extension if asked to.
@@ -40,7 +41,7 @@ impl Programs {
         if extension {
             tools::install(&layout.state, &postgres)?;
         }
-        Ok(Self { postgres })
+        Ok(Self { postgres, variables: Vec::new() })
     }
 
     /// The folder of `postgres`, `initdb`, `psql` and the others.
@@ -55,6 +56,13 @@ impl Programs {
         self.ready(Command::new(self.bindir().join(name)))
     }
 
+    /// The same programs with more in their environment.
+    #[must_use]
+    pub(crate) fn with(&self, variables: &[(&str, &str)]) -> Self {
+        let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Self { variables, ..self.clone() }
+    }
+
     /// The same for another program, which finds these in its `PATH`.
     #[must_use]
     pub fn ready(&self, mut command: Command) -> Command {
@@ -64,6 +72,7 @@ impl Programs {
         }
         let path = std::env::var("PATH").unwrap_or_default();
         command.env("PATH", format!("{}:{path}", self.bindir().display()));
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command
     }
 

@@ -23,10 +23,19 @@ const START: &str = "status=$1; shift; \"$@\" >/dev/null 2>&1 || exit \"$status\
 impl Demo {
     /// Starts the replica, and clones it first where that is due.
     pub(crate) fn start_replica(&mut self, programs: &Programs, scheduler: &Scheduler) -> Result<(), Error> {
-        say(&format!("Starting the replica on port {}", self.settings.replica_port));
+        self.start_or_clone(programs, scheduler, false)
+    }
+
+    /// Throws the replica's data away, once there is a new clone.
+    pub(crate) fn clone_replica(&mut self, programs: &Programs, scheduler: &Scheduler) -> Result<(), Error> {
+        self.start_or_clone(programs, scheduler, true)
+    }
+
+    fn start_or_clone(&mut self, programs: &Programs, scheduler: &Scheduler, anew: bool) -> Result<(), Error> {
+        say(&format!("Starting the replica on port {}", self.port(Role::Replica)));
         for _ in 0..GOES {
             let log = LogMark::set(self, Role::Replica)?;
-            match self.run_entrypoint(programs, scheduler)? {
+            match self.run_entrypoint(programs, scheduler, anew)? {
                 Some(0) => return Ok(()),
                 Some(SERVER_FAILED) => say(&format!("    it did not start: {}", log.reason())),
                 _ => break,
@@ -37,17 +46,20 @@ impl Demo {
     }
 
     /// Returns the script's exit code.
-    fn run_entrypoint(&self, programs: &Programs, scheduler: &Scheduler) -> Result<Option<i32>, Error> {
+    fn run_entrypoint(&self, programs: &Programs, scheduler: &Scheduler, anew: bool) -> Result<Option<i32>, Error> {
         let (settings, data) = (&self.settings, self.layout.data(Role::Replica));
         let entrypoint = Entrypoint {
             script: self.layout.docker().join("init_replica/replica-entrypoint.sh"),
-            primary_port: settings.primary_port,
+            primary_port: self.port(Role::Primary),
             user: settings.replication_user.clone(),
             password: settings.replication_password.clone(),
             slot: SLOT.to_owned(),
             wait_seconds: 30,
         };
         let mut command = programs.ready(Command::new("bash"));
+        if anew {
+            command.env("REPLICA_RECLONE", "promoted");
+        }
         entrypoint.prepare(&mut command, &self.layout.owner, programs.bindir(), data.path());
         let server = self.start_arguments(Role::Replica, &data, &scheduler.settings);
         command.args(["sh", "-c", START, "sh", &SERVER_FAILED.to_string()]);

@@ -48,7 +48,7 @@ impl Demo {
             format!("config_file={}", layout.docker().join("postgresql.conf").display()),
             format!("unix_socket_directories={}", layout.sockets().display()),
             format!("cluster_name=operations_{role}"),
-            format!("port={}", self.settings.port(role)),
+            format!("port={}", self.port(role)),
             "listen_addresses=127.0.0.1".to_owned(),
             format!("wal_level={}", self.settings.wal_level),
         ];
@@ -101,6 +101,8 @@ impl Demo {
     /// Stops both servers, the replica first, and one that is being made.
     pub(crate) fn stop_all(&self) -> Result<(), Error> {
         let mut stopped = String::new();
+        // First, for it would note that nobody takes writes.
+        crate::receipt::stop(&self.layout)?;
         for role in SERVERS.into_iter().rev() {
             if self.stop_server(role, &self.layout.data(role))? {
                 stopped.push_str(&format!(" {role}"));
@@ -157,7 +159,7 @@ impl<'a> LogMark<'a> {
 }
 
 /// The end of a file of the demo, of at most a megabyte.
-fn read_from(demo: &Demo, path: &Path, from: u64) -> io::Result<String> {
+pub(crate) fn read_from(demo: &Demo, path: &Path, from: u64) -> io::Result<String> {
     demo.layout.owner.files(|| {
         let nonblocking = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or_default();
         let mut file = std::fs::OpenOptions::new().read(true).custom_flags(nonblocking).open(path)?;

@@ -9,7 +9,7 @@ use crate::error::{Context, Error};
 use crate::role::Role;
 
 /// Each setting and its default.
-pub(crate) const DEFAULTS: [(&str, &str); 9] = [
+pub(crate) const DEFAULTS: [(&str, &str); 10] = [
     ("PRIMARY_PORT", "5432"),
     ("REPLICA_PORT", "5433"),
     ("POSTGRES_USER", "postgres"),
@@ -19,6 +19,7 @@ pub(crate) const DEFAULTS: [(&str, &str); 9] = [
     ("REPLICATION_PASSWORD", "123123"),
     (TEST_ROWS, "100000"),
     (WAL_LEVEL, "replica"),
+    (SYNC, "off"),
 ];
 
 /// How many rows of test data the first start makes.
@@ -26,6 +27,9 @@ pub(crate) const TEST_ROWS: &str = "OPERATIONS_TEST_ROWS";
 
 /// How much the WAL says: `logical` lets logical slots decode it.
 pub(crate) const WAL_LEVEL: &str = "WAL_LEVEL";
+
+/// Whether a commit waits for the replica.
+const SYNC: &str = "SYNC";
 
 /// As many as `operations_test_data()` makes.
 const MOST_TEST_ROWS: u64 = 10_000_000_000;
@@ -57,6 +61,8 @@ pub struct Settings {
     pub test_rows: u64,
     /// The servers' `wal_level`.
     pub wal_level: String,
+    /// Whether a commit waits for the replica.
+    pub synchronous: bool,
 }
 
 /// Settings by name, as they were at the last start or as they are given now.
@@ -83,6 +89,7 @@ impl Named {
             let fits = match *found {
                 TEST_ROWS => test_rows(value).is_ok(),
                 WAL_LEVEL => wal_level(value).is_ok(),
+                SYNC => switch(SYNC, value).is_ok(),
                 _ => !found.ends_with("_PORT") || port(found, value).is_ok(),
             };
             (!value.is_empty() && fits).then_some(())
@@ -166,6 +173,7 @@ impl Settings {
             replication_password: value("REPLICATION_PASSWORD"),
             test_rows: test_rows(&value(TEST_ROWS))?,
             wal_level: wal_level(&value(WAL_LEVEL))?,
+            synchronous: switch(SYNC, &value(SYNC))?,
         };
         if settings.primary_port == settings.replica_port {
             return Err(Error::SamePorts { port: settings.primary_port });
@@ -231,6 +239,7 @@ impl Settings {
     pub fn save(&self, layout: &Layout) -> Result<(), Error> {
         let ports = [self.primary_port.to_string(), self.replica_port.to_string()];
         let test_rows = self.test_rows.to_string();
+        let synchronous = if self.synchronous { "on" } else { "off" }.to_owned();
         let values = [
             &ports[0],
             &ports[1],
@@ -241,6 +250,7 @@ impl Settings {
             &self.replication_password,
             &test_rows,
             &self.wal_level,
+            &synchronous,
         ];
         let lines = DEFAULTS.iter().zip(values).map(|((name, _), value)| format!("{name}={value}\n"));
         let path = layout.folder.join("settings");
@@ -253,6 +263,14 @@ fn port(name: &'static str, text: &str) -> Result<u16, Error> {
     let digits = (4..=5).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
     let port = text.parse().ok().filter(|port| digits && *port >= 1024);
     port.ok_or_else(|| Error::NoPort { name, value: text.to_owned() })
+}
+
+fn switch(name: &'static str, text: &str) -> Result<bool, Error> {
+    match text {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        other => Err(Error::NoSwitch { name, value: other.to_owned() }),
+    }
 }
 
 fn test_rows(text: &str) -> Result<u64, Error> {
@@ -328,11 +346,20 @@ mod tests {
     #[test]
     fn the_compose_way_has_the_same_settings() {
         let compose = include_str!("../../../compose.yaml");
-        for (name, usual) in DEFAULTS {
+        // Of servers in containers nobody knows when both are there.
+        for (name, usual) in DEFAULTS.into_iter().filter(|(name, _)| *name != SYNC) {
             assert!(compose.contains(&format!("${{{name}:-{usual}}}")), "{name}");
         }
         // As initdb natively.
         assert!(compose.contains("${POSTGRES_INITDB_ARGS:---data-checksums}"));
+    }
+
+    #[test]
+    fn synchronous_is_on_or_off_and_stays_so() {
+        let settings = |given: &[(&str, &str)]| Settings::of(&named(given), &named(&[(SYNC, "on")]).lasting());
+        assert!(settings(&[]).unwrap().synchronous && !settings(&[(SYNC, "off")]).unwrap().synchronous);
+        let error = settings(&[(SYNC, "yes")]).unwrap_err().to_string();
+        assert_eq!(error, "SYNC=yes is neither on nor off");
     }
 
     #[test]

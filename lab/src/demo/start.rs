@@ -9,8 +9,10 @@ use crate::demo::lock::lock_demo;
 use crate::demo::settings::WAL_LEVEL;
 use crate::demo::{Demo, Layout, Named, Programs, SERVERS, Settings, folders, port_variable};
 use crate::error::Error;
+use crate::failover::{rejoin_data, replace_data};
+use crate::receipt;
 use crate::role::Role;
-use crate::say::say;
+use crate::say::{say, warn};
 use crate::server::ports::{free_port, listens};
 
 /// Starts the demo in a folder, whatever of it does not run yet.
@@ -24,6 +26,7 @@ pub fn start(folder: Option<&Path>) -> Result<(), Error> {
     // What is to be started now goes to the ports that are named now, or to the usual ones.
     let settings = Settings::of(&given, &saved.clone().lasting())?;
     let mut demo = Demo { layout, settings, saved };
+    demo.heed_reclone();
     for role in SERVERS {
         demo.keep_port(role, &given)?;
     }
@@ -37,8 +40,10 @@ pub fn start(folder: Option<&Path>) -> Result<(), Error> {
         say(&remark);
     }
     if demo.is_running(Role::Primary) && demo.is_running(Role::Replica) && demo.lacks().reasons.is_empty() {
-        demo.keep_password()?;
+        demo.set_synchronous()?;
+        demo.keep_settings()?;
         say("The demo is already running.");
+        demo.start_receipt();
         demo.say_how_to_connect();
         return Ok(());
     }
@@ -51,11 +56,12 @@ impl Demo {
         if !self.is_running(role) {
             return Ok(());
         }
-        let port = self.saved.port(role).unwrap_or(self.settings.port(role));
-        self.settings.set_port(role, port);
-        match given.port(role) {
+        let seat = self.layout.seat(role);
+        let port = self.saved.port(seat).unwrap_or(self.settings.port(seat));
+        self.settings.set_port(seat, port);
+        match given.port(seat) {
             Some(asked) if asked != port => {
-                Err(Error::RunsElsewhere { server: role, port, variable: port_variable(role), asked })
+                Err(Error::RunsElsewhere { server: role, port, variable: port_variable(seat), asked })
             }
             _ => Ok(()),
         }
@@ -91,11 +97,25 @@ impl Demo {
         Ok(())
     }
 
-    /// The servers took the password. If it was changed in them, it is the one to ask them with from now on.
-    fn keep_password(&self) -> Result<(), Error> {
-        if self.saved.get("POSTGRES_PASSWORD") == Some(self.settings.password.as_str()) {
-            return Ok(());
+    /// Throws away a server that was promoted, if told so, instead of the older primary.
+    fn heed_reclone(&mut self) {
+        let both = [Role::Primary, Role::Replica].map(|role| self.layout.state_of(role));
+        let are_primaries = both.iter().all(|state| state.is_some_and(|state| !state.is_replica));
+        if may_lose_what_only_it_has() && are_primaries {
+            self.layout.swapped = false;
         }
+    }
+
+    /// An old primary that takes writes is not joined by another one.
+    fn refuse_two_primaries(&self) -> Result<(), Error> {
+        match self.is_running(Role::Replica) && self.is_promoted() && !may_lose_what_only_it_has() {
+            true => Err(Error::Promoted),
+            false => Ok(()),
+        }
+    }
+
+    /// The servers took the password. If it was changed in them, it is the one to ask them with from now on.
+    fn keep_settings(&self) -> Result<(), Error> {
         let mut settings = self.settings.clone();
         settings.restore_replication_password(&self.saved);
         settings.save(&self.layout)
@@ -114,6 +134,7 @@ impl Demo {
         if is_made {
             self.settings.check_against_data(&self.saved)?;
         }
+        self.refuse_two_primaries()?;
         for role in SERVERS {
             self.require_free_port(role)?;
         }
@@ -137,16 +158,34 @@ impl Demo {
             if !is_made {
                 self.init_primary(&programs, &scheduler)?;
             }
-            say(&format!("Starting the primary on port {}", self.settings.primary_port));
+            say(&format!("Starting the primary on port {}", self.port(Role::Primary)));
             self.start_server(&programs, Role::Primary, &primary, &scheduler.settings)?;
+        }
+        if !self.settings.synchronous {
+            self.set_synchronous()?;
         }
         self.make_way_for_the_replica()?;
         if !self.is_running(Role::Replica) {
-            self.start_replica(&programs, &scheduler)?;
+            match self.layout.has_old_primary() {
+                true if may_lose_what_only_it_has() => replace_data(self, &programs, &scheduler)?,
+                true => rejoin_data(self, &programs, &scheduler)?,
+                false => self.start_replica(&programs, &scheduler)?,
+            }
+        }
+        if self.settings.synchronous && self.streams_within(Duration::from_secs(15)) {
+            self.set_synchronous()?;
         }
         self.wait_until_live()?;
+        self.start_receipt();
         self.say_how_to_connect();
         Ok(())
+    }
+
+    /// The demo lives without it.
+    pub(crate) fn start_receipt(&self) {
+        if let Err(error) = receipt::start(self) {
+            warn(&format!("The receipt is not written: {error}"));
+        }
     }
 
     /// A replica that runs and does not stream gets a new start: the script that starts it finds out why, and mends what it can.
@@ -155,7 +194,7 @@ impl Demo {
             return Ok(());
         }
         let promoted = self.is_promoted();
-        if promoted && std::env::var("REPLICA_RECLONE").as_deref() != Ok("promoted") {
+        if promoted && !may_lose_what_only_it_has() {
             return Err(Error::Promoted);
         }
         if promoted || !self.streams_within(Duration::from_secs(15)) {
@@ -165,11 +204,16 @@ impl Demo {
     }
 
     fn require_free_port(&self, role: Role) -> Result<(), Error> {
-        let port = self.settings.port(role);
+        let port = self.port(role);
         if self.is_running(role) || !listens(port) {
             return Ok(());
         }
         let free = free_port(&[self.settings.primary_port, self.settings.replica_port])?;
-        Err(Error::PortTaken { port, server: role, variable: port_variable(role), free })
+        Err(Error::PortTaken { port, server: role, variable: self.port_variable(role), free })
     }
+}
+
+/// Whether a server is to be thrown away though it was a primary, with the rows that only it has.
+fn may_lose_what_only_it_has() -> bool {
+    std::env::var("REPLICA_RECLONE").is_ok_and(|value| value == "promoted")
 }

@@ -6,8 +6,9 @@ use std::process::{Command, Stdio};
 
 use crate::connect::Refusal;
 use crate::demo::{Demo, Programs, SERVERS, SLOT};
-use crate::doctor::{Options, Verdict, examine};
+use crate::doctor::{Options, Verdict};
 use crate::error::{Context, Error};
+use crate::receipt;
 use crate::role::Role;
 use crate::say::say;
 
@@ -44,10 +45,11 @@ pub fn status(folder: Option<&Path>) -> Result<Health, Error> {
         });
         return Ok(Health::Stopped);
     }
-    let report = examine(&demo.targets(), &Options::default());
+    let report = demo.examine(&Options::default());
     say(&report.headline());
     say("");
     demo.say_servers(primary_runs, replica_runs);
+    demo.say_receipt();
     say("");
     let shown = demo.say_database(if primary_runs { Role::Primary } else { Role::Replica })?;
     let mut reasons = demo.lacks().reasons;
@@ -76,7 +78,7 @@ impl Demo {
                 let kept = self.ask(Role::Primary, &replica_query).unwrap_or_default();
                 format!("stopped{}", kept.strip_prefix("not streaming").unwrap_or_default())
             }
-            (_, true) if self.is_promoted() => "promoted: a primary of its own".to_owned(),
+            (_, true) if self.is_promoted() => "a primary of its own, on an older timeline: make rejoin".to_owned(),
             (true, true) => match self.ask(Role::Primary, &replica_query) {
                 Err(_) => "running; the primary does not say how far it is".to_owned(),
                 answer => first_line(answer),
@@ -87,8 +89,18 @@ impl Demo {
     }
 
     fn say_server(&self, role: Role, state: &str) {
-        let address = format!("127.0.0.1:{}", self.settings.port(role));
+        let address = format!("127.0.0.1:{}", self.port(role));
         say(&format!("{:<12} {address:<17} {state}", role.to_string()));
+    }
+
+    /// What the receipt says, in a line.
+    fn say_receipt(&self) {
+        let state = match receipt::whole(self) {
+            _ if !receipt::is_running(self) => "not written (make demo starts it)".to_owned(),
+            Ok(report) => report.line(),
+            Err(error) => error.to_string(),
+        };
+        say(&format!("{:<12} {:<17} {state}", "receipt", ""));
     }
 
     /// Whether all of it could be shown.
@@ -115,7 +127,7 @@ impl Demo {
         let mut psql = programs.command("psql");
         psql.arg("--no-password")
             .env("PGHOST", "127.0.0.1")
-            .env("PGPORT", settings.port(role).to_string())
+            .env("PGPORT", self.port(role).to_string())
             .env("PGUSER", &settings.user)
             .env("PGPASSWORD", &settings.password)
             .env("PGDATABASE", &settings.database);

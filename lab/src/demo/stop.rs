@@ -12,7 +12,8 @@ use crate::say::say;
 const LOCK: Duration = Duration::from_secs(60);
 
 /// Names of what is in a demo's folder; a folder may hold other things.
-const OURS: [&str; 7] = ["primary", "replica", "docker", "run", "settings", "pgpass", "password.new"];
+const OURS: [&str; 9] =
+    ["primary", "replica", "receipt", "kept", "docker", "run", "settings", "pgpass", "password.new"];
 
 /// Stops the demo in a folder; the data stay.
 pub fn stop(folder: Option<&Path>) -> Result<(), Error> {

@@ -1,5 +1,5 @@
 //! The codes of what the program finds by asking more than one server, or by not being answered. Those of what one server
-//! finds by itself are in `sql/install/doctor/`. docs/doctor.md explains all of them.
+//! finds by itself are in `src/doctor/sql/`. docs/doctor.md explains all of them.
 
 /// The demo was stopped, or never made.
 pub const DEMO_STOPPED: &str = "demo_stopped";
@@ -15,6 +15,8 @@ pub const PASSWORD_REFUSED: &str = "password_refused";
 pub const HBA_REFUSED: &str = "hba_refused";
 /// No connection is left.
 pub const CONNECTIONS_FULL: &str = "connections_full";
+/// Files of the server are gone.
+pub const FILES_MISSING: &str = "files_missing";
 /// Refused for another reason.
 pub const CONNECTION_REFUSED: &str = "connection_refused";
 /// A question failed.
@@ -25,6 +27,8 @@ pub const EXTENSION_MISSING: &str = "extension_missing";
 pub const OTHER_CLUSTER: &str = "other_cluster";
 /// More than one server takes writes.
 pub const TWO_WRITABLE_SERVERS: &str = "two_writable_servers";
+/// Commits wait for a synchronous replica that does not follow.
+pub const WRITES_WAIT: &str = "writes_wait";
 /// No server takes writes.
 pub const NO_WRITABLE_SERVER: &str = "no_writable_server";
 /// The server that takes writes is not the one that was named as the primary.
@@ -37,6 +41,8 @@ pub const FOLLOWS_ANOTHER: &str = "follows_another";
 pub const SENDER_SILENT: &str = "sender_silent";
 /// What the primary writes does not arrive; found by one server, too.
 pub const RECEIVER_SILENT: &str = "receiver_silent";
+/// The primary does not let the replica in; its log says why.
+pub const REPLICATION_REFUSED: &str = "replication_refused";
 /// Replay does not advance.
 pub const REPLAY_STUCK: &str = "replay_stuck";
 /// Replay waits for a reader; found by one server, too.
@@ -59,17 +65,20 @@ pub const ALL: &[&str] = &[
     PASSWORD_REFUSED,
     HBA_REFUSED,
     CONNECTIONS_FULL,
+    FILES_MISSING,
     CONNECTION_REFUSED,
     QUESTION_FAILED,
     EXTENSION_MISSING,
     OTHER_CLUSTER,
     TWO_WRITABLE_SERVERS,
+    WRITES_WAIT,
     NO_WRITABLE_SERVER,
     ROLES_SWAPPED,
     TIMELINE_DIFFERS,
     FOLLOWS_ANOTHER,
     SENDER_SILENT,
     RECEIVER_SILENT,
+    REPLICATION_REFUSED,
     REPLAY_STUCK,
     REPLAY_WAITS,
     CATCHING_UP,

@@ -2,7 +2,7 @@
 
 use super::codes::{
     CLOCK_SKEW, FOLLOWS_ANOTHER, NO_WRITABLE_SERVER, OTHER_CLUSTER, ROLES_SWAPPED, SENDER_SILENT,
-    STANDBY_SETTING_LOWER, TIMELINE_DIFFERS, TWO_WRITABLE_SERVERS,
+    STANDBY_SETTING_LOWER, TIMELINE_DIFFERS, TWO_WRITABLE_SERVERS, WRITES_WAIT,
 };
 use super::facts::{Facts, NO_LOWER};
 use super::finding::Finding;
@@ -29,6 +29,7 @@ pub fn compare(servers: &[Answered<'_>], everybody: bool) -> Vec<Finding> {
     let mut findings = Vec::new();
     let writers: Vec<_> = servers.iter().filter(|server| !server.facts.in_recovery).collect();
     findings.extend(writers_of_one_cluster(&writers));
+    findings.extend(writers.iter().filter_map(|writer| writes_wait(writer)));
     if writers.is_empty() && everybody {
         let names: Vec<_> = servers.iter().map(|server| server.name).collect();
         findings.push(Finding::new(
@@ -47,7 +48,7 @@ pub fn compare(servers: &[Answered<'_>], everybody: bool) -> Vec<Finding> {
             Degraded,
             writer.name,
             format!("it takes the writes, on timeline {}, though it was named as a replica", writer.facts.timeline),
-            "start the old primary as a replica of this server, or clone one anew",
+            "operations-lab doctor # name this one with --primary; then make the old primary its replica, or clone one anew",
         ));
     }
     let Some(primary) = writers.iter().find(|writer| writer.role == Role::Primary).or(writers.first()) else {
@@ -80,8 +81,27 @@ fn writers_of_one_cluster(writers: &[&Answered<'_>]) -> Option<Finding> {
         Broken,
         last.name,
         format!("{} take writes, and are copies of one cluster: their rows drift apart", texts.join(" and ")),
-        "stop the one whose writes are to be given up, then make it a replica again",
+        "pg_ctl stop --pgdata \"$PGDATA\" # of the one whose writes are to be given up; then make it a replica again",
     ))
+}
+
+/// A commit waits for a replica that does not follow, for ever.
+fn writes_wait(writer: &Answered<'_>) -> Option<Finding> {
+    let synchronous = &writer.facts.synchronous;
+    (!synchronous.names.is_empty() && synchronous.replicas == 0).then(|| {
+        Finding::new(
+            WRITES_WAIT,
+            Broken,
+            writer.name,
+            format!(
+                "synchronous_standby_names is {}, and no such replica streams: each commit waits for it; {} wait, the oldest \
+                 for {:.1} s",
+                synchronous.names, synchronous.waiting, synchronous.oldest
+            ),
+            "start the replica, or go on without: alter system reset synchronous_standby_names; select pg_reload_conf(); \
+             (the demo: make demo SYNC=off)",
+        )
+    })
 }
 
 fn stranger(primary: &Answered<'_>, other: &Answered<'_>) -> Finding {
@@ -93,7 +113,7 @@ fn stranger(primary: &Answered<'_>, other: &Answered<'_>) -> Finding {
             "its system identifier is {}, that of {} is {}: it is a copy of another cluster",
             other.facts.system_identifier, primary.name, primary.facts.system_identifier
         ),
-        "name the right server, or clone this replica anew from its primary",
+        "select system_identifier from pg_control_system(); -- name the right server, or clone this replica anew",
     )
 }
 
@@ -147,7 +167,7 @@ fn timelines(primary: &Answered<'_>, replica: &Answered<'_>) -> Option<Finding> 
         Broken,
         replica.name,
         format!("it is on timeline {}, {why}; the primary is on timeline {}", there.timeline, here.timeline),
-        "stop the replica and run pg_rewind against the primary, or clone it anew",
+        "pg_ctl stop --pgdata \"$PGDATA\" # of the replica; then pg_rewind it against the primary, or clone it anew",
     ))
 }
 
@@ -185,7 +205,7 @@ fn stream(primary: &Answered<'_>, replica: &Answered<'_>) -> Option<Finding> {
                 "{} has not heard from it ({}, {}) for {silence:.1} s and gives up after {} s",
                 primary.name, sender.name, sender.state, primary.facts.sender_timeout
             ),
-            "look at the network, and whether the replica's processes run",
+            "ps -eo pid,stat,args | grep '[w]alreceiver' # on the replica: T is stopped (kill -CONT); else look at the network",
         )
     })
 }

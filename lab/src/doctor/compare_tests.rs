@@ -95,6 +95,15 @@ fn writers_are_counted() {
 }
 
 #[test]
+fn a_commit_that_waits_for_nobody_is_seen() {
+    let mut primary = primary();
+    primary.synchronous.names = "r".to_owned();
+    assert_eq!(codes(&primary, &replica()), [WRITES_WAIT]);
+    primary.synchronous.replicas = 1;
+    assert_eq!(codes(&primary, &replica()), [""; 0]);
+}
+
+#[test]
 fn lower_settings_are_all_named() {
     let lower = Facts { no_lower: vec![50, 16, 5, 0, 64], ..replica() };
     let (primary, lower) = (primary(), lower);

@@ -19,8 +19,14 @@ pub fn look(server: &str, facts: &Facts) -> Vec<Finding> {
     let Some(data) = facts.data_directory.as_deref().map(PathBuf::from).filter(|data| is_of(data, facts)) else {
         return Vec::new();
     };
+    look_at(server, &data)
+}
+
+/// Looks at the file systems of a data directory and of its WAL, whether its server runs or not.
+#[must_use]
+pub fn look_at(server: &str, data: &Path) -> Vec<Finding> {
     let wal = std::fs::canonicalize(data.join("pg_wal")).unwrap_or_else(|_| data.join("pg_wal"));
-    let places = [("data", data.clone()), ("WAL", wal)];
+    let places = [("data", data.to_owned()), ("WAL", wal)];
     let spaces = places.iter().filter_map(|(what, path)| {
         let space = rustix::fs::statvfs(path).ok()?;
         judge(server, what, path, space.f_bavail.saturating_mul(space.f_frsize))

@@ -39,12 +39,27 @@ pub struct Facts {
     pub sender_timeout: f64,
     /// The values of [`NO_LOWER`].
     pub no_lower: Vec<i64>,
+    /// What `synchronous_standby_names` asks for, and what waits for it.
+    pub synchronous: Synchronous,
     /// Its WAL receiver, if it has one.
     pub receiver: Option<Receiver>,
     /// Its WAL senders.
     pub senders: Vec<Sender>,
     /// Where each of its earlier timelines ended, for those who may know it.
     pub history: Vec<(u32, Lsn)>,
+}
+
+/// How commits wait for a replica.
+#[derive(Clone, Debug, Default)]
+pub struct Synchronous {
+    /// `synchronous_standby_names`; empty where nothing waits.
+    pub names: String,
+    /// How many replicas count.
+    pub replicas: i64,
+    /// How many sessions wait, and the oldest for how many seconds.
+    pub waiting: i64,
+    /// The age of the oldest wait, in seconds.
+    pub oldest: f64,
 }
 
 /// A replica's end of the stream.
@@ -96,6 +111,13 @@ const SENDERS: &str = "\
     FROM pg_stat_replication r LEFT JOIN pg_replication_slots s ON s.active_pid = r.pid \
     WHERE r.state IS DISTINCT FROM 'backup'";
 
+/// A role that may not see the state of a sender takes it for good.
+const SYNCHRONOUS: &str = "\
+    SELECT current_setting('synchronous_standby_names'), \
+           (SELECT count(*) FROM pg_stat_replication WHERE coalesce(sync_state, 'sync') IN ('sync', 'quorum')), \
+           count(*), coalesce(max(extract(epoch FROM clock_timestamp() - state_change)), 0)::float8 \
+    FROM pg_stat_activity WHERE wait_event = 'SyncRep'";
+
 const DOCTOR: &str = "\
     SELECT format('%I.operations_doctor', n.nspname), \
            to_regprocedure(format('%I.operations_doctor(boolean)', n.nspname)) IS NOT NULL \
@@ -125,13 +147,22 @@ impl Facts {
             no_lower: row.try_get(9)?,
             receiver: receiver.map(|row| self::receiver(&row)).transpose()?,
             senders: senders.iter().map(sender).collect::<Result<_, _>>()?,
+            synchronous: Synchronous::default(),
             history: Vec::new(),
         };
+        if !facts.in_recovery {
+            facts.synchronous = synchronous(&session.query_one(SYNCHRONOUS, &[])?)?;
+        }
         if timeline > 1 && !facts.in_recovery {
             facts.history = history(session, timeline);
         }
         Ok(facts)
     }
+}
+
+fn synchronous(row: &Row) -> Result<Synchronous, postgres::Error> {
+    let (names, replicas) = (row.try_get(0)?, row.try_get(1)?);
+    Ok(Synchronous { names, replicas, waiting: row.try_get(2)?, oldest: row.try_get(3)? })
 }
 
 fn receiver(row: &Row) -> Result<Receiver, postgres::Error> {
@@ -143,7 +174,7 @@ fn sender(row: &Row) -> Result<Sender, postgres::Error> {
 }
 
 /// The file that tells where each earlier timeline ended. Only some roles may read it.
-fn history(session: &mut Client, timeline: u32) -> Vec<(u32, Lsn)> {
+pub(crate) fn history(session: &mut Client, timeline: u32) -> Vec<(u32, Lsn)> {
     let file = format!("pg_wal/{timeline:08X}.history");
     let text = session
         .query_one("SELECT pg_read_file($1, true)", &[&file])

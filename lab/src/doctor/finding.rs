@@ -129,9 +129,38 @@ impl Finding {
     }
 }
 
+/// How a line for psql begins, and one for a shell.
+const SQL: [&str; 8] = ["alter", "call", "create", "grant", "rollback", "select", "show", "vacuum"];
+const SHELL: [&str; 10] =
+    ["df", "kill", "make", "operations-lab", "pg_checksums", "pg_ctl", "ps", "psql", "read", "timedatectl;"];
+
+/// Whether a next command can be typed as it stands. What is said besides is a remark of psql (`--`) or of a shell (`#`).
+#[must_use]
+pub fn can_be_typed(command: &str) -> bool {
+    let first = command.split(' ').next().unwrap_or_default();
+    let is_whole = command.split(" -- ").next().is_some_and(|statements| statements.ends_with(';'));
+    (SQL.contains(&first) && is_whole) || SHELL.contains(&first)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_command_is_told_from_advice() {
+        for command in [
+            "select 1;",
+            "select 1; -- then look",
+            "kill -CONT 1 # wakes it",
+            "make demo",
+            "timedatectl; chronyc tracking",
+        ] {
+            assert!(can_be_typed(command), "{command}");
+        }
+        for advice in ["start a replica; its log says why", "select the right one", "look at the network", ""] {
+            assert!(!can_be_typed(advice), "{advice}");
+        }
+    }
 
     #[test]
     fn the_worst_finding_gives_the_verdict() {

@@ -3,7 +3,7 @@
 
 pub mod codes;
 mod compare;
-mod disk;
+pub(crate) mod disk;
 mod facts;
 mod finding;
 mod replay;
@@ -13,8 +13,9 @@ use std::time::Duration;
 
 use postgres::Client;
 
-pub use finding::{Finding, Severity, Verdict};
-pub use report::{Report, ServerLine};
+pub(crate) use facts::history;
+pub use finding::{Finding, Severity, Verdict, can_be_typed};
+pub use report::{NO_ANSWER, Report, ServerLine};
 
 use crate::connect::{Refusal, session, within};
 use crate::target::Target;
@@ -43,7 +44,7 @@ fn may_pass(code: &str) -> Option<Duration> {
         // The jobs bring it up to date every 3 seconds.
         "view_stale" => Some(Duration::from_secs(5)),
         // wal_retrieve_retry_interval is a second.
-        "receiver_missing" | "no_replica" | "slot_inactive" | codes::FOLLOWS_ANOTHER => {
+        "receiver_missing" | "no_replica" | "slot_inactive" | codes::FOLLOWS_ANOTHER | codes::WRITES_WAIT => {
             Some(Duration::from_millis(2500))
         }
         "connections_nearly_full" | "scheduler_missing" | "job_overlaps" => Some(Duration::from_secs(1)),
@@ -85,7 +86,7 @@ impl Answer {
             Severity::Unknown,
             &target.name(),
             "the doctor itself failed while it asked this server",
-            "operations-lab doctor, again; what it prints on standard error is for a bug report",
+            "operations-lab doctor # again; what it prints on standard error is for a bug report",
         );
         Self { target, facts: None, findings: vec![finding] }
     }
@@ -139,6 +140,13 @@ fn look(targets: &[Target], options: Options) -> (Vec<ServerLine>, Vec<Finding>)
         findings.extend(replay.filter(|replay| !own.iter().any(|finding| finding.is_same(replay))));
         findings.extend(own);
     }
+    // A clock that is ahead makes what is replayed look old; whether replay advances was seen.
+    let skewed: Vec<_> = findings
+        .iter()
+        .filter(|finding| finding.code == codes::CLOCK_SKEW)
+        .map(|finding| finding.server.clone())
+        .collect();
+    findings.retain(|finding| finding.code != "replica_behind" || !skewed.contains(&finding.server));
     (lines, findings)
 }
 
@@ -179,9 +187,10 @@ fn ask(target: Target, options: Options) -> Answer {
             Answer { target, facts: Some((facts, client)), findings }
         }
         Some(Err(error)) => {
-            let finding = match error.as_db_error() {
-                Some(_) => question_failed(&error, &name),
-                None => refused(&Refusal::of(&error), &name, "while it was asked, "),
+            let refusal = Refusal::of(&error);
+            let finding = match (&refusal, error.as_db_error()) {
+                (Refusal::Files(_), _) | (_, None) => refused(&refusal, &name, "while it was asked, "),
+                (_, Some(_)) => question_failed(&error, &name),
             };
             Answer { target, facts: None, findings: vec![finding] }
         }
@@ -227,21 +236,46 @@ fn refused(refusal: &Refusal, server: &str, when: &str) -> Finding {
     use Severity::{Broken, Unknown};
     let (code, severity, text, next) = match refusal {
         Refusal::Down(text) => {
-            (codes::SERVER_DOWN, Broken, text, "start it (make demo starts the demo's); its log says why it ended")
+            (codes::SERVER_DOWN, Broken, text, "make demo # elsewhere: pg_ctl start; its log says why it ended")
         }
-        Refusal::Silent(text) => {
-            (codes::SERVER_SILENT, Broken, text, "see whether its processes are stopped, and the network between")
-        }
-        Refusal::NotReady(text) => (codes::SERVER_NOT_READY, Broken, text, "wait, and read its log"),
-        Refusal::Password(text) => {
-            (codes::PASSWORD_REFUSED, Unknown, text, "set PGPASSWORD, or give PGPASSFILE a line for this server")
-        }
-        Refusal::Hba(text) => {
-            (codes::HBA_REFUSED, Unknown, text, "add a line to its pg_hba.conf, then select pg_reload_conf();")
-        }
-        Refusal::Full(text) => (codes::CONNECTIONS_FULL, Broken, text, "end idle sessions, or raise max_connections"),
+        Refusal::Silent(text) => (
+            codes::SERVER_SILENT,
+            Broken,
+            text,
+            "ps -eo pid,stat,wchan:20,args | grep '[p]ostgres' # T is stopped (kill -CONT), D hangs in a disk; else see the network",
+        ),
+        Refusal::NotReady(text) => (
+            codes::SERVER_NOT_READY,
+            Broken,
+            text,
+            "operations-lab doctor # again, in a moment; its log says how far it is",
+        ),
+        Refusal::Password(text) => (
+            codes::PASSWORD_REFUSED,
+            Unknown,
+            text,
+            "read -rs PGPASSWORD && export PGPASSWORD # or give PGPASSFILE a line for this server",
+        ),
+        Refusal::Hba(text) => (
+            codes::HBA_REFUSED,
+            Unknown,
+            text,
+            "select * from pg_hba_file_rules; -- as one who may come in: add a line to pg_hba.conf, then select pg_reload_conf();",
+        ),
+        Refusal::Full(text) => (
+            codes::CONNECTIONS_FULL,
+            Broken,
+            text,
+            "ps -eo pid,lstart,args | grep '[p]ostgres.* idle' # end some of them (kill PID), or raise max_connections",
+        ),
+        Refusal::Files(text) => (
+            codes::FILES_MISSING,
+            Broken,
+            text,
+            "pg_ctl stop --pgdata \"$PGDATA\" # then clone a replica anew, restore a primary; make demo mends the demo's replica",
+        ),
         Refusal::Other(text) => {
-            (codes::CONNECTION_REFUSED, Unknown, text, "name a database, a role and a host that exist")
+            (codes::CONNECTION_REFUSED, Unknown, text, "psql --list # names the databases; see --primary and --replica")
         }
     };
     Finding::new(code, severity, server, format!("{when}{text}"), next)

@@ -24,7 +24,8 @@ const POSITION: &str = "SELECT pg_last_wal_replay_lsn()::text";
 const WAITS: &str = "\
     SELECT coalesce(s.wait_event, 'nothing'), coalesce(s.wait_event LIKE 'RecoveryConflict%' OR s.wait_event_type IN ('Lock', 'BufferPin'), false), \
            r.pid, round(extract(epoch FROM clock_timestamp() - r.xact_start))::text, \
-           (SELECT extract(epoch FROM clock_timestamp() - w.last_msg_receipt_time)::float8 FROM pg_stat_wal_receiver w) \
+           (SELECT extract(epoch FROM clock_timestamp() - w.last_msg_receipt_time)::float8 FROM pg_stat_wal_receiver w), \
+           (SELECT w.pid FROM pg_stat_wal_receiver w) \
     FROM (SELECT 1) one \
     LEFT JOIN pg_stat_activity s ON s.backend_type = 'startup' \
     LEFT JOIN LATERAL (SELECT a.pid, a.xact_start FROM pg_stat_activity a \
@@ -56,7 +57,7 @@ pub fn watch(session: &mut Client, server: &str, target: Lsn) -> Result<Option<F
                     bytes(position.since(first)),
                     elapsed.as_secs_f32()
                 ),
-                "operations-lab doctor, again",
+                "operations-lab doctor # again, in a moment",
             )));
         }
         if position == first && elapsed > STUCK_AFTER {
@@ -81,13 +82,19 @@ fn stuck(session: &mut Client, server: &str, position: Lsn, target: Lsn) -> Resu
     if silence.is_none_or(|silence| silence > SILENT_AFTER) {
         let heard =
             silence.map_or_else(|| "no receiver runs".to_owned(), |age| format!("the last message is {age:.1} s old"));
-        return Ok(Finding::new(
-            RECEIVER_SILENT,
-            Broken,
-            server,
-            format!("{behind}, which does not arrive: {heard}"),
-            "look at the network, and at the processes walreceiver (here) and walsender (on the primary)",
-        ));
+        let next = match row.try_get::<_, Option<i32>>(5)? {
+            Some(pid) => format!(
+                "kill -CONT {pid} # wakes the receiver if it was stopped; else look at the network and the walsender"
+            ),
+            None => "show primary_conninfo; -- start that primary, or read in the replica's log why it cannot connect"
+                .to_owned(),
+        };
+        let evidence = format!("{behind}, which does not arrive: {heard}");
+        return Ok(Finding::new(RECEIVER_SILENT, Broken, server, evidence, next));
+    }
+    if event == "RecoveryApplyDelay" {
+        let next = "alter system reset recovery_min_apply_delay; select pg_reload_conf();";
+        return Ok(Finding::new(REPLAY_STUCK, Broken, server, behind, next));
     }
     Ok(match (conflict, reader) {
         (true, Some(pid)) => Finding::new(
@@ -102,7 +109,7 @@ fn stuck(session: &mut Client, server: &str, position: Lsn, target: Lsn) -> Resu
             Broken,
             server,
             behind,
-            "read the replica's log; select * from pg_stat_activity where backend_type = 'startup';",
+            "select * from pg_stat_activity where backend_type = 'startup'; -- and read the replica's log",
         ),
     })
 }

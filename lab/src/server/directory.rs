@@ -1,15 +1,13 @@
 //! A data directory and the server that runs on it.
 
-use std::os::fd::OwnedFd;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use rustix::process::Signal;
 
-use crate::error::{Context, Error};
-use crate::server::process::{descendants, is_alive, signal, user_of, wait_gone};
-use crate::server::{LIMIT, Owner};
+use crate::error::Error;
+use crate::server::process::{descendants, signal, wait_gone};
+use crate::server::{LIMIT, Owner, Resident};
 
 /// How a server is asked to stop.
 #[derive(Clone, Copy, Debug)]
@@ -36,20 +34,14 @@ impl Stop {
 #[derive(Clone, Debug)]
 pub struct DataDirectory {
     path: PathBuf,
-    owner: Owner,
-}
-
-/// A postmaster that runs. Its number cannot become another process's as long as this lives.
-struct Postmaster {
-    pid: u32,
-    process: OwnedFd,
+    postmaster: Resident,
 }
 
 impl DataDirectory {
     /// The data directory of that name, which need not exist.
     #[must_use]
     pub fn new(path: &Path, owner: &Owner) -> Self {
-        Self { path: path.to_owned(), owner: owner.clone() }
+        Self { path: path.to_owned(), postmaster: Resident::new(path, "postmaster.pid", owner) }
     }
 
     /// Where it is.
@@ -61,32 +53,24 @@ impl DataDirectory {
     /// The process id in `postmaster.pid`, whether that process runs or not.
     #[must_use]
     pub fn recorded_pid(&self) -> Option<u32> {
-        self.owner.read(&self.path.join("postmaster.pid")).ok()?.lines().next()?.trim().parse().ok()
+        self.postmaster.recorded_pid()
     }
 
     /// The postmaster's process id, if it runs.
     #[must_use]
     pub fn pid(&self) -> Option<u32> {
-        self.postmaster().map(|postmaster| postmaster.pid)
+        self.postmaster.pid()
     }
 
     /// Whether a server runs on it.
     #[must_use]
     pub fn is_running(&self) -> bool {
-        self.postmaster().is_some()
+        self.pid().is_some()
     }
 
     /// Sends the postmaster a signal; returns it and the processes below it, or nothing if no server runs.
     pub fn signal(&self, signal: Signal) -> Result<Vec<u32>, Error> {
-        let Some(postmaster) = self.postmaster() else {
-            return Ok(Vec::new());
-        };
-        let mut pids = descendants(postmaster.pid);
-        pids.insert(0, postmaster.pid);
-        match pidfd_send_signal(&postmaster.process, signal) {
-            Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(pids),
-            Err(error) => Err(error).context(|| format!("send {signal:?} to process {}", postmaster.pid)),
-        }
+        self.postmaster.signal(signal)
     }
 
     /// Sends one process of the server a signal, by the process id that `pg_stat_activity` shows.
@@ -118,27 +102,20 @@ impl DataDirectory {
         Ok(!pids.is_empty())
     }
 
+    /// SIGKILLs what is left of a server whose postmaster is dead: a process that is stopped does not notice its death.
+    pub(crate) fn kill_leftovers(&self) -> Result<(), Error> {
+        let pids = self.postmaster.all_of("postgres");
+        for pid in &pids {
+            signal(*pid, Signal::KILL)?;
+        }
+        wait_gone(&format!("what is left of the server of {} to end", self.path.display()), &pids, LIMIT)
+    }
+
     fn end(&self, how: Signal, limit: Duration) -> Result<bool, Error> {
         let pids = self.signal(how)?;
         wait_gone(&format!("the server of {} to stop", self.path.display()), &pids, limit)?;
         Ok(!pids.is_empty())
     }
-
-    /// The process that `postmaster.pid` names may be another one: after a restart of the machine, or because the server's
-    /// user wrote it there. A postmaster belongs to that user and works in its data directory.
-    fn postmaster(&self) -> Option<Postmaster> {
-        let pid = self.recorded_pid()?;
-        let process = pidfd_open(Pid::from_raw(i32::try_from(pid).ok()?)?, PidfdFlags::empty()).ok()?;
-        let belongs = user_of(pid)? == self.owner.uid();
-        let works_here = same_file(Path::new(&format!("/proc/{pid}/cwd")), &self.path);
-        (belongs && works_here && is_alive(pid)).then_some(Postmaster { pid, process })
-    }
-}
-
-/// Whether both names lead to the same file or folder.
-fn same_file(one: &Path, other: &Path) -> bool {
-    let identity = |path: &Path| std::fs::metadata(path).map(|found| (found.dev(), found.ino()));
-    matches!((identity(one), identity(other)), (Ok(one), Ok(other)) if one == other)
 }
 
 #[cfg(test)]

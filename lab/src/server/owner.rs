@@ -111,12 +111,17 @@ impl Owner {
 
     /// Reads a small file; does not wait for a writer where somebody has put a FIFO there.
     pub fn read(&self, path: &Path) -> io::Result<String> {
+        self.read_bytes(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    /// The same as bytes.
+    pub fn read_bytes(&self, path: &Path) -> io::Result<Vec<u8>> {
         self.files(|| {
             let nonblocking = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
             let file = OpenOptions::new().read(true).custom_flags(nonblocking).open(path)?;
-            let mut text = Vec::new();
-            file.take(1 << 20).read_to_end(&mut text)?;
-            Ok(String::from_utf8_lossy(&text).into_owned())
+            let mut bytes = Vec::new();
+            file.take(1 << 20).read_to_end(&mut bytes)?;
+            Ok(bytes)
         })
     }
 

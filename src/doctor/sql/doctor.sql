@@ -32,7 +32,7 @@ begin
             when insufficient_privilege then
                 return query
                 select 'not_permitted', 'unknown', format('%s: %s', topic, sqlerrm),
-                       format('grant the missing right to %I (docs/doctor.md lists what the doctor reads);', current_user);
+                       format('grant pg_monitor to %I; -- and what docs/doctor.md lists under Rights', current_user);
             when others then
                 return query
                 select 'check_failed', 'unknown', format('%s: %s (SQLSTATE %s)', topic, sqlerrm, sqlstate),

@@ -81,7 +81,8 @@ begin
         if not preloaded then
             return query
             select 'scheduler_missing', 'broken', 'the worker should run the jobs, but operations_ext is not in shared_preload_libraries',
-                   'add operations_ext to shared_preload_libraries, set operations_ext.database, and restart';
+                   format('alter system set shared_preload_libraries = %s; alter system set operations_ext.database = %L; -- then restart',
+                          concat_ws(', ', nullif(current_setting('shared_preload_libraries'), ''), 'operations_ext'), current_database());
         elsif worker_database is distinct from current_database() and worker_database is not null then
             return query
             select 'job_wrong_database', 'broken',
@@ -90,7 +91,7 @@ begin
         elsif pg_has_role('pg_read_all_stats', 'usage') then
             return query
             select 'scheduler_missing', 'broken', format('there is no process "%s"', p.process),
-                   'read the server''s log; the postmaster starts it again within 5 s'
+                   'select pid, backend_type, backend_start from pg_stat_activity where backend_type like ''operations_ext%''; -- it is started again within 5 s; the log says why it ended'
             from unnest(array['operations_ext operation_insert_one', 'operations_ext change_status', 'operations_ext maintenance']) p (process)
             where not exists (select from pg_stat_activity a where a.backend_type = p.process);
         end if;
@@ -126,7 +127,8 @@ begin
     $query$;
     return query
     select 'scheduler_missing', 'broken', 'pg_cron should run the jobs, but its launcher does not run',
-           'add pg_cron to shared_preload_libraries, set cron.database_name, and restart'
+           format('alter system set shared_preload_libraries = %s; alter system set cron.database_name = %L; -- then restart',
+                  concat_ws(', ', nullif((select g.setting from pg_settings g where g.name = 'shared_preload_libraries'), ''), 'pg_cron'), current_database())
     where pg_has_role('pg_read_all_stats', 'usage')
       and exists (select from @extschema@.operations_jobs() j where j.scheduler = 'pg_cron')
       and not exists (select from pg_stat_activity a where a.backend_type = 'pg_cron launcher');

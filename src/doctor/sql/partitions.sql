@@ -81,7 +81,7 @@ begin
         return query
         select 'not_permitted', 'unknown',
                format('the DEFAULT partition %s was not looked into: its owner is not trusted with the rights of %I', fallback, current_user),
-               format('as its owner: select exists (select from %s);', fallback);
+               format('select exists (select from %s); -- as its owner', fallback);
     else
         execute format('select exists (select from %s)', fallback) into holds_rows;
         return query

@@ -17,13 +17,13 @@ declare
 begin
     if not pg_is_in_recovery() then
         return query
-        select 'no_replica', 'degraded', 'no replica streams from this primary', 'start a replica; its log says why it does not follow'
+        select 'no_replica', 'degraded', 'no replica streams from this primary', 'select slot_name, active, wal_status from pg_replication_slots; -- then start a replica: its log says why it does not follow'
         where not exists (select from pg_stat_replication r where r.state in ('streaming', 'catchup'));
 
         return query
         select 'slot_lost', 'broken',
                format('slot %s has lost WAL that its replica needs: the replica must be cloned anew', s.slot_name),
-               format('clone the replica anew, or, if it is gone for good: select pg_drop_replication_slot(%L);', s.slot_name)
+               format('select pg_drop_replication_slot(%L); -- then clone the replica anew, unless it is gone for good', s.slot_name)
         from pg_replication_slots s
         where s.wal_status = 'lost' and not s.temporary;
 
@@ -31,7 +31,7 @@ begin
         select 'slot_inactive', case when s.restart_lsn is null then 'info' else 'degraded' end,
                format('nobody uses slot %s, for which %s of WAL is kept', s.slot_name,
                       coalesce(pg_size_pretty(pg_wal_lsn_diff(pg_current_wal_lsn(), s.restart_lsn)), 'none')),
-               format('start its replica, or, if it is gone for good: select pg_drop_replication_slot(%L);', s.slot_name)
+               format('select * from pg_replication_slots where slot_name = %L; -- then start its replica, or drop the slot if it is gone for good', s.slot_name)
         from pg_replication_slots s
         where not s.active and not s.temporary and s.wal_status is distinct from 'lost';
 
@@ -39,7 +39,8 @@ begin
         select 'slot_nearly_lost', 'degraded',
                format('slot %s: wal_status %s, %s may be written before it is lost (max_slot_wal_keep_size = %s)', s.slot_name,
                       s.wal_status, pg_size_pretty(greatest(s.safe_wal_size, 0)), current_setting('max_slot_wal_keep_size')),
-               'let the replica catch up, or raise max_slot_wal_keep_size'
+               format('alter system set max_slot_wal_keep_size = ''%s MB''; select pg_reload_conf(); -- unless the replica catches up',
+                      2 * (select g.setting::bigint from pg_settings g where g.name = 'max_slot_wal_keep_size'))
         from pg_replication_slots s
         where s.wal_status <> 'lost' and not s.temporary
           and (s.wal_status = 'unreserved'
@@ -68,13 +69,13 @@ begin
                format('the WAL receiver %s; replayed up to %s, whose last commit is %s old',
                       coalesce('is ' || receiver.status, 'does not run'), pg_last_wal_replay_lsn(),
                       coalesce(date_trunc('milliseconds', clock_timestamp() - replayed_at)::text, 'of unknown age')),
-               'start the primary, or read this server''s log for why it cannot connect';
+               'show primary_conninfo; -- start that primary, or read in this server''s log why it cannot connect';
     elsif silence > patience then
         return query
         select 'receiver_silent', 'broken',
                format('the WAL receiver (pid %s) says streaming, but has heard nothing from %s:%s for %s s', receiver.pid,
                       receiver.sender_host, receiver.sender_port, round(extract(epoch from silence), 1)),
-               format('look at the network and at process %s', receiver.pid);
+               format('kill -CONT %s # wakes it if it was stopped; else look at the network', receiver.pid);
     elsif pg_get_wal_replay_pause_state() = 'not paused' and replayed_at < clock_timestamp() - interval '60 s'
           and exists (select from @extschema@.operations_jobs() j where j.active and j.job_name = 'change_status') then
         return query

@@ -28,13 +28,24 @@ begin
     select 'checksum_failures', 'broken',
            format('%s damaged pages were read in database %s, the last at %s', d.checksum_failures,
                   coalesce(d.datname, '(shared)'), d.checksum_last_failure),
-           'stop this server and run pg_checksums --check; clone a replica anew, restore a primary'
+           'select datname, checksum_failures, checksum_last_failure from pg_stat_database where checksum_failures > 0; -- clone a replica anew, restore a primary'
     from pg_stat_database d
     where d.checksum_failures > 0;
 
+    -- A crash of one process ends all sessions and loses nothing; seconds later nothing else shows that it was. The postmaster
+    -- starts its checkpointer with itself, and again only after a crash.
+    return query
+    select 'crash_recovered', 'info',
+           format('a process of this server crashed: all sessions were ended, and at %s all was started again (the server itself runs since %s)',
+                  date_trunc('milliseconds', a.backend_start), date_trunc('milliseconds', pg_postmaster_start_time())),
+           'select backend_type, pid, backend_start from pg_stat_activity order by backend_start; -- this server''s log names the process'
+    from pg_stat_activity a
+    where a.backend_type = 'checkpointer' and a.backend_start > pg_postmaster_start_time() + interval '10 s'
+      and a.backend_start > clock_timestamp() - interval '1 h';
+
     return query
     select 'checksums_off', 'info', 'data_checksums is off: a damaged page is read as if it were good',
-           'stop this server and run pg_checksums --enable'
+           'pg_checksums --enable --pgdata "$PGDATA" # while this server is stopped'
     where current_setting('data_checksums') = 'off';
 
     return query
@@ -55,9 +66,10 @@ begin
 
     return query
     select 'restart_pending', 'info', format('changed, and waits for a restart: %s', string_agg(s.name, ', ' order by s.name)),
-           'restart this server'
+           'pg_ctl restart --pgdata "$PGDATA"'
     from pg_settings s
-    where s.pending_restart
+    -- What the command line sets is said to be pending for as long as the file says something else.
+    where s.pending_restart and s.source <> 'command line'
     having count(*) > 0;
 
     return query

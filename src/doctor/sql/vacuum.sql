@@ -22,15 +22,15 @@ begin
           and (not pg_is_in_recovery() or current_setting('hot_standby_feedback')::boolean)
         union all
         select age(a.backend_xmin), null, format('the feedback of %s (%s), that is for its readers', r.application_name, coalesce(host(r.client_addr), 'local')),
-               'on that replica: select * from operations_doctor();'
+               'select * from @extschema@.operations_doctor(); -- on that replica'
         from pg_stat_activity a
         join pg_stat_replication r on r.pid = a.pid
         where a.backend_xmin is not null
         union all
         select greatest(age(s.xmin), age(s.catalog_xmin)), null,
                format('slot %s (%s)', s.slot_name, case when s.active then 'active: readers of its replica' else 'inactive' end),
-               case when s.active then 'on its replica: select * from operations_doctor();'
-                    else format('start its replica, or: select pg_drop_replication_slot(%L);', s.slot_name) end
+               case when s.active then 'select * from @extschema@.operations_doctor(); -- on its replica'
+                    else format('select * from pg_replication_slots where slot_name = %L; -- then start its replica, or drop the slot', s.slot_name) end
         from pg_replication_slots s
         where coalesce(s.xmin, s.catalog_xmin) is not null and not pg_is_in_recovery()
         union all
@@ -49,7 +49,7 @@ begin
     select 'prepared_transaction', 'degraded',
            format('transaction %s of %s in database %s was prepared %s s ago and holds its locks', p.gid, p.owner, p.database,
                   round(extract(epoch from clock_timestamp() - p.prepared))),
-           format('in database %s: rollback prepared %L; -- or commit prepared', p.database, p.gid)
+           format('rollback prepared %L; -- or commit prepared; in database %s', p.gid, p.database)
     from pg_prepared_xacts p
     where p.prepared < clock_timestamp() - interval '5 s';
 
@@ -62,7 +62,7 @@ begin
     select 'wraparound', case when w.xids > 1600000000 or w.multixacts > 1600000000 then 'broken' else 'degraded' end,
            format('database %s: its oldest xid is %s old, its oldest multixact %s; vacuum should have begun at autovacuum_freeze_max_age = %s; at 2 billion all writes end',
                   w.datname, w.xids, w.multixacts, current_setting('autovacuum_freeze_max_age')),
-           format('in database %s: vacuum (freeze, verbose);', w.datname)
+           format('vacuum (freeze, verbose); -- in database %s', w.datname)
     from (
         select d.datname, age(d.datfrozenxid) as xids, mxid_age(d.datminmxid) as multixacts
         from pg_database d

@@ -136,16 +136,17 @@ pub fn clone_that_was_cut_short(user: &User) -> Outcome {
 pub fn promoted_replica_is_left_alone(user: &User) -> Outcome {
     user.session("psql-replica", "SELECT pg_promote();")?;
     user.fails(&["status"])?;
-    user.printed("promoted: a primary of its own")?;
+    user.printed("a primary of its own, on an older timeline: make rejoin")?;
     user.fails(&["demo"])?;
     user.printed("error: the replica was promoted and is a primary of its own now, so it is left alone")?;
-    require(user.on_replica("SELECT pg_is_in_recovery();")? == "f", "it is a replica again")?;
-    user.succeeds(&["stop"])?;
-    user.fails(&["demo"])?;
-    user.printed("it was promoted and may hold rows that the primary lacks")?;
     user.fails(&["demo", "REPLICA_RECLONE=1"])?;
-    user.printed("with REPLICA_RECLONE=promoted it is thrown away")?;
+    user.printed("REPLICA_RECLONE=promoted make demo throws the promoted one away")?;
+    require(user.on_primary("SELECT pg_is_in_recovery();")? == "f", "it is a replica again")?;
+    require(user.on_replica("SELECT pg_is_in_recovery();")? == "f", "the primary is a replica")?;
+    user.succeeds(&["stop"])?;
     user.succeeds(&["demo", "REPLICA_RECLONE=promoted"])?;
+    let port = user.on_primary("SELECT inet_server_port();")?;
+    require(port == user.primary_port.to_string(), "the promoted one was not thrown away")?;
     user.succeeds(&["status"])
 }
 

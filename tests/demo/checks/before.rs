@@ -8,9 +8,24 @@ use crate::user::{Outcome, User, require};
 pub fn help_names_every_target(user: &User) -> Outcome {
     let none: [&str; 0] = [];
     user.succeeds(&none)?;
-    for target in
-        ["demo", "status", "doctor", "psql", "stop", "clean", "test", "test-long", "test-all", "lint", "bench"]
-    {
+    for target in [
+        "demo",
+        "status",
+        "doctor",
+        "receipt",
+        "drill",
+        "drills",
+        "failover",
+        "rejoin",
+        "psql",
+        "stop",
+        "clean",
+        "test",
+        "test-long",
+        "test-all",
+        "lint",
+        "bench",
+    ] {
         user.printed(format!("make {target} "))?;
     }
     Ok(())
@@ -23,6 +38,12 @@ pub fn without_a_demo(user: &User) -> Outcome {
     user.printed("error: the primary is not running: make demo starts it")?;
     user.fails(&["psql-replica"])?;
     user.printed("error: the replica is not running: make demo starts it")?;
+    user.fails(&["receipt"])?;
+    user.printed("error: there is no receipt in ")?;
+    user.fails(&["failover"])?;
+    user.printed("error: the replica is not running: make demo starts it")?;
+    user.fails(&["rejoin"])?;
+    user.printed("error: the primary is not running: make demo starts it")?;
     user.succeeds(&["stop"])?;
     user.printed("The demo is not running")?;
     user.succeeds(&["clean"])?;

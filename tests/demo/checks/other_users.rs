@@ -90,7 +90,7 @@ pub fn root_follows_no_link_of_the_servers_user(user: &User) -> Outcome {
     for name in ["settings", "settings.new", "pgpass", "pgpass.new", "password.new", "password.new.new"] {
         plant(user, &victim.path("file"), &trap.join(name))?;
     }
-    for name in ["docker", "primary.new", "replica.clone"] {
+    for name in ["docker", "primary.new", "replica.clone", "receipt", "kept", "run.alone"] {
         plant(user, &victim.folder, &trap.join(name))?;
     }
     // Passwords from files that only root can read.

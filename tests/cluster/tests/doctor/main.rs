@@ -5,5 +5,6 @@
 
 mod both;
 mod common;
+mod crash;
 mod healthy;
 mod primary;

@@ -1,0 +1,143 @@
+//! The drills on the command line.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use clap::Args;
+use operations_lab::Error;
+use operations_lab::drill::{self, DRILLS, Length, Report, Verdict};
+use operations_lab::say::{say, warn};
+
+use super::demo::Folder;
+
+/// Breaks the running demo in one way, and shows that it is noticed and healed, and what it cost.
+///
+/// It is refused on a demo whose verdict is not ok, undoes what it did also when it fails or is interrupted, and leaves a demo
+/// that is well. docs/drills.md has all of them.
+#[derive(Args)]
+#[command(after_help = "Exit codes:
+  0   the drill passed: seen and healed in time, and nothing is lost
+  1   it did not, or could not be run
+  64  the command line is wrong, or no drill has that name
+  130 interrupted; what was broken is mended")]
+pub struct Drill {
+    /// Which one; --list names them
+    #[arg(required_unless_present = "list")]
+    name: Option<String>,
+
+    /// Name all drills, with a line each
+    #[arg(long, exclusive = true)]
+    list: bool,
+
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    folder: Folder,
+}
+
+/// Runs all drills that are over in seconds, one after the other, and prints a table.
+#[derive(Args)]
+#[command(after_help = "Exit codes:
+  0   all passed; those that this machine does not allow are refused by name
+  1   one did not, or could not be run
+  64  the command line is wrong
+  130 interrupted; what was broken is mended")]
+pub struct Drills {
+    /// Those that take a minute or more, too
+    #[arg(long)]
+    all: bool,
+
+    /// Name all drills, with a line each
+    #[arg(long)]
+    list: bool,
+
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+
+    /// Write a page with the table, and with what else was asked at the moment of each fault
+    #[arg(long, value_name = "FILE")]
+    markdown: Option<PathBuf>,
+
+    #[command(flatten)]
+    folder: Folder,
+}
+
+impl Drill {
+    /// Runs the command; returns its exit code.
+    pub fn run(&self) -> Result<u8, Error> {
+        let name = match &self.name {
+            Some(name) if !self.list => name,
+            _ => return Ok(list()),
+        };
+        let drill = drill::find(name)?;
+        if !self.json {
+            say(&format!("{}: {}", drill.name, drill.line));
+        }
+        let reports = drill::run(self.folder.get(), &[drill], &interruptible()?, |_| {})?;
+        for report in &reports {
+            say(&if self.json { json(report) } else { report.text() });
+        }
+        Ok(exit_code(&reports, &[Verdict::Passed]))
+    }
+}
+
+impl Drills {
+    /// Runs the command; returns its exit code.
+    pub fn run(&self) -> Result<u8, Error> {
+        if self.list {
+            return Ok(list());
+        }
+        let wanted: Vec<_> = DRILLS.iter().filter(|drill| self.all || drill.length == Length::Quick).collect();
+        let tell = |report: &Report| {
+            if self.json {
+                return;
+            }
+            match report.verdict {
+                Verdict::Failed => warn(&report.text()),
+                _ => say(&format!("{:<8} {}", report.verdict.word(), report.name)),
+            }
+        };
+        let reports = drill::run(self.folder.get(), &wanted, &interruptible()?, tell)?;
+        if let Some(file) = &self.markdown {
+            std::fs::write(file, drill::page(&reports))
+                .map_err(|source| Error::Io { what: format!("write {}", file.display()), source })?;
+        }
+        say(&if self.json { json(&reports) } else { format!("\n{}", drill::table(&reports)) });
+        let refused: Vec<_> = reports.iter().filter(|report| report.verdict == Verdict::Refused).collect();
+        if !self.json {
+            for report in refused {
+                say(&format!("refused: {}: {}", report.name, report.reasons.join("; ")));
+            }
+        }
+        Ok(exit_code(&reports, &[Verdict::Passed, Verdict::Refused]))
+    }
+}
+
+fn list() -> u8 {
+    for drill in DRILLS {
+        let long = if drill.length == Length::Long { " (long)" } else { "" };
+        say(&format!("{:<22} {}{long}", drill.name, drill.line));
+    }
+    0
+}
+
+fn exit_code(reports: &[Report], good: &[Verdict]) -> u8 {
+    if reports.iter().all(|report| good.contains(&report.verdict)) { 0 } else { super::FAILED }
+}
+
+fn json(value: &(impl serde::Serialize + ?Sized)) -> String {
+    serde_json::to_string_pretty(value).unwrap_or_else(|error| format!("{{\"error\": \"{error}\"}}"))
+}
+
+/// What Ctrl-C sets.
+fn interruptible() -> Result<Arc<AtomicBool>, Error> {
+    let interrupted = Arc::new(AtomicBool::new(false));
+    let flag = Arc::clone(&interrupted);
+    let set = ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed));
+    set.map_err(|error| Error::Environment(format!("signals cannot be caught: {error}")))?;
+    Ok(interrupted)
+}

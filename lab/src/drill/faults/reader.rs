@@ -1,0 +1,89 @@
+//! A long reader on the replica, which nothing may cancel.
+
+use std::time::{Duration, Instant};
+
+use crate::doctor::{Finding, Verdict};
+use crate::drill::fault::{Fault, Healed};
+use crate::drill::scene::Scene;
+use crate::error::Error;
+use crate::role::Role;
+use crate::server::text;
+
+/// How long the reader reads.
+const READS: Duration = Duration::from_secs(60);
+
+/// In that time a batch of statuses changes every 3 seconds, and the view is refreshed as often.
+const REFRESHES: i64 = 18;
+
+const RUNS: &str = "SELECT runs FROM public.operations_jobs() WHERE job_name = 'change_status' LIMIT 1";
+
+const READ: &str = "SELECT count(*), sum(amount), sum(status) FROM public.operations";
+
+/// A month more than there are, as when a new month begins.
+const NEXT_MONTH: &str = "\
+    DO $$ BEGIN EXECUTE format('CALL public.operations_maintain_partitions(%s)', \
+        (SELECT count(*) FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid \
+         WHERE i.inhparent = 'public.operations'::regclass \
+           AND c.relname > to_char(current_date, '\"operations_\"YYYY_MM')) + 1); END $$";
+
+/// The last month, which is empty.
+const DROP_LAST: &str = "\
+    DO $$ DECLARE last regclass := (SELECT i.inhrelid FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid \
+                                    WHERE i.inhparent = 'public.operations'::regclass ORDER BY c.relname DESC LIMIT 1); \
+    BEGIN SET LOCAL lock_timeout = '10s'; EXECUTE format('DROP TABLE %s', last); END $$";
+
+/// A reader that sees one snapshot for a minute, while the view is refreshed and a month is attached.
+#[derive(Default)]
+pub struct LongReader {
+    wrong: Vec<String>,
+}
+
+impl LongReader {
+    /// A new one.
+    pub fn new() -> Box<dyn Fault> {
+        Box::new(Self::default())
+    }
+}
+
+impl Fault for LongReader {
+    fn cause(&mut self, _scene: &Scene) -> Result<String, Error> {
+        Ok("a reader on the replica kept one snapshot for 60 s, while a month was attached and the view refreshed"
+            .to_owned())
+    }
+
+    fn heal(&mut self, scene: &Scene, _seen: &Finding) -> Result<Healed, Error> {
+        let begun = Instant::now();
+        let runs = |scene: &Scene| scene.ask(Role::Primary, RUNS).map(|runs| runs.parse::<i64>().unwrap_or_default());
+        let before = runs(scene)?;
+        let mut reader = scene.session(Role::Replica)?;
+        text(&mut reader, "BEGIN ISOLATION LEVEL REPEATABLE READ")?;
+        let first = text(&mut reader, READ)?;
+        scene.run(Role::Primary, &[NEXT_MONTH])?;
+        let demo = scene.demo.clone();
+        scene.later("drop the month that was attached", move || {
+            demo.ask(Role::Primary, DROP_LAST).map(drop).map_err(|refusal| Error::Environment(refusal.to_string()))
+        });
+        while begun.elapsed() < READS {
+            scene.go_on()?;
+            let again = text(&mut reader, READ)?;
+            if again != first {
+                self.wrong.push(format!("the reader saw {first}, and later {again}"));
+                break;
+            }
+            let report = scene.look();
+            if report.verdict != Verdict::Ok {
+                self.wrong.push(format!("the doctor was not content: {}", report.text()));
+            }
+        }
+        text(&mut reader, "COMMIT")?;
+        let refreshes = runs(scene)? - before;
+        if refreshes < REFRESHES {
+            self.wrong.push(format!("only {refreshes} refreshes came in that time"));
+        }
+        Ok(Healed::ByItself)
+    }
+
+    fn check(&mut self, _scene: &Scene) -> Result<Vec<String>, Error> {
+        Ok(std::mem::take(&mut self.wrong))
+    }
+}

@@ -1,0 +1,198 @@
+//! Runs one drill: breaks, watches, heals, watches, compares.
+
+use std::time::{Duration, Instant};
+
+use crate::doctor::{self, Finding};
+use crate::drill::fault::{Drill, Fault, Healed};
+use crate::drill::ledger::Ledger;
+use crate::drill::probe::Probes;
+use crate::drill::report::{Report, Verdict, seconds};
+use crate::drill::scene::Scene;
+use crate::error::Error;
+use crate::receipt;
+use crate::role::Role;
+
+/// How long a demo may take until it is well: before a drill, and once more after one.
+const WELL: Duration = Duration::from_secs(20);
+
+/// How long writes may take to go on once the verdict is ok.
+const WRITES: Duration = Duration::from_secs(5);
+
+/// Runs a drill. An error is one that kept it from being run, or an interrupt; in both cases the demo is as it was.
+pub fn run(scene: &Scene, drill: &Drill) -> Result<Report, Error> {
+    let mut report = Report::of(drill);
+    if let Some(why) = (drill.refuses)(scene) {
+        report.verdict = Verdict::Refused;
+        report.reasons.push(why);
+        return Ok(report);
+    }
+    let before = well(scene)?;
+    let ended = drive(scene, drill, &before, &mut report);
+    report.reasons.extend(scene.undo());
+    let restored = restore(scene);
+    match (ended, restored) {
+        (_, Err(error)) => report.reasons.push(format!("the demo could not be healed: {error}")),
+        (Err(Error::Interrupted), _) => return Err(Error::Interrupted),
+        (Err(error), restored) => {
+            report.reasons.push(error.to_string());
+            report.reasons.extend(restored.ok().flatten());
+        }
+        (Ok(()), Ok(restored)) => report.reasons.extend(restored),
+    }
+    if report.reasons.is_empty() {
+        report.verdict = Verdict::Passed;
+    }
+    Ok(report)
+}
+
+/// The doctor's report of a demo that is well. One that was started, or healed, a moment ago may not be yet.
+fn well(scene: &Scene) -> Result<doctor::Report, Error> {
+    let begun = Instant::now();
+    loop {
+        scene.go_on()?;
+        let report = scene.look();
+        if report.verdict == doctor::Verdict::Ok {
+            return Ok(report);
+        }
+        if !scene.demo.is_running(Role::Primary) || begun.elapsed() > WELL {
+            return Err(Error::Unwell { report: report.text() });
+        }
+    }
+}
+
+/// Leaves a demo that is well. What was needed beyond the drill's own healing is a failure of the drill, and is returned.
+fn restore(scene: &Scene) -> Result<Option<String>, Error> {
+    let begun = Instant::now();
+    let mut last = scene.look();
+    while last.verdict != doctor::Verdict::Ok && begun.elapsed() < WELL {
+        last = scene.look();
+        if !scene.now().is_running(Role::Primary) || !scene.now().is_running(Role::Replica) {
+            break;
+        }
+    }
+    if last.verdict == doctor::Verdict::Ok {
+        return Ok(None);
+    }
+    scene.make("demo", &[])?;
+    let begun = Instant::now();
+    while scene.look().verdict != doctor::Verdict::Ok {
+        if begun.elapsed() > 2 * WELL {
+            return Err(Error::Unwell { report: scene.look().text() });
+        }
+    }
+    Ok(Some(format!("the demo was left unwell ({}), and make demo mended it", last.headline())))
+}
+
+fn drive(scene: &Scene, drill: &Drill, before: &doctor::Report, report: &mut Report) -> Result<(), Error> {
+    let mut fault = (drill.fault)();
+    fault.prepare(scene)?;
+    let ledger = Ledger::read(scene, Role::Primary, None)?;
+    receipt::start(&scene.demo)?;
+    let mark = receipt::mark(&scene.demo)?;
+    let broken = break_and_heal(scene, drill, before, report, fault.as_mut());
+    // Whatever came of it, what was written counts.
+    let counted = broken.and_then(|()| {
+        let healed = receipt::mark(&scene.now())?;
+        scene.wait("writes to go on", WRITES, || match receipt::since(&scene.now(), &healed) {
+            Ok(since) if since.acknowledged > 0 => Ok(()),
+            Ok(_) => Err("no write was acknowledged since".to_owned()),
+            Err(error) => Err(error.to_string()),
+        })
+    });
+    if let Ok(since) = receipt::since(&scene.now(), &mark) {
+        report.could_not_write_for = Some(seconds(Duration::from_millis(since.longest_gap_ms)));
+        report.acknowledged = since.acknowledged;
+    }
+    counted?;
+    report.reasons.extend(fault.check(scene)?);
+    report.reasons.extend(scene.undo());
+    let since = receipt::since(&scene.now(), &mark)?;
+    report.lost = Some(since.lost);
+    if since.lost > 0 && !drill.may_lose {
+        report.reasons.push(format!("{} acknowledged writes are gone", since.lost));
+    }
+    if since.unexpected > 0 {
+        report.reasons.push(format!("{} writes are there that were never sent, or were refused", since.unexpected));
+    }
+    let changed = ledger.compare(scene)?;
+    // What the replica had not received is lost with the primary, and the receipt says how much that is.
+    if !(drill.may_lose && since.lost > 0) {
+        report.reasons.extend(changed);
+    }
+    Ok(())
+}
+
+/// Returns when the verdict is ok again.
+fn break_and_heal(
+    scene: &Scene,
+    drill: &Drill,
+    before: &doctor::Report,
+    report: &mut Report,
+    fault: &mut dyn Fault,
+) -> Result<(), Error> {
+    scene.go_on()?;
+    let caused = Instant::now();
+    report.happened = fault.cause(scene)?;
+    let seen = if drill.expects.is_empty() {
+        // Nothing is to be found; the fault itself sees to it.
+        Finding::new("", doctor::Severity::Info, "", "", "")
+    } else {
+        let seen = see(scene, drill, before, caused, report)?;
+        report.probes = Some(Probes::take(scene));
+        seen
+    };
+    while caused.elapsed() < fault.lasts() {
+        scene.go_on()?;
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    scene.go_on()?;
+    let mut began = Instant::now();
+    match fault.heal(scene, &seen)? {
+        Healed::ByItself => began = caused,
+        Healed::Typed(command) => report.healed_by = Some(command),
+    }
+    loop {
+        scene.go_on()?;
+        let now = scene.look();
+        let elapsed = began.elapsed();
+        if now.verdict == doctor::Verdict::Ok && elapsed <= drill.green_within {
+            report.healed_after = Some(seconds(elapsed));
+            return Ok(());
+        }
+        if elapsed > drill.green_within {
+            return Err(Error::NotHealed { within: drill.green_within, report: now.text() });
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// Looks until the right finding comes that was not there before.
+fn see(
+    scene: &Scene,
+    drill: &Drill,
+    before: &doctor::Report,
+    caused: Instant,
+    report: &mut Report,
+) -> Result<Finding, Error> {
+    loop {
+        scene.go_on()?;
+        let now = scene.look();
+        let elapsed = caused.elapsed();
+        let found =
+            now.findings.iter().find(|finding| drill.is_right(scene, finding) && !before.findings.contains(finding));
+        if let Some(finding) = found.filter(|_| elapsed <= drill.seen_within) {
+            report.seen_after = Some(seconds(elapsed));
+            report.doctor = now.headline();
+            report.finding = Some(finding.clone());
+            if !doctor::can_be_typed(&finding.next_command) {
+                report.reasons.push(format!("its next command cannot be typed: {}", finding.next_command));
+            }
+            return Ok(finding.clone());
+        }
+        if elapsed > drill.seen_within {
+            report.doctor = now.headline();
+            return Err(Error::NotSeen { within: drill.seen_within, report: now.text() });
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}

@@ -1,0 +1,194 @@
+//! What a drill works on: the demo, sessions on its servers, and all that must be undone whatever happens.
+
+use std::cell::RefCell;
+use std::io::{Read, Seek, SeekFrom};
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use postgres::Client;
+
+use crate::connect::session;
+use crate::demo::{Demo, Programs};
+use crate::doctor::{Options, Report};
+use crate::error::{Context, Error};
+use crate::role::Role;
+use crate::server::{DataDirectory, text};
+
+/// How long a connection of a drill may take.
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// How long a statement of a drill may take: some read the whole table.
+const STATEMENT: Duration = Duration::from_secs(120);
+
+/// Undoes a part of a fault. It may find it undone already.
+type Undo = Box<dyn FnOnce() -> Result<(), Error>>;
+
+/// The demo under a drill. What was to be undone is undone when this goes, in the reverse order.
+pub struct Scene {
+    /// The demo.
+    pub demo: Demo,
+    /// The programs of its PostgreSQL.
+    pub programs: Programs,
+    program: PathBuf,
+    interrupted: Arc<AtomicBool>,
+    undo: RefCell<Vec<(String, Undo)>>,
+}
+
+impl Scene {
+    /// A demo that runs, and what is set when somebody presses Ctrl-C.
+    pub fn new(demo: Demo, interrupted: Arc<AtomicBool>) -> Result<Self, Error> {
+        let programs = Programs::found(&demo.layout).ok_or(Error::NotRunning { server: Role::Primary })?;
+        let program = std::env::current_exe().context(|| "find this program".to_owned())?;
+        Ok(Self { demo, programs, program, interrupted, undo: RefCell::default() })
+    }
+
+    /// The demo as it is now: a failover swaps the roles.
+    #[must_use]
+    pub fn now(&self) -> Demo {
+        Demo::as_started(Some(&self.demo.layout.folder)).unwrap_or_else(|_| self.demo.clone())
+    }
+
+    /// The data of a server.
+    #[must_use]
+    pub fn data(&self, role: Role) -> DataDirectory {
+        self.demo.layout.data(role)
+    }
+
+    /// What the doctor says now.
+    #[must_use]
+    pub fn look(&self) -> Report {
+        self.now().examine(&Options::default())
+    }
+
+    /// A session of the superuser.
+    pub fn session(&self, role: Role) -> Result<Client, Error> {
+        let refused = |refusal| Error::Environment(format!("the {role} gives no session: {refusal}"));
+        session(&self.now().target(role), CONNECT, STATEMENT).map_err(refused)
+    }
+
+    /// The answer of a server to a query, as text.
+    pub fn ask(&self, role: Role, query: &str) -> Result<String, Error> {
+        text(&mut self.session(role)?, query)
+    }
+
+    /// Runs statements, one after the other, each in a transaction of its own.
+    pub fn run(&self, role: Role, statements: &[&str]) -> Result<(), Error> {
+        let mut session = self.session(role)?;
+        statements.iter().try_for_each(|statement| text(&mut session, statement).map(drop))
+    }
+
+    /// Runs statements as [`Self::run`] does, and others at the end of the drill, whatever becomes of it.
+    pub fn run_and_undo(&self, role: Role, statements: &[&str], undo: &[&'static str]) -> Result<(), Error> {
+        let (demo, undo) = (self.demo.clone(), undo.to_vec());
+        self.later(&undo.join(" "), move || {
+            undo.iter().try_for_each(|statement| {
+                demo.ask(role, statement).map(drop).map_err(|refusal| Error::Environment(refusal.to_string()))
+            })
+        });
+        self.run(role, statements)
+    }
+
+    /// Does something at the end of the drill, whatever becomes of it.
+    pub fn later(&self, what: &str, undo: impl FnOnce() -> Result<(), Error> + 'static) {
+        self.undo.borrow_mut().push((what.to_owned(), Box::new(undo)));
+    }
+
+    /// Undoes all that is to be undone; says what could not be.
+    pub fn undo(&self) -> Vec<String> {
+        let mut failed = Vec::new();
+        loop {
+            // The next one may add to the list.
+            let Some((what, undo)) = self.undo.borrow_mut().pop() else {
+                return failed;
+            };
+            if let Err(error) = undo() {
+                failed.push(format!("not undone: {what}: {error}"));
+            }
+        }
+    }
+
+    /// `make demo` or `make stop`, as a user types it; returns what it printed. It is not ended by the Ctrl-C that ends us.
+    pub fn make(&self, target: &str, variables: &[(&str, &str)]) -> Result<String, Error> {
+        let what = || format!("run make {target}");
+        // Into a file: what it leaves behind may hold a pipe open.
+        let mut printed = tempfile::tempfile().context(what)?;
+        let (out, err) = (printed.try_clone().context(what)?, printed.try_clone().context(what)?);
+        let status = self.making(target, variables).stdout(out).stderr(err).status().context(what)?;
+        let mut output = Vec::new();
+        printed.seek(SeekFrom::Start(0)).and_then(|_| printed.read_to_end(&mut output)).context(what)?;
+        let output = String::from_utf8_lossy(&output).into_owned();
+        match status.success() {
+            true => Ok(output),
+            false => Err(Error::Program { program: format!("make {target}"), status: status.to_string(), output }),
+        }
+    }
+
+    /// The command of `make TARGET`, in a process group of its own.
+    #[must_use]
+    pub fn making(&self, target: &str, variables: &[(&str, &str)]) -> Command {
+        let (layout, settings) = (&self.demo.layout, &self.demo.settings);
+        let mut command = Command::new(&self.program);
+        for name in crate::demo::setting_names() {
+            command.env_remove(name).env_remove(format!("{name}_FILE"));
+        }
+        command
+            .arg(target)
+            .arg("--demo")
+            .arg(&layout.folder)
+            .env("STATE_DIR", &layout.state.folder)
+            .env("PRIMARY_PORT", settings.primary_port.to_string())
+            .env("REPLICA_PORT", settings.replica_port.to_string())
+            .env_remove("REPLICA_RECLONE")
+            .env_remove("PGPASSWORD")
+            .envs(variables.iter().copied())
+            .stdin(Stdio::null())
+            .process_group(0);
+        command
+    }
+
+    /// Fails if somebody has pressed Ctrl-C.
+    pub fn go_on(&self) -> Result<(), Error> {
+        if self.interrupted.load(Ordering::Relaxed) { Err(Error::Interrupted) } else { Ok(()) }
+    }
+
+    /// Waits until `condition` gives something; its errors are what was seen last.
+    pub fn wait<T>(
+        &self,
+        what: &str,
+        limit: Duration,
+        mut condition: impl FnMut() -> Result<T, String>,
+    ) -> Result<T, Error> {
+        let start = Instant::now();
+        loop {
+            self.go_on()?;
+            match condition() {
+                Ok(value) => return Ok(value),
+                Err(last) if start.elapsed() >= limit => {
+                    return Err(Error::Timeout { what: what.to_owned(), limit, last });
+                }
+                Err(_) => std::thread::sleep(Duration::from_millis(20)),
+            }
+        }
+    }
+
+    /// Waits until a query gives this text.
+    pub fn becomes(&self, role: Role, query: &str, wanted: &str, limit: Duration) -> Result<(), Error> {
+        self.wait(&format!("{query} to give {wanted}"), limit, || match self.now().ask(role, query) {
+            Ok(answer) if answer == wanted => Ok(()),
+            Ok(answer) => Err(answer),
+            Err(refusal) => Err(refusal.to_string()),
+        })
+    }
+}
+
+impl Drop for Scene {
+    fn drop(&mut self) {
+        for line in self.undo() {
+            crate::say::warn(&line);
+        }
+    }
+}

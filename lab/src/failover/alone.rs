@@ -1,0 +1,45 @@
+//! An old primary, opened so that it can be read and can do nothing else.
+
+use postgres::Config;
+
+use crate::demo::{Demo, Programs, folders};
+use crate::error::{Context, Error};
+use crate::role::Role;
+
+impl Demo {
+    /// Starts it as a replica of nobody: no session can write, no job runs, and only the owner reaches its socket.
+    pub(super) fn start_alone(&self, programs: &Programs) -> Result<(), Error> {
+        let folder = self.alone();
+        folders::remove(&folder, &self.layout.owner)?;
+        let made = self.layout.owner.files(|| {
+            use std::os::unix::fs::DirBuilderExt;
+            std::fs::DirBuilder::new().mode(0o700).create(&folder)
+        });
+        made.context(|| format!("make {}", folder.display()))?;
+        let settings = [
+            "listen_addresses=".to_owned(),
+            format!("unix_socket_directories={}", folder.display()),
+            "primary_conninfo=".to_owned(),
+            "primary_slot_name=".to_owned(),
+            "recovery_target_timeline=current".to_owned(),
+            "hot_standby=on".to_owned(),
+        ];
+        self.start_server(programs, Role::Replica, &self.layout.data(Role::Replica), &settings)
+    }
+
+    /// How to connect to it.
+    pub(super) fn alone_config(&self) -> Config {
+        let mut config = Config::new();
+        config
+            .host_path(self.alone())
+            .port(self.port(Role::Replica))
+            .user(&self.settings.user)
+            .password(&self.settings.password)
+            .dbname(&self.settings.database);
+        config
+    }
+
+    fn alone(&self) -> std::path::PathBuf {
+        self.layout.folder.join("run.alone")
+    }
+}

@@ -1,0 +1,200 @@
+//! The rows that only an old primary has: found and written to a file before pg_rewind takes them back.
+//!
+//! The WAL after the point where the new primary left the timeline names each transaction that committed on the old primary
+//! only. The old primary is opened as a replica of nobody, so it can write nothing, on a socket that only its owner can
+//! reach. What those transactions have inserted or changed is read there, by the xmin of the rows, and compared with the new
+//! primary.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use postgres::{Client, NoTls};
+
+use super::sql;
+use crate::demo::{Demo, Programs, folders};
+use crate::error::{Context, Error};
+use crate::lsn::Lsn;
+use crate::role::Role;
+use crate::say::say;
+use crate::server::{Stop, try_wait, value};
+
+/// How long the old primary may take to replay its WAL.
+const REPLAY: Duration = Duration::from_secs(600);
+
+/// Rows that were kept aside.
+#[derive(Debug, Default)]
+pub struct Kept {
+    /// Where the new primary left the timeline of the old one.
+    fork: Option<(u32, Lsn)>,
+    /// How many transactions committed after that.
+    transactions: usize,
+    /// The tables that have rows of them, and how many.
+    tables: Vec<(String, u64, String)>,
+    /// The files, and who owns the tables whose rows are in them.
+    files: Vec<(String, PathBuf)>,
+}
+
+impl Kept {
+    /// Looks for such rows in the replica's data, whose server does not run.
+    pub fn keep(demo: &Demo, programs: &Programs) -> Result<Self, Error> {
+        let Some(old) = demo.layout.state_of(Role::Replica) else {
+            return Ok(Self::default());
+        };
+        let fork = demo.primary_history()?.into_iter().find(|(timeline, _)| *timeline == old.timeline);
+        if fork.is_none() {
+            return match demo.primary_timeline()? == old.timeline {
+                true => Ok(Self::default()),
+                false => Err(demo.rows_not_told(format!("the new primary never knew timeline {}", old.timeline))),
+            };
+        }
+        let mut kept = Self { fork, ..Self::default() };
+        let found = demo.start_alone(programs).and_then(|()| kept.read(demo, programs));
+        let stopped = demo.layout.data(Role::Replica).stop(Stop::Fast, crate::server::LIMIT);
+        found?;
+        stopped?;
+        Ok(kept)
+    }
+
+    /// Says what was found, and how it is loaded.
+    pub fn say(&self, demo: &Demo) {
+        let Some((timeline, end)) = self.fork else {
+            return;
+        };
+        let what = match self.transactions {
+            0 => "nothing was committed".to_owned(),
+            count => format!("{count} transactions were committed"),
+        };
+        say(&format!("    on timeline {timeline}, {what} after {end}, where the new primary left it"));
+        for (table, rows, some) in &self.tables {
+            say(&format!("    {table:<28} {rows} rows that only it has{some}"));
+        }
+        for (owner, file) in &self.files {
+            let how = match *owner == demo.settings.user {
+                true => "make psql".to_owned(),
+                false => format!("psql, as their owner {owner},"),
+            };
+            say(&format!("    they are kept in {}; to load them: {how} <{}", file.display(), file.display()));
+        }
+        if self.transactions > 0 && self.files.is_empty() {
+            say("    they left no row that the new primary lacks");
+        }
+    }
+
+    fn read(&mut self, demo: &Demo, programs: &Programs) -> Result<(), Error> {
+        let mut old = demo.alone_config().connect(NoTls)?;
+        let Some((timeline, end)) = self.fork else {
+            return Ok(());
+        };
+        if replayed(&mut old)? <= end {
+            return Ok(());
+        }
+        let transactions = demo.transactions_after(programs, timeline, end)?;
+        self.transactions = transactions.len();
+        if transactions.is_empty() {
+            return Ok(());
+        }
+        let mut new = demo.target(Role::Primary).config().connect(NoTls)?;
+        // What a table's owner has put on it runs as whoever loads the rows: those of each owner are a file.
+        let mut scripts = BTreeMap::<String, Vec<u8>>::new();
+        for table in sql::tables(&mut old)? {
+            let (rows, some) = table.only_there(&mut old, &mut new, &transactions)?;
+            if rows.is_empty() {
+                continue;
+            }
+            let script = scripts.entry(table.owner.clone()).or_default();
+            script.extend_from_slice(table.before().as_bytes());
+            copy(&mut old, &table.copy(&rows), script)?;
+            script.extend_from_slice(table.after().as_bytes());
+            self.tables.push((table.name, rows.len() as u64, some));
+        }
+        let ours = scripts.remove_entry(&demo.settings.user);
+        for (owner, script) in ours.into_iter().chain(scripts) {
+            let file = self.write(demo, &script)?;
+            self.files.push((owner, file));
+        }
+        Ok(())
+    }
+
+    fn write(&self, demo: &Demo, script: &[u8]) -> Result<PathBuf, Error> {
+        let (folder, owner) = (demo.layout.folder.join("kept"), &demo.layout.owner);
+        folders::owned_folder(&folder, owner)?;
+        let (timeline, end) = self.fork.unwrap_or((0, Lsn(0)));
+        let name = format!("timeline{timeline}-{:X}-{:X}", end.0 >> 32, end.0 & 0xFFFF_FFFF);
+        let mut file = folder.join(format!("{name}.sql"));
+        // Another owner's, or those of another try.
+        for number in 2.. {
+            if owner.files(|| std::fs::symlink_metadata(&file)).is_err() {
+                break;
+            }
+            file = folder.join(format!("{name}.{number}.sql"));
+        }
+        let whole = [sql::HEAD.as_bytes(), script, sql::FOOT.as_bytes()].concat();
+        owner.write(&file, &whole, true).context(|| format!("write {}", file.display()))?;
+        Ok(file)
+    }
+}
+
+/// Where the WAL of a server that is alone ends. It takes sessions before it has replayed all of it, if an earlier start was
+/// cut short.
+fn replayed(alone: &mut Client) -> Result<Lsn, Error> {
+    let query = "\
+        SELECT coalesce(wait_event, '') || ' ' || pg_last_wal_replay_lsn() FROM pg_stat_activity \
+        WHERE backend_type = 'startup'";
+    try_wait("the old primary to replay its WAL", REPLAY, || {
+        let state: String = value(alone, query).map_err(|error| error.to_string())?;
+        match state.split_once(' ') {
+            // It looks for more every second, and there is none.
+            Some(("RecoveryRetrieveRetryInterval" | "RecoveryWalStream", last)) => {
+                last.parse::<Lsn>().map_err(|error| error.to_string())
+            }
+            _ => Err(state),
+        }
+    })
+}
+
+fn copy(session: &mut Client, statement: &str, to: &mut Vec<u8>) -> Result<(), Error> {
+    let refused = |source| Error::Statement { statement: statement.chars().take(300).collect(), source };
+    let mut reader = session.copy_out(statement).map_err(refused)?;
+    reader.read_to_end(to).context(|| "read the rows of the old primary".to_owned())?;
+    Ok(())
+}
+
+impl Demo {
+    pub(super) fn rows_not_told(&self, why: String) -> Error {
+        Error::RowsNotTold { data: self.layout.data(Role::Replica).path().to_owned(), why }
+    }
+
+    fn primary_timeline(&self) -> Result<u32, Error> {
+        let query = "select ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int";
+        let answer = self.ask_primary(query)?;
+        answer.parse().map_err(|_| Error::NoAnswer { server: Role::Primary, why: answer })
+    }
+
+    /// Where the primary's history left each of its earlier timelines.
+    fn primary_history(&self) -> Result<Vec<(u32, Lsn)>, Error> {
+        let timeline = self.primary_timeline()?;
+        let mut session = self.target(Role::Primary).config().connect(NoTls)?;
+        Ok(if timeline > 1 { crate::doctor::history(&mut session, timeline) } else { Vec::new() })
+    }
+
+    /// The transactions that committed on the old primary after a position, and their subtransactions.
+    fn transactions_after(&self, programs: &Programs, timeline: u32, end: Lsn) -> Result<BTreeSet<u32>, Error> {
+        let wal = self.layout.data(Role::Replica).path().join("pg_wal");
+        let mut dump = programs.command("pg_waldump");
+        dump.arg("--path").arg(&wal).args(["--rmgr", "Transaction", "--timeline", &timeline.to_string()]);
+        dump.args(["--start", &end.to_string()]);
+        let dumped = self.run_as_owner(dump)?;
+        // It ends where the WAL does, and calls that an error. That it cannot begin is another matter.
+        let cannot = dumped.stderr.lines().find(|line| {
+            ["could not find file", "could not open file", "could not find a valid record"]
+                .iter()
+                .any(|why| line.contains(why))
+        });
+        match cannot {
+            Some(line) => Err(self.rows_not_told(format!("its WAL since {end} cannot be read ({line})"))),
+            None => Ok(sql::committed(&dumped.stdout)),
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! The old primary becomes a replica of the new one.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::kept::Kept;
+use super::rewind::Way;
+use crate::demo::{Demo, Programs, SLOT, Scheduler, folders, lock_demo};
+use crate::error::Error;
+use crate::role::Role;
+use crate::say::say;
+
+const LOCK: Duration = Duration::from_secs(10);
+
+/// How long a replica may take to stream after it was started.
+const STREAMS: Duration = Duration::from_secs(30);
+
+/// Makes the old primary of the demo in a folder a replica of the new one.
+pub fn rejoin(folder: Option<&Path>) -> Result<(), Error> {
+    let mut demo = Demo::as_started(folder)?;
+    let _lock = lock_demo(&demo.layout, LOCK)?;
+    if !demo.is_running(Role::Primary) {
+        return Err(Error::NotRunning { server: Role::Primary });
+    }
+    if !demo.layout.has_old_primary() {
+        say("There is no old primary to be made a replica (make status shows both servers)");
+        return Ok(());
+    }
+    let programs = Programs::make(&demo.layout, false)?;
+    let scheduler = programs.scheduler(&demo.settings.database)?;
+    rejoin_data(&mut demo, &programs, &scheduler)?;
+    demo.set_synchronous()?;
+    demo.wait_until_live()?;
+    say(&format!(
+        "The server on port {} follows the primary on port {} now",
+        demo.port(Role::Replica),
+        demo.port(Role::Primary)
+    ));
+    Ok(())
+}
+
+/// The same, once it is known that there is an old primary and that the new one runs. Starts it, too.
+pub(crate) fn rejoin_data(demo: &mut Demo, programs: &Programs, scheduler: &Scheduler) -> Result<(), Error> {
+    say(&format!("Making the old primary on port {} a replica", demo.port(Role::Replica)));
+    drop(demo.fence(Role::Replica)?);
+    demo.keep_fenced(Role::Replica)?;
+    let kept = Kept::keep(demo, programs)?;
+    kept.say(demo);
+    let why = match demo.rewind(programs)? {
+        Way::Rewound(said) => {
+            say(&format!("    pg_rewind: {said}"));
+            demo.set_standby_signal(true)?;
+            demo.start_replica(programs, scheduler)?;
+            match demo.streams_within(STREAMS) {
+                true => None,
+                false => Some(format!("after pg_rewind it did not stream within {} s", STREAMS.as_secs())),
+            }
+        }
+        Way::Clone(why) => Some(why),
+    };
+    if let Some(why) = why {
+        say(&format!("    a new clone is needed: {why}"));
+        return replace_data(demo, programs, scheduler);
+    }
+    // A slot of its time as the primary would keep WAL for nobody.
+    let drop_slot = format!(
+        "select pg_drop_replication_slot(slot_name) from pg_replication_slots where slot_name = '{SLOT}' and not active"
+    );
+    // What cannot be asked now is found by the doctor.
+    let _ = demo.ask(Role::Replica, &drop_slot);
+    is_no_old_primary(demo)
+}
+
+/// Throws an old primary's data away for a new clone. Until it is whole, the old data stay.
+pub(crate) fn replace_data(demo: &mut Demo, programs: &Programs, scheduler: &Scheduler) -> Result<(), Error> {
+    demo.stop_server(Role::Replica, &demo.layout.data(Role::Replica))?;
+    // Without it the data are those of a primary, which are replaced only when that is asked for.
+    demo.set_standby_signal(false)?;
+    demo.clone_replica(programs, scheduler)?;
+    is_no_old_primary(demo)
+}
+
+fn is_no_old_primary(demo: &Demo) -> Result<(), Error> {
+    folders::remove(&demo.layout.fenced(Role::Replica), &demo.layout.owner)
+}

@@ -1,0 +1,163 @@
+//! Failover: the replica becomes the primary.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use crate::connect::session;
+use crate::demo::{Demo, SLOT, lock_demo};
+use crate::error::Error;
+use crate::lsn::Lsn;
+use crate::receipt::{self, Report};
+use crate::role::Role;
+use crate::say::{say, warn};
+use crate::server::{text, try_wait};
+
+/// How long another command may still work on the demo.
+const LOCK: Duration = Duration::from_secs(10);
+
+/// How long the replica may take to replay what it has received, and to be promoted.
+const REPLAY: Duration = Duration::from_secs(60);
+
+/// How long it may take until both jobs, and the client of the receipt, have written to the new primary.
+const WORK: Duration = Duration::from_secs(30);
+
+const RECEIVED: &str = "select coalesce(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn())::text, \
+                        pg_last_wal_replay_lsn()::text";
+
+const TIMELINE: &str = "select ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int";
+
+/// Kept from the beginning for the server that is to follow: the WAL since the failover.
+const MAKE_SLOT: &str = "\
+    select pg_drop_replication_slot(slot_name) from pg_replication_slots where slot_name = SLOT and not active; \
+    select pg_create_physical_replication_slot(SLOT, true) \
+    where not exists (select from pg_replication_slots where slot_name = SLOT)";
+
+const JOBS_LEFT: &str = "\
+    select string_agg(wanted.name, ', ' order by wanted.name) \
+    from unnest(array['change_status', 'operation_insert_one']) as wanted (name) \
+    left join public.operations_jobs() as job on job.job_name = wanted.name \
+    where not coalesce(job.last_status = 'succeeded' and job.last_finished_at > timestamptz 'SINCE', false)";
+
+/// Fences the primary of the demo in a folder off, and makes its replica the primary.
+pub fn failover(folder: Option<&Path>) -> Result<(), Error> {
+    let demo = Demo::as_started(folder)?;
+    let _lock = lock_demo(&demo.layout, LOCK)?;
+    if !demo.is_running(Role::Replica) {
+        return Err(Error::NotRunning { server: Role::Replica });
+    }
+    demo.require_replica()?;
+    let (began, mark) = (Instant::now(), receipt::mark(&demo)?);
+
+    say(&format!("Fencing the primary on port {} off", demo.port(Role::Primary)));
+    let fenced = demo.fence(Role::Primary)?;
+    say(&format!("Promoting the replica on port {}", demo.port(Role::Replica)));
+    demo.wait_for_replay()?;
+    demo.promote()?;
+    demo.keep_fenced(Role::Primary)?;
+    drop(fenced);
+    let took = began.elapsed();
+
+    let now = Demo::as_started(folder)?;
+    now.prove_that_it_works(&mark)?;
+    now.say_what_it_cost(&mark, took);
+    Ok(())
+}
+
+impl Demo {
+    fn require_replica(&self) -> Result<(), Error> {
+        match self.ask(Role::Replica, "select pg_is_in_recovery()") {
+            Ok(answer) if answer == "t" => Ok(()),
+            Ok(_) => Err(Error::Promoted),
+            Err(refusal) => Err(Error::NoAnswer { server: Role::Replica, why: refusal.to_string() }),
+        }
+    }
+
+    fn ask_replica(&self, query: &str) -> Result<String, Error> {
+        let refused = |why: String| Error::NoAnswer { server: Role::Replica, why };
+        let limit = REPLAY + Duration::from_secs(10);
+        let client = session(&self.target(Role::Replica), Duration::from_secs(5), limit);
+        text(&mut client.map_err(|refusal| refused(refusal.to_string()))?, query)
+    }
+
+    /// What was received is replayed before it is promoted: nothing of it is left behind.
+    fn wait_for_replay(&self) -> Result<(), Error> {
+        self.ask_replica("select pg_wal_replay_resume() where pg_is_wal_replay_paused()")?;
+        try_wait("the replica to replay what it has received", REPLAY, || {
+            let answer = self.ask_replica(RECEIVED).map_err(|error| error.to_string())?;
+            let (received, replayed) = answer.split_once('|').ok_or("it has replayed nothing")?;
+            let positions = received.parse::<Lsn>().ok().zip(replayed.parse::<Lsn>().ok());
+            match positions {
+                Some((received, replayed)) if replayed >= received => Ok(()),
+                _ => Err(format!("received {received}, replayed {replayed}")),
+            }
+        })
+    }
+
+    fn promote(&self) -> Result<(), Error> {
+        // Alone, it would wait for a synchronous replica for ever.
+        self.ask_replica("alter system reset synchronous_standby_names")?;
+        self.ask_replica("select pg_reload_conf()")?;
+        if self.ask_replica(&format!("select pg_promote(true, {})", REPLAY.as_secs()))? != "t" {
+            return Err(Error::NotPromoted { seconds: REPLAY.as_secs() });
+        }
+        self.ask_replica(&MAKE_SLOT.replace("SLOT", &format!("'{SLOT}'"))).map(drop)
+    }
+
+    /// Writes and both jobs go on on the new primary, and nobody listens where the old one did.
+    fn prove_that_it_works(&self, mark: &receipt::Mark) -> Result<(), Error> {
+        let since = self.ask_primary("select clock_timestamp()")?;
+        let timeline = self.ask_primary(TIMELINE)?;
+        let jobs = JOBS_LEFT.replace("SINCE", &since);
+        try_wait("both jobs to run on the new primary", WORK, || {
+            match self.ask_primary(&jobs).map_err(|error| error.to_string())?.as_str() {
+                "NULL" | "" => Ok(()),
+                left => Err(format!("{left} have not run yet")),
+            }
+        })?;
+        if receipt::is_running(self) {
+            let there = || receipt::last_timeline(self, mark).map_err(|error| error.to_string());
+            try_wait("the client of the receipt to write to the new primary", WORK, || match there()? {
+                Some(last) if last.to_string() == timeline => Ok(()),
+                last => Err(format!("its last row is of timeline {last:?}")),
+            })?;
+        }
+        if crate::server::ports::listens(self.port(Role::Replica)) {
+            let why = "somebody listens on its port again".to_owned();
+            return Err(Error::NotFenced { server: Role::Replica, port: self.port(Role::Replica), why });
+        }
+        Ok(())
+    }
+
+    pub(crate) fn ask_primary(&self, query: &str) -> Result<String, Error> {
+        let refused = |why: String| Error::NoAnswer { server: Role::Primary, why };
+        self.ask(Role::Primary, query).map_err(|refusal| refused(refusal.to_string()))
+    }
+
+    fn say_what_it_cost(&self, mark: &receipt::Mark, took: Duration) {
+        say(&format!(
+            "
+The server on port {} is the primary now; both jobs and all writes go on there, and on no other server.
+    took              {:.1} s",
+            self.port(Role::Primary),
+            took.as_secs_f32()
+        ));
+        // What was lost may have been written long before, if the primary was dead already.
+        match receipt::whole(self).and_then(|whole| Ok((whole, receipt::since(self, mark)?))) {
+            Ok((whole, since)) => say(&cost(&whole, since.longest_gap_ms)),
+            Err(error) => warn(&format!("The receipt cannot be read: {error}")),
+        }
+        say(&format!(
+            "    make rejoin       makes the old primary, which is stopped, a replica (port {})",
+            self.port(Role::Replica)
+        ));
+    }
+}
+
+fn cost(whole: &Report, gap: u64) -> String {
+    let of_the_last = |row: &&receipt::Row| row.timeline + 1 == whole.timeline && !row.is_there;
+    let lost = match whole.forked.iter().filter(of_the_last).count() {
+        0 => "nothing".to_owned(),
+        lost => format!("{lost} rows of the receipt (make receipt lists them)"),
+    };
+    format!("    no writes for     {}.{} s\n    lost              {lost}", gap / 1000, gap % 1000 / 100)
+}

@@ -1,0 +1,126 @@
+//! The receipt: a client that always writes and keeps what the servers acknowledge, and the comparison of both.
+//!
+//! ```no_run
+//! # fn main() -> Result<(), operations_lab::Error> {
+//! use operations_lab::{demo::Demo, receipt};
+//! let demo = Demo::as_started(None)?;
+//! let mark = receipt::mark(&demo)?;
+//! // Something happens here.
+//! let report = receipt::since(&demo, &mark)?;
+//! println!("{} lost, nobody could write for {} ms", report.lost, report.longest_gap_ms);
+//! # Ok(())
+//! # }
+//! ```
+
+mod book;
+mod client;
+mod judge;
+mod process;
+mod record;
+mod text;
+mod there;
+mod worker;
+
+use std::path::PathBuf;
+
+pub use client::run;
+pub use judge::{Gap, Report, Row};
+pub use process::{is_running, start, stop};
+pub use record::Moment;
+pub use text::count;
+
+use crate::demo::{Demo, Layout};
+use crate::error::{Context, Error};
+use record::Record;
+
+/// So many of the last writes are compared, almost three hours; older rows are removed.
+pub const KEPT: u64 = 100_000;
+
+/// The file with the process id of the client.
+const PID: &str = "pid";
+
+/// Where the client keeps its files.
+#[must_use]
+pub fn folder(layout: &Layout) -> PathBuf {
+    layout.folder.join("receipt")
+}
+
+/// A point among the writes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Mark {
+    /// The last number before.
+    pub sequence: u64,
+    /// When it was set.
+    pub at: Moment,
+}
+
+/// Marks this moment.
+pub fn mark(demo: &Demo) -> Result<Mark, Error> {
+    let at = Moment::now();
+    Ok(Mark { sequence: last(&notes(demo)?), at })
+}
+
+/// What became of all that was written since a mark, compared with the server that takes writes now.
+/// [`Error::NoWriter`] if none does.
+pub fn since(demo: &Demo, mark: &Mark) -> Result<Report, Error> {
+    let records = notes(demo)?;
+    let oldest = last(&records).saturating_sub(KEPT);
+    let (server, there) = there::look(demo, mark.sequence.max(oldest))?;
+    let reserved = notes(demo)?;
+    let now = is_running(demo).then(Moment::now);
+    let after = (mark.sequence.max(oldest), mark.at);
+    let mut report = judge::judge(&records, &reserved, &there, after, now);
+    report.server = server;
+    Ok(report)
+}
+
+/// The same for all that is kept.
+pub fn whole(demo: &Demo) -> Result<Report, Error> {
+    since(demo, &Mark::default())
+}
+
+/// The mark of so many milliseconds ago.
+pub fn mark_of_age(demo: &Demo, age_ms: u64) -> Result<Mark, Error> {
+    let now = Moment::now();
+    let at = Moment { clock: now.clock.saturating_sub(age_ms), uptime: now.uptime.saturating_sub(age_ms) };
+    let before = |moment: &Moment| now.since(*moment) >= age_ms;
+    let numbers = notes(demo)?.into_iter().filter_map(|record| match record {
+        Record::Ack(ack) if before(&ack.at) => Some(ack.sequence),
+        Record::Doubt(sequence, at) | Record::Refused(sequence, at) if before(&at) => Some(sequence),
+        _ => None,
+    });
+    Ok(Mark { sequence: numbers.max().unwrap_or(0), at })
+}
+
+/// The mark of a row.
+pub fn mark_of_sequence(demo: &Demo, sequence: u64) -> Result<Mark, Error> {
+    let at = notes(demo)?.into_iter().find_map(|record| match record {
+        Record::Ack(ack) if ack.sequence >= sequence => Some(ack.at),
+        _ => None,
+    });
+    Ok(Mark { sequence, at: at.unwrap_or_else(Moment::now) })
+}
+
+/// The timeline of the last row that was acknowledged after a mark.
+pub(crate) fn last_timeline(demo: &Demo, mark: &Mark) -> Result<Option<u32>, Error> {
+    let records = notes(demo)?;
+    Ok(records.iter().rev().find_map(|record| match record {
+        Record::Ack(ack) if ack.sequence > mark.sequence => Some(ack.timeline),
+        _ => None,
+    }))
+}
+
+fn notes(demo: &Demo) -> Result<Vec<Record>, Error> {
+    let folder = folder(&demo.layout);
+    book::read(&folder, &demo.layout.owner).context(|| format!("read the receipt's file in {}", folder.display()))
+}
+
+/// The last number that was sent.
+fn last(records: &[Record]) -> u64 {
+    let numbers = records.iter().map(|record| match record {
+        Record::Ack(ack) => ack.sequence,
+        Record::Doubt(sequence, _) | Record::Refused(sequence, _) => *sequence,
+        _ => 0,
+    });
+    numbers.max().unwrap_or(0)
+}

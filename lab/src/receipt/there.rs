@@ -1,0 +1,52 @@
+//! What the server that takes writes has of the rows.
+
+use std::time::Duration;
+
+use postgres::Client;
+
+use super::judge::There;
+use crate::connect::session;
+use crate::demo::Demo;
+use crate::doctor::history;
+use crate::error::Error;
+
+const STATE: &str = "\
+    SELECT pg_is_in_recovery(), \
+           CASE WHEN pg_is_in_recovery() THEN 0 \
+                ELSE ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int END, \
+           to_regclass('operations_lab.receipt') IS NOT NULL";
+
+/// The server that takes writes, that of the newest timeline if two do, and its rows after a number.
+pub fn look(demo: &Demo, after: u64) -> Result<(String, There), Error> {
+    let (mut best, mut reasons) = (None::<(u32, String, Client, bool)>, Vec::new());
+    for target in demo.targets() {
+        let asked = session(&target, Duration::from_secs(3), Duration::from_secs(20)).and_then(|mut client| {
+            let row = client.query_one(STATE, &[]).map_err(|error| crate::connect::Refusal::of(&error))?;
+            Ok((client, row))
+        });
+        match asked {
+            Ok((_, row)) if row.get::<_, bool>(0) => reasons.push(format!("{} is in recovery", target.address)),
+            Ok((client, row)) => {
+                let timeline = u32::try_from(row.get::<_, i32>(1)).unwrap_or(0);
+                if best.as_ref().is_none_or(|best| best.0 < timeline) {
+                    best = Some((timeline, target.address.clone(), client, row.get(2)));
+                }
+            }
+            Err(refusal) => reasons.push(format!("{}: {refusal}", target.address)),
+        }
+    }
+    let Some((timeline, address, mut client, is_there)) = best else {
+        return Err(Error::NoWriter { why: reasons.join("; ") });
+    };
+    let history = if timeline > 1 { history(&mut client, timeline) } else { Vec::new() };
+    let mut there = There { timeline, history, ..There::default() };
+    if is_there {
+        let query = "SELECT sequence, timeline FROM operations_lab.receipt WHERE sequence > $1 ORDER BY sequence";
+        let rows = client.query(query, &[&i64::try_from(after).unwrap_or(i64::MAX)])?;
+        for row in rows {
+            let (sequence, timeline): (i64, i32) = (row.try_get(0)?, row.try_get(1)?);
+            there.rows.insert(u64::try_from(sequence).unwrap_or(0), u32::try_from(timeline).unwrap_or(0));
+        }
+    }
+    Ok((address, there))
+}

@@ -1,0 +1,94 @@
+//! A process that lives in a folder and has written its process id into a file there.
+
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+
+use crate::error::{Context, Error};
+use crate::server::Owner;
+use crate::server::process::{descendants, is_alive, user_of, wait_gone};
+
+/// Such a process: the folder, the file's name, and whose it is.
+#[derive(Clone, Debug)]
+pub struct Resident {
+    folder: PathBuf,
+    file: &'static str,
+    owner: Owner,
+}
+
+/// One that runs. Its number cannot become another process's as long as this lives.
+struct Running {
+    pid: u32,
+    process: OwnedFd,
+}
+
+impl Resident {
+    /// The process of a folder, which need not run.
+    #[must_use]
+    pub fn new(folder: &Path, file: &'static str, owner: &Owner) -> Self {
+        Self { folder: folder.to_owned(), file, owner: owner.clone() }
+    }
+
+    /// The process id in the file, whether that process runs or not.
+    #[must_use]
+    pub fn recorded_pid(&self) -> Option<u32> {
+        self.owner.read(&self.folder.join(self.file)).ok()?.lines().next()?.trim().parse().ok()
+    }
+
+    /// The process id, if it runs.
+    #[must_use]
+    pub fn pid(&self) -> Option<u32> {
+        self.running().map(|running| running.pid)
+    }
+
+    /// Sends it a signal; returns it and the processes below it, or nothing if it does not run.
+    pub fn signal(&self, signal: Signal) -> Result<Vec<u32>, Error> {
+        let Some(running) = self.running() else {
+            return Ok(Vec::new());
+        };
+        let mut pids = descendants(running.pid);
+        pids.insert(0, running.pid);
+        match pidfd_send_signal(&running.process, signal) {
+            Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(pids),
+            Err(error) => Err(error).context(|| format!("send {signal:?} to process {}", running.pid)),
+        }
+    }
+
+    /// Sends it a signal and waits until it, and all below it, are gone. Whether there was one.
+    pub fn end(&self, how: Signal, limit: Duration) -> Result<bool, Error> {
+        let pids = self.signal(how)?;
+        wait_gone(&format!("the process of {} to end", self.folder.display()), &pids, limit)?;
+        Ok(!pids.is_empty())
+    }
+
+    /// The owner's processes of a program that work in the folder, whose parent may be gone.
+    pub(crate) fn all_of(&self, program: &str) -> Vec<u32> {
+        let is_one = |pid: &u32| {
+            let link = |name: &str| format!("/proc/{pid}/{name}");
+            let runs =
+                std::fs::read_link(link("exe")).is_ok_and(|exe| exe.file_name().is_some_and(|name| name == program));
+            runs && user_of(*pid) == Some(self.owner.uid()) && same_file(Path::new(&link("cwd")), &self.folder)
+        };
+        let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+        entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).filter(is_one).collect()
+    }
+
+    /// The process that the file names may be another one: after a restart of the machine, or because the owner wrote it
+    /// there. Ours belongs to the owner and works in the folder.
+    fn running(&self) -> Option<Running> {
+        let pid = self.recorded_pid()?;
+        let process = pidfd_open(Pid::from_raw(i32::try_from(pid).ok()?)?, PidfdFlags::empty()).ok()?;
+        let belongs = user_of(pid)? == self.owner.uid();
+        let works_here = same_file(Path::new(&format!("/proc/{pid}/cwd")), &self.folder);
+        (belongs && works_here && is_alive(pid)).then_some(Running { pid, process })
+    }
+}
+
+/// Whether both names lead to the same file or folder.
+fn same_file(one: &Path, other: &Path) -> bool {
+    let identity = |path: &Path| std::fs::metadata(path).map(|found| (found.dev(), found.ino()));
+    matches!((identity(one), identity(other)), (Ok(one), Ok(other)) if one == other)
+}

@@ -1,0 +1,348 @@
+//! The primary dies, is replaced, and comes back; and what the receipt says of it. Each check leaves both servers well, whichever
+//! is the primary then.
+
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::Command;
+
+use operations_lab::server::{DataDirectory, Signal};
+
+use crate::user::{Outcome, PASSWORD, User, require};
+
+/// The servers by the folders of their data, which stay theirs: the primary, and the replica.
+fn roles(user: &User) -> Outcome<(&'static str, &'static str)> {
+    let primary = user.on_primary("SELECT inet_server_port();")?;
+    Ok(if primary == user.primary_port.to_string() { ("primary", "replica") } else { ("replica", "primary") })
+}
+
+fn port(user: &User, server: &str) -> u16 {
+    if server == "primary" { user.primary_port } else { user.replica_port }
+}
+
+fn data(user: &User, server: &str) -> DataDirectory {
+    DataDirectory::new(&user.demo(server), &user.owner)
+}
+
+/// A number of the receipt that was printed last as JSON.
+fn number(user: &User, name: &str) -> Outcome<u64> {
+    let output = user.output();
+    let line = output.lines().find_map(|line| line.trim().strip_prefix(&format!("\"{name}\": ")));
+    Ok(line.ok_or(format!("the receipt has no {name}"))?.trim_end_matches(',').parse()?)
+}
+
+/// How many rows are listed in the receipt that was printed last, under a name.
+fn listed(user: &User, name: &str) -> Outcome<usize> {
+    let output = user.output();
+    let (_, rest) = output.split_once(&format!("\"{name}\": [")).ok_or(format!("the receipt has no {name}"))?;
+    Ok(rest.split_once(']').map_or(rest, |(list, _)| list).matches("\"sequence\"").count())
+}
+
+/// What the client has noted as acknowledged: number and timeline.
+fn acknowledged(user: &User) -> Outcome<Vec<(u64, u32)>> {
+    let text = std::fs::read_to_string(user.demo("receipt/acknowledged"))?;
+    let acknowledged = text.lines().filter(|line| line.ends_with(" .")).filter_map(|line| {
+        let mut words = line.strip_prefix("ack ")?.split(' ');
+        Some((words.next()?.parse().ok()?, words.next()?.parse().ok()?))
+    });
+    Ok(acknowledged.collect())
+}
+
+fn last_acknowledged(user: &User) -> Outcome<u64> {
+    Ok(acknowledged(user)?.last().ok_or("nothing is acknowledged")?.0)
+}
+
+/// Waits until the client has got so many more acknowledgements.
+fn write_more(user: &User, count: u64) -> Outcome {
+    let from = last_acknowledged(user)?;
+    user.becomes("more", 30, || Ok(if last_acknowledged(user)? >= from + count { "more" } else { "" }.to_owned()))
+}
+
+/// Stops the process that sends the primary's WAL.
+fn hold_back(user: &User, primary: &str) -> Outcome {
+    let sender = user.on_primary("SELECT pid FROM pg_stat_replication;")?.parse()?;
+    Ok(data(user, primary).signal_process(sender, Signal::STOP)?)
+}
+
+fn is_alone_in_writing(user: &User, old: &str) -> Outcome {
+    require(!operations_lab::server::ports::listens(port(user, old)), "the old primary listens")
+}
+
+pub fn a_kill_loses_nothing(user: &User) -> Outcome {
+    write_more(user, 20)?;
+    let from = last_acknowledged(user)?;
+    let (primary, _) = roles(user)?;
+    user.kill(primary)?;
+    user.fails(&["receipt"])?;
+    user.printed("error: no server takes writes: ")?;
+    user.succeeds(&["demo"])?;
+    write_more(user, 20)?;
+    user.succeeds(&["receipt", &format!("RECEIPT=--since {from}")])?;
+    user.printed("Nothing that was acknowledged is lost")?;
+    user.printed("nobody could write for ")?;
+    user.succeeds(&["receipt", &format!("RECEIPT=--json --since {from}")])?;
+    let sum = number(user, "acknowledged")? + number(user, "in_doubt")? + number(user, "refused")?;
+    require(sum == number(user, "written")? && sum >= 20, "the numbers do not add up")?;
+    require(number(user, "longest_gap_ms")? >= 200, "the gap was not seen")?;
+    user.succeeds(&["status"])?;
+    user.printed("rows acknowledged, 0 lost")
+}
+
+/// A hung server takes connections and answers nothing.
+pub fn a_hung_server_hangs_nobody(user: &User) -> Outcome {
+    let (primary, _) = roles(user)?;
+    let server = data(user, primary);
+    let from = last_acknowledged(user)?;
+    let pids = server.signal(Signal::STOP)?;
+    for pid in pids.iter().skip(1) {
+        server.signal_process(i32::try_from(*pid)?, Signal::STOP)?;
+    }
+    let noted = user.becomes("noted", 20, || {
+        let text = std::fs::read_to_string(user.demo("receipt/acknowledged"))?;
+        let hangs =
+            text.lines().rev().take_while(|line| !line.starts_with("ack ")).any(|line| line.contains("hang there"));
+        Ok(if hangs { "noted" } else { "" }.to_owned())
+    });
+    for pid in pids {
+        if server.pid() == Some(pid) {
+            server.signal(Signal::CONT)?;
+        } else {
+            server.signal_process(i32::try_from(pid)?, Signal::CONT)?;
+        }
+    }
+    noted?;
+    write_more(user, 20)?;
+    user.succeeds(&["receipt", &format!("RECEIPT=--json --since {from}")])?;
+    require(number(user, "longest_gap_ms")? >= 2000, "the gap was not seen")?;
+    // The sessions that hung are gone.
+    let sessions = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'operations-lab receipt';";
+    user.becomes("1", 20, || user.on_primary(sessions))
+}
+
+/// What listens where the primary did may be the primary: then nothing is promoted.
+pub fn what_cannot_be_fenced_is_not_replaced(user: &User) -> Outcome {
+    let (primary, replica) = roles(user)?;
+    user.kill(primary)?;
+    let listener = TcpListener::bind(("127.0.0.1", port(user, primary)))?;
+    user.fails(&["failover"])?;
+    user.printed("could not be fenced off, so nothing was promoted or changed")?;
+    drop(listener);
+    require(user.demo(&format!("{replica}/standby.signal")).exists(), "it was promoted")?;
+    user.succeeds(&["demo"])?;
+    user.succeeds(&["status"])
+}
+
+pub fn what_was_held_back_is_lost_and_told(user: &User) -> Outcome {
+    let (old, new) = roles(user)?;
+    hold_back(user, old)?;
+    user.session("psql", "CALL operation_insert_one();")?;
+    write_more(user, 20)?;
+    data(user, old).kill_all()?;
+    user.succeeds(&["failover"])?;
+    user.printed(format!("The server on port {} is the primary now", port(user, new)))?;
+    user.printed("rows of the receipt (make receipt lists them)")?;
+    is_alone_in_writing(user, old)?;
+    // What the new primary has, told by itself and not by the receipt.
+    let timeline: u32 =
+        user.on_primary("SELECT ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int;")?.parse()?;
+    let last: u64 = user
+        .on_primary(&format!("SELECT max(sequence) FROM operations_lab.receipt WHERE timeline < {timeline};"))?
+        .parse()?;
+    let lost = acknowledged(user)?.iter().filter(|(sequence, on)| *sequence > last && *on < timeline).count();
+    require(lost >= 20, format!("{lost} rows were held back"))?;
+    user.fails(&["receipt", "RECEIPT=--json"])?;
+    let told = (number(user, "lost")?, listed(user, "forked")?, number(user, "unexpected")?);
+    require(told == (lost as u64, lost, 0), format!("{lost} are lost, and the receipt says {told:?}"))?;
+    user.becomes("2", 30, || {
+        user.on_primary(
+            "SELECT count(*) FROM operations_jobs() WHERE runs > 0 AND last_status = 'succeeded' AND \
+                         job_name IN ('operation_insert_one', 'change_status');",
+        )
+    })
+}
+
+/// The old primary of the check before, started by hand: it takes no writes.
+pub fn an_old_primary_that_is_started_by_hand_takes_no_writes(user: &User) -> Outcome {
+    let (_, old) = roles(user)?;
+    let (config, sockets) = (user.demo("docker/postgresql.conf"), user.demo("run"));
+    let options = format!(
+        "-c config_file={} -c listen_addresses=127.0.0.1 -p {} -k {}",
+        config.display(),
+        port(user, old),
+        sockets.display()
+    );
+    let mut start = Command::new(user.bindir.join("pg_ctl"));
+    start.args(["start", "-s", "-w", "-l"]).arg(user.demo(&format!("{old}.log"))).arg("-D").arg(user.demo(old));
+    start.args(["-o", &options]);
+    require(user.run(start)?, "it did not start")?;
+    let mut psql = Command::new(user.bindir.join("psql"));
+    psql.args(["-w", "-U", "postgres", "-h", "127.0.0.1", "-d", "operations_db", "-p", &port(user, old).to_string()]);
+    psql.args(["-c", "DELETE FROM operations_lab.receipt;"]).env("PGPASSWORD", PASSWORD);
+    let deleted = user.run(psql)?;
+    user.printed("cannot execute DELETE in a read-only transaction")?;
+    require(!deleted, "it takes writes")
+}
+
+pub fn rejoin_keeps_what_only_the_old_primary_had(user: &User) -> Outcome {
+    let lost: usize = {
+        user.fails(&["receipt", "RECEIPT=--json"])?;
+        usize::try_from(number(user, "lost")?)?
+    };
+    let operations = user.on_primary("SELECT count(*) FROM operations;")?;
+    user.succeeds(&["rejoin"])?;
+    user.printed("pg_rewind: servers diverged at WAL location ")?;
+    user.printed(format!("operations_lab.receipt       {lost} rows that only it has"))?;
+    user.printed("public.operations            ")?;
+    user.printed("to load them: make psql <")?;
+    user.succeeds(&["status"])?;
+    user.succeeds(&["rejoin"])?;
+    user.printed("There is no old primary")?;
+    for _ in 0..2 {
+        load(user)?;
+        user.succeeds(&["receipt", "RECEIPT=--json"])?;
+        let told = (number(user, "lost")?, listed(user, "forked")?, number(user, "unexpected")?);
+        require(told == (0, lost, 0), format!("{lost} were lost, and the receipt says {told:?}"))?;
+    }
+    let loaded = user.on_primary(&format!("SELECT count(*) > {operations} FROM operations;"))?;
+    require(loaded == "t", "the operations are not there")
+}
+
+/// Loads what was kept last, by the command that is printed.
+fn load(user: &User) -> Outcome {
+    let mut make = user.make(&["psql"]);
+    make.stdin(std::fs::File::open(kept(user)?)?);
+    require(user.run(make)?, "the rows could not be loaded")?;
+    user.printed("the rows are loaded")
+}
+
+fn kept(user: &User) -> Outcome<PathBuf> {
+    let entries = std::fs::read_dir(user.demo("kept"))?.flatten();
+    let newest = entries.max_by_key(|entry| entry.metadata().and_then(|found| found.modified()).ok());
+    Ok(newest.ok_or("nothing was kept")?.path())
+}
+
+/// Both take writes, and the client goes on with the old one, as every client would.
+pub fn two_primaries_become_one(user: &User) -> Outcome {
+    let (old, new) = roles(user)?;
+    user.session("psql-replica", "SELECT pg_promote();")?;
+    write_more(user, 20)?;
+    user.fails(&["doctor"])?;
+    user.printed("two_writable_servers")?;
+    user.fails(&["demo"])?;
+    user.printed("make rejoin makes the server on the older timeline a replica")?;
+    user.fails(&["receipt", "RECEIPT=--json"])?;
+    let forked = listed(user, "forked")?;
+    require(forked >= 20, format!("{forked} rows are forked"))?;
+    user.succeeds(&["rejoin"])?;
+    user.printed("rows that only it has")?;
+    require(roles(user)? == (new, old), "the newer one is not the primary")?;
+    load(user)?;
+    user.succeeds(&["receipt"])?;
+    user.succeeds(&["status"])
+}
+
+/// As after a restart of the machine: what is started again finds that the other server went on without it.
+pub fn an_old_primary_that_comes_back_by_itself_follows(user: &User) -> Outcome {
+    let (old, new) = roles(user)?;
+    user.kill(old)?;
+    user.session("psql-replica", "SELECT pg_promote();")?;
+    write_more(user, 10)?;
+    // Both down: the data tell.
+    user.succeeds(&["stop"])?;
+    user.succeeds(&["demo"])?;
+    user.printed(format!("Starting the primary on port {}", port(user, new)))?;
+    user.printed(format!("Making the old primary on port {} a replica", port(user, old)))?;
+    require(roles(user)? == (new, old), "the old primary takes the writes")?;
+    user.succeeds(&["receipt", "RECEIPT=--since 30s"])?;
+    user.succeeds(&["status"])?;
+    user.succeeds(&["doctor"])
+}
+
+pub fn one_url_finds_who_takes_writes(user: &User) -> Outcome {
+    let url = format!(
+        "postgresql://postgres@127.0.0.1:{},127.0.0.1:{}/operations_db?target_session_attrs=read-write",
+        user.primary_port, user.replica_port
+    );
+    let ask = || {
+        let mut psql = Command::new(user.bindir.join("psql"));
+        psql.args(["-w", "-At", "-c", "SELECT inet_server_port()", &url]).env("PGPASSWORD", PASSWORD);
+        require(user.run(psql)?, "psql failed")?;
+        Ok::<_, crate::user::Stop>(user.output().trim().to_owned())
+    };
+    let (old, new) = roles(user)?;
+    require(ask()? == port(user, old).to_string(), "it is not the primary")?;
+    user.succeeds(&["failover"])?;
+    user.printed("    lost              nothing")?;
+    require(ask()? == port(user, new).to_string(), "it is not the new primary")?;
+    user.succeeds(&["rejoin"])?;
+    user.printed("nothing was committed after ")?;
+    require(ask()? == port(user, new).to_string(), "it is not the new primary any more")
+}
+
+/// The fault of `what_was_held_back_is_lost_and_told`, and nothing is lost.
+pub fn synchronous_replication_loses_nothing(user: &User) -> Outcome {
+    user.fails(&["demo", "SYNC=maybe"])?;
+    user.printed("error: SYNC=maybe is neither on nor off")?;
+    user.succeeds(&["demo", "SYNC=on"])?;
+    require(
+        user.on_primary("SELECT sync_state FROM pg_stat_replication;")? == "sync",
+        "the replica is not synchronous",
+    )?;
+    write_more(user, 20)?;
+    let from = last_acknowledged(user)?;
+    let (old, _) = roles(user)?;
+    hold_back(user, old)?;
+    // Writes wait, and the client gives one up.
+    user.becomes("in doubt", 20, || {
+        let text = std::fs::read_to_string(user.demo("receipt/acknowledged"))?;
+        let last = text.lines().rev().find(|line| line.starts_with("ack ") || line.starts_with("doubt "));
+        Ok(if last.is_some_and(|line| line.starts_with("doubt ")) { "in doubt" } else { "" }.to_owned())
+    })?;
+    // The process that was stopped outlives the postmaster, and is ended by the failover.
+    data(user, old).signal(Signal::KILL)?;
+    user.succeeds(&["failover"])?;
+    user.printed("    lost              nothing")?;
+    require(user.processes_in(&user.demo(old)).is_empty(), "a process of the old primary lives")?;
+    user.succeeds(&["receipt", &format!("RECEIPT=--json --since {from}")])?;
+    let told = (number(user, "lost")?, listed(user, "forked")?, number(user, "unexpected")?);
+    require(told == (0, 0, 0), format!("lost, forked, unexpected: {told:?}"))?;
+    user.succeeds(&["rejoin"])?;
+    require(user.on_primary("SELECT sync_state FROM pg_stat_replication;")? == "sync", "it is not synchronous again")?;
+    user.succeeds(&["status"])
+}
+
+pub fn writes_that_wait_for_the_replica_are_seen(user: &User) -> Outcome {
+    let (_, replica) = roles(user)?;
+    user.kill(replica)?;
+    user.fails(&["doctor"])?;
+    user.printed("writes_wait")?;
+    user.printed("synchronous_standby_names is operations_replica")?;
+    user.succeeds(&["demo", "SYNC=off"])?;
+    require(user.on_primary("SHOW synchronous_standby_names;")?.is_empty(), "it is still on")?;
+    write_more(user, 10)?;
+    user.succeeds(&["demo"])?;
+    user.succeeds(&["status"])?;
+    user.succeeds(&["receipt", "RECEIPT=--since 20s"])
+}
+
+/// What another role has put on the table would run with the client's rights.
+pub fn a_table_of_another_role_is_not_written(user: &User) -> Outcome {
+    let hostile = "BEGIN; DROP SCHEMA operations_lab CASCADE; CREATE SCHEMA operations_lab AUTHORIZATION operations_worker; \
+                   CREATE TABLE operations_lab.receipt (sequence bigint, timeline int, written_at timestamptz); \
+                   ALTER TABLE operations_lab.receipt OWNER TO operations_worker; COMMIT;\n\
+                   SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'operations-lab receipt';";
+    user.session("psql", hostile)?;
+    let why = "operations_lab.receipt belongs to another role, so nothing is written there";
+    user.becomes("refused", 20, || {
+        let text = std::fs::read_to_string(user.demo("receipt/acknowledged"))?;
+        let last = text.lines().rev().find(|line| line.starts_with("down ") || line.starts_with("ack "));
+        Ok(if last.is_some_and(|line| line.contains(why)) { "refused" } else { "" }.to_owned())
+    })?;
+    let rows = user.on_primary("SELECT count(*) FROM operations_lab.receipt;")?;
+    require(rows == "0", format!("{rows} rows were written"))?;
+    // It is made anew, and what was in it is lost, as the receipt says.
+    user.session("psql", "DROP SCHEMA operations_lab CASCADE;")?;
+    let from = last_acknowledged(user)?;
+    write_more(user, 10)?;
+    user.succeeds(&["receipt", &format!("RECEIPT=--since {from}")])?;
+    user.fails(&["receipt"])
+}
