@@ -94,7 +94,8 @@ impl OwnEngine {
         let folder = tempfile::Builder::new().prefix("operations-test.").tempdir_in("/run")?;
         let output = File::create(&log)?;
         // Another engine of this machine has the bridge docker0.
-        let bridge = format!("ops-test-{}", std::process::id() % 100_000);
+        remove_bridges_of_the_dead()?;
+        let bridge = format!("{BRIDGE}{}", std::process::id());
         ip(&["link", "add", "name", &bridge, "type", "bridge"])?;
         // It ends with us, however we end; a process group of its own, so that an interrupt leaves it to the clean-up.
         let mut dockerd = Command::new("setpriv");
@@ -141,6 +142,20 @@ impl Drop for OwnEngine {
     fn drop(&mut self) {
         self.stop();
     }
+}
+
+/// What a bridge of ours is called, before the process id of its owner.
+const BRIDGE: &str = "optest-";
+
+/// An owner that was killed could not remove it.
+fn remove_bridges_of_the_dead() -> Outcome {
+    for entry in std::fs::read_dir("/sys/class/net")? {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        if name.strip_prefix(BRIDGE).is_some_and(|owner| !Path::new("/proc").join(owner).exists()) {
+            ip(&["link", "delete", &name])?;
+        }
+    }
+    Ok(())
 }
 
 /// Runs ip(8).
