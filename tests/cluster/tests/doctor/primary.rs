@@ -5,7 +5,7 @@ use operations_cluster::{DATABASE, Server, Stop, finish};
 use operations_lab::doctor::Severity::{Broken, Degraded, Info, Unknown};
 
 use crate::both::stop_process;
-use crate::common::{LIMIT, Pair, live, set, target};
+use crate::common::{Pair, live, look_until, set, target};
 
 #[test]
 fn jobs_and_months() {
@@ -262,7 +262,7 @@ fn damaged_pages() {
 
 /// Waits until the doctor no longer finds this, whatever else it finds.
 fn gone(targets: &[operations_lab::target::Target], code: &str) {
-    operations_cluster::wait_until(&format!("{code} to be gone"), LIMIT, || {
+    look_until(&format!("{code} to be gone"), || {
         let report = operations_lab::doctor::examine(targets, &operations_lab::doctor::Options::default());
         match report.findings.iter().any(|finding| finding.code.starts_with(code)) {
             true => Err(report.text()),
