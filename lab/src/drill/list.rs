@@ -38,7 +38,7 @@ const USUAL: Drill = Drill {
     length: Length::Quick,
     may_lose: false,
     refuses: anywhere,
-    fault: Stopped::new,
+    fault: Stopped::fault,
 };
 
 /// All of them, in the order in which they are run.
@@ -80,7 +80,7 @@ pub const DRILLS: &[Drill] = &[
         line: "both servers are stopped while a job runs, and started again",
         expects: &[("demo_stopped", Primary)],
         green_within: seconds(40),
-        fault: Stopped::new,
+        fault: Stopped::fault,
         ..USUAL
     },
     Drill {
@@ -115,7 +115,7 @@ pub const DRILLS: &[Drill] = &[
         name: "job-failing",
         line: "each run of change_status fails",
         expects: &[("job_failing", Primary)],
-        fault: FailingJob::new,
+        fault: FailingJob::fault,
         ..USUAL
     },
     Drill {
@@ -143,7 +143,7 @@ pub const DRILLS: &[Drill] = &[
         name: "connections-full",
         line: "idle sessions take every connection of the primary",
         expects: &[("connections_full", Primary)],
-        fault: Crowd::new,
+        fault: Crowd::fault,
         ..USUAL
     },
     Drill {
@@ -157,7 +157,7 @@ pub const DRILLS: &[Drill] = &[
         name: "password-wrong",
         line: "the replication role gets another password, and the replica must connect again",
         expects: &[("replication_refused", Replica)],
-        fault: WrongPassword::new,
+        fault: WrongPassword::fault,
         ..USUAL
     },
     Drill {
@@ -165,7 +165,7 @@ pub const DRILLS: &[Drill] = &[
         line: "a page on the replica's disk is damaged",
         expects: &[("checksum_failures", Replica)],
         green_within: seconds(120),
-        fault: DamagedPage::new,
+        fault: DamagedPage::fault,
         ..USUAL
     },
     Drill {
@@ -173,7 +173,7 @@ pub const DRILLS: &[Drill] = &[
         line: "the replica's files under base/ are removed; it is cloned anew",
         expects: &[("files_missing", Replica)],
         green_within: seconds(120),
-        fault: FilesGone::new,
+        fault: FilesGone::fault,
         ..USUAL
     },
     Drill {
@@ -181,7 +181,7 @@ pub const DRILLS: &[Drill] = &[
         line: "the replica is away until the primary has given up the WAL it needs; it is cloned anew",
         expects: &[("slot_lost", Primary)],
         green_within: seconds(120),
-        fault: SlotLost::new,
+        fault: SlotLost::fault,
         ..USUAL
     },
     Drill {
@@ -189,7 +189,7 @@ pub const DRILLS: &[Drill] = &[
         line: "the replica's clone is killed (SIGKILL) at 10, 50 and 90 %; the next start makes it whole",
         expects: &[("server_down", Replica)],
         green_within: seconds(120),
-        fault: CloneKilled::new,
+        fault: CloneKilled::fault,
         ..USUAL
     },
     Drill {
@@ -206,7 +206,7 @@ pub const DRILLS: &[Drill] = &[
         expects: &[("clock_skew", Replica)],
         green_within: seconds(40),
         refuses: ClockJump::refuses,
-        fault: ClockJump::new,
+        fault: ClockJump::fault,
         ..USUAL
     },
     Drill {
@@ -244,7 +244,7 @@ pub const DRILLS: &[Drill] = &[
         green_within: seconds(90),
         length: Length::Long,
         refuses: WalFull::refuses,
-        fault: WalFull::new,
+        fault: WalFull::fault,
         ..USUAL
     },
     Drill {
@@ -254,7 +254,7 @@ pub const DRILLS: &[Drill] = &[
         seen_within: seconds(120),
         green_within: seconds(90),
         length: Length::Long,
-        fault: OtherPrimary::new,
+        fault: OtherPrimary::fault,
         ..USUAL
     },
     Drill {
@@ -272,7 +272,7 @@ pub const DRILLS: &[Drill] = &[
         expects: &[],
         green_within: seconds(90),
         length: Length::Long,
-        fault: LongReader::new,
+        fault: LongReader::fault,
         ..USUAL
     },
 ];

@@ -27,8 +27,8 @@ pub struct CloneKilled {
 }
 
 impl CloneKilled {
-    /// A new one.
-    pub fn new() -> Box<dyn Fault> {
+    /// The fault.
+    pub fn fault() -> Box<dyn Fault> {
         Box::new(Self::default())
     }
 
@@ -92,8 +92,8 @@ pub struct OtherPrimary {
 }
 
 impl OtherPrimary {
-    /// A new one.
-    pub fn new() -> Box<dyn Fault> {
+    /// The fault.
+    pub fn fault() -> Box<dyn Fault> {
         Box::new(Self::default())
     }
 }

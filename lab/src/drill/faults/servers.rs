@@ -88,8 +88,8 @@ pub struct Stopped {
 }
 
 impl Stopped {
-    /// A new one.
-    pub fn new() -> Box<dyn Fault> {
+    /// The fault.
+    pub fn fault() -> Box<dyn Fault> {
         Box::new(Self::default())
     }
 }
