@@ -19,6 +19,11 @@ pub trait Fault {
     /// Breaks something; says what.
     fn cause(&mut self, scene: &Scene) -> Result<String, Error>;
 
+    /// Whether the receipt's client is stopped with the demo: nobody tries to write then.
+    fn stops_the_client(&self) -> bool {
+        false
+    }
+
     /// How long it stays broken from the cause, at least.
     fn lasts(&self) -> Duration {
         Duration::ZERO

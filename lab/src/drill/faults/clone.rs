@@ -113,6 +113,10 @@ fn put_back(scene: &Scene) -> Result<(), Error> {
 }
 
 impl Fault for OtherPrimary {
+    fn stops_the_client(&self) -> bool {
+        true
+    }
+
     fn cause(&mut self, scene: &Scene) -> Result<String, Error> {
         self.replica = inode(scene, Role::Replica)?;
         let (primary, owner) = (scene.data(Role::Primary), &scene.demo.layout.owner);

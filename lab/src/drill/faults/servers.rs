@@ -95,6 +95,10 @@ impl Stopped {
 }
 
 impl Fault for Stopped {
+    fn stops_the_client(&self) -> bool {
+        true
+    }
+
     fn prepare(&mut self, scene: &Scene) -> Result<(), Error> {
         // A job at work is what is to be stopped cleanly.
         let at_work = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE state = 'active' \
