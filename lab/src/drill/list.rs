@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::drill::fault::{Drill, Length, anywhere};
 use crate::drill::faults::clock::ClockJump;
-use crate::drill::faults::clone::{CloneKilled, OtherPrimary};
+use crate::drill::faults::clone::{CloneKilled, OtherPrimary, refuses_swapped_roles};
 use crate::drill::faults::disk::WalFull;
 use crate::drill::faults::failover::Failover;
 use crate::drill::faults::network::NetworkCut;
@@ -254,6 +254,7 @@ pub const DRILLS: &[Drill] = &[
         seen_within: seconds(120),
         green_within: seconds(90),
         length: Length::Long,
+        refuses: refuses_swapped_roles,
         fault: OtherPrimary::fault,
         ..USUAL
     },

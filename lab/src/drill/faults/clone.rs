@@ -98,6 +98,12 @@ impl OtherPrimary {
     }
 }
 
+/// Why it cannot be done now.
+pub fn refuses_swapped_roles(scene: &Scene) -> Option<String> {
+    let swapped = scene.demo.port(Role::Primary) != scene.demo.settings.port(Role::Primary);
+    swapped.then(|| "a failover has swapped the roles: make failover, then make rejoin, swaps them again".to_owned())
+}
+
 /// The demo's own primary again.
 fn put_back(scene: &Scene) -> Result<(), Error> {
     let (primary, owner) = (scene.data(Role::Primary), &scene.demo.layout.owner);
