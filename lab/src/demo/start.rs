@@ -162,7 +162,7 @@ impl Demo {
             self.start_server(&programs, Role::Primary, &primary, &scheduler.settings)?;
         }
         if !self.settings.synchronous {
-            self.set_synchronous()?;
+            self.let_primary_go_on()?;
         }
         self.make_way_for_the_replica()?;
         if !self.is_running(Role::Replica) {
@@ -176,6 +176,9 @@ impl Demo {
             self.set_synchronous()?;
         }
         self.wait_until_live()?;
+        if !self.settings.synchronous {
+            self.set_synchronous()?;
+        }
         self.start_receipt();
         self.say_how_to_connect();
         Ok(())

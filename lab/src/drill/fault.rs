@@ -19,6 +19,11 @@ pub trait Fault {
     /// Breaks something; says what.
     fn cause(&mut self, scene: &Scene) -> Result<String, Error>;
 
+    /// Whether the receipt's client is stopped with the demo: nobody tries to write then.
+    fn stops_the_client(&self) -> bool {
+        false
+    }
+
     /// How long it stays broken from the cause, at least.
     fn lasts(&self) -> Duration {
         Duration::ZERO
@@ -60,6 +65,8 @@ pub struct Drill {
     pub line: &'static str,
     /// The right findings, by code and server: one of them must come.
     pub expects: &'static [(&'static str, Role)],
+    /// What the evidence must have, besides.
+    pub evidence: &'static str,
     /// How long the finding may take from the cause.
     pub seen_within: Duration,
     /// How long the verdict `ok` may take, from the healing or, where it heals by itself, from the cause.
@@ -93,7 +100,9 @@ impl Drill {
         self.expects.iter().any(|(code, role)| {
             // A promotion swaps the roles; a demo that is stopped has none.
             let is_of = |demo: &Demo| finding.server == demo.target(*role).name();
-            finding.code == *code && (is_of(&scene.demo) || is_of(&scene.now()) || finding.server == "demo")
+            finding.code == *code
+                && finding.evidence.contains(self.evidence)
+                && (is_of(&scene.demo) || is_of(&scene.now()) || finding.server == "demo")
         })
     }
 }

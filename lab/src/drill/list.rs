@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::drill::fault::{Drill, Length, anywhere};
 use crate::drill::faults::clock::ClockJump;
-use crate::drill::faults::clone::{CloneKilled, OtherPrimary};
+use crate::drill::faults::clone::{CloneKilled, OtherPrimary, refuses_swapped_roles};
 use crate::drill::faults::disk::WalFull;
 use crate::drill::faults::failover::Failover;
 use crate::drill::faults::network::NetworkCut;
@@ -33,12 +33,13 @@ const USUAL: Drill = Drill {
     name: "",
     line: "",
     expects: &[],
+    evidence: "",
     seen_within: SEEN,
     green_within: seconds(20),
     length: Length::Quick,
     may_lose: false,
     refuses: anywhere,
-    fault: Stopped::new,
+    fault: Stopped::fault,
 };
 
 /// All of them, in the order in which they are run.
@@ -80,7 +81,7 @@ pub const DRILLS: &[Drill] = &[
         line: "both servers are stopped while a job runs, and started again",
         expects: &[("demo_stopped", Primary)],
         green_within: seconds(40),
-        fault: Stopped::new,
+        fault: Stopped::fault,
         ..USUAL
     },
     Drill {
@@ -115,7 +116,7 @@ pub const DRILLS: &[Drill] = &[
         name: "job-failing",
         line: "each run of change_status fails",
         expects: &[("job_failing", Primary)],
-        fault: FailingJob::new,
+        fault: FailingJob::fault,
         ..USUAL
     },
     Drill {
@@ -129,6 +130,8 @@ pub const DRILLS: &[Drill] = &[
         name: "vacuum-held",
         line: "a long transaction keeps VACUUM from its work",
         expects: &[("vacuum_held_back", Primary)],
+        // The replica's feedback lags behind, and may be found for a second, too.
+        evidence: ", drill, idle in transaction",
         fault: Holder::of_a_snapshot,
         ..USUAL
     },
@@ -143,7 +146,7 @@ pub const DRILLS: &[Drill] = &[
         name: "connections-full",
         line: "idle sessions take every connection of the primary",
         expects: &[("connections_full", Primary)],
-        fault: Crowd::new,
+        fault: Crowd::fault,
         ..USUAL
     },
     Drill {
@@ -157,7 +160,7 @@ pub const DRILLS: &[Drill] = &[
         name: "password-wrong",
         line: "the replication role gets another password, and the replica must connect again",
         expects: &[("replication_refused", Replica)],
-        fault: WrongPassword::new,
+        fault: WrongPassword::fault,
         ..USUAL
     },
     Drill {
@@ -165,7 +168,7 @@ pub const DRILLS: &[Drill] = &[
         line: "a page on the replica's disk is damaged",
         expects: &[("checksum_failures", Replica)],
         green_within: seconds(120),
-        fault: DamagedPage::new,
+        fault: DamagedPage::fault,
         ..USUAL
     },
     Drill {
@@ -173,7 +176,7 @@ pub const DRILLS: &[Drill] = &[
         line: "the replica's files under base/ are removed; it is cloned anew",
         expects: &[("files_missing", Replica)],
         green_within: seconds(120),
-        fault: FilesGone::new,
+        fault: FilesGone::fault,
         ..USUAL
     },
     Drill {
@@ -181,7 +184,7 @@ pub const DRILLS: &[Drill] = &[
         line: "the replica is away until the primary has given up the WAL it needs; it is cloned anew",
         expects: &[("slot_lost", Primary)],
         green_within: seconds(120),
-        fault: SlotLost::new,
+        fault: SlotLost::fault,
         ..USUAL
     },
     Drill {
@@ -189,7 +192,7 @@ pub const DRILLS: &[Drill] = &[
         line: "the replica's clone is killed (SIGKILL) at 10, 50 and 90 %; the next start makes it whole",
         expects: &[("server_down", Replica)],
         green_within: seconds(120),
-        fault: CloneKilled::new,
+        fault: CloneKilled::fault,
         ..USUAL
     },
     Drill {
@@ -206,7 +209,7 @@ pub const DRILLS: &[Drill] = &[
         expects: &[("clock_skew", Replica)],
         green_within: seconds(40),
         refuses: ClockJump::refuses,
-        fault: ClockJump::new,
+        fault: ClockJump::fault,
         ..USUAL
     },
     Drill {
@@ -244,7 +247,7 @@ pub const DRILLS: &[Drill] = &[
         green_within: seconds(90),
         length: Length::Long,
         refuses: WalFull::refuses,
-        fault: WalFull::new,
+        fault: WalFull::fault,
         ..USUAL
     },
     Drill {
@@ -254,7 +257,8 @@ pub const DRILLS: &[Drill] = &[
         seen_within: seconds(120),
         green_within: seconds(90),
         length: Length::Long,
-        fault: OtherPrimary::new,
+        refuses: refuses_swapped_roles,
+        fault: OtherPrimary::fault,
         ..USUAL
     },
     Drill {
@@ -272,7 +276,7 @@ pub const DRILLS: &[Drill] = &[
         expects: &[],
         green_within: seconds(90),
         length: Length::Long,
-        fault: LongReader::new,
+        fault: LongReader::fault,
         ..USUAL
     },
 ];

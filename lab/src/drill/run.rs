@@ -100,7 +100,9 @@ fn drive(scene: &Scene, drill: &Drill, before: &doctor::Report, report: &mut Rep
         })
     });
     if let Ok(since) = receipt::since(&scene.now(), &mark) {
-        report.could_not_write_for = Some(seconds(Duration::from_millis(since.longest_gap_ms)));
+        if !fault.stops_the_client() {
+            report.could_not_write_for = Some(seconds(Duration::from_millis(since.longest_gap_ms)));
+        }
         report.acknowledged = since.acknowledged;
     }
     counted?;

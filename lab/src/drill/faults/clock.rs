@@ -14,8 +14,8 @@ use crate::server::{LIMIT, Stop};
 pub struct ClockJump;
 
 impl ClockJump {
-    /// A new one.
-    pub fn new() -> Box<dyn Fault> {
+    /// The fault.
+    pub fn fault() -> Box<dyn Fault> {
         Box::new(Self)
     }
 

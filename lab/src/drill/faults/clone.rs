@@ -27,8 +27,8 @@ pub struct CloneKilled {
 }
 
 impl CloneKilled {
-    /// A new one.
-    pub fn new() -> Box<dyn Fault> {
+    /// The fault.
+    pub fn fault() -> Box<dyn Fault> {
         Box::new(Self::default())
     }
 
@@ -92,10 +92,16 @@ pub struct OtherPrimary {
 }
 
 impl OtherPrimary {
-    /// A new one.
-    pub fn new() -> Box<dyn Fault> {
+    /// The fault.
+    pub fn fault() -> Box<dyn Fault> {
         Box::new(Self::default())
     }
+}
+
+/// Why it cannot be done now.
+pub fn refuses_swapped_roles(scene: &Scene) -> Option<String> {
+    let swapped = scene.demo.port(Role::Primary) != scene.demo.settings.port(Role::Primary);
+    swapped.then(|| "a failover has swapped the roles: make failover, then make rejoin, swaps them again".to_owned())
 }
 
 /// The demo's own primary again.
@@ -113,6 +119,10 @@ fn put_back(scene: &Scene) -> Result<(), Error> {
 }
 
 impl Fault for OtherPrimary {
+    fn stops_the_client(&self) -> bool {
+        true
+    }
+
     fn cause(&mut self, scene: &Scene) -> Result<String, Error> {
         self.replica = inode(scene, Role::Replica)?;
         let (primary, owner) = (scene.data(Role::Primary), &scene.demo.layout.owner);

@@ -29,8 +29,8 @@ pub struct WalFull {
 }
 
 impl WalFull {
-    /// A new one.
-    pub fn new() -> Box<dyn Fault> {
+    /// The fault.
+    pub fn fault() -> Box<dyn Fault> {
         Box::new(Self::default())
     }
 

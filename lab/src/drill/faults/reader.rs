@@ -39,8 +39,8 @@ pub struct LongReader {
 }
 
 impl LongReader {
-    /// A new one.
-    pub fn new() -> Box<dyn Fault> {
+    /// The fault.
+    pub fn fault() -> Box<dyn Fault> {
         Box::new(Self::default())
     }
 }

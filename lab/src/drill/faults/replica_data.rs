@@ -19,8 +19,8 @@ pub struct FilesGone {
 }
 
 impl FilesGone {
-    /// A new one.
-    pub fn new() -> Box<dyn Fault> {
+    /// The fault.
+    pub fn fault() -> Box<dyn Fault> {
         Box::new(Self::default())
     }
 }
@@ -61,8 +61,8 @@ impl Fault for FilesGone {
 pub struct DamagedPage;
 
 impl DamagedPage {
-    /// A new one.
-    pub fn new() -> Box<dyn Fault> {
+    /// The fault.
+    pub fn fault() -> Box<dyn Fault> {
         Box::new(Self)
     }
 }
@@ -117,8 +117,8 @@ fn database(scene: &Scene, name: &str) -> Result<postgres::Client, Error> {
 pub struct WrongPassword;
 
 impl WrongPassword {
-    /// A new one.
-    pub fn new() -> Box<dyn Fault> {
+    /// The fault.
+    pub fn fault() -> Box<dyn Fault> {
         Box::new(Self)
     }
 }

@@ -88,13 +88,17 @@ pub struct Stopped {
 }
 
 impl Stopped {
-    /// A new one.
-    pub fn new() -> Box<dyn Fault> {
+    /// The fault.
+    pub fn fault() -> Box<dyn Fault> {
         Box::new(Self::default())
     }
 }
 
 impl Fault for Stopped {
+    fn stops_the_client(&self) -> bool {
+        true
+    }
+
     fn prepare(&mut self, scene: &Scene) -> Result<(), Error> {
         // A job at work is what is to be stopped cleanly.
         let at_work = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE state = 'active' \

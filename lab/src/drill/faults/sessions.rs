@@ -73,8 +73,8 @@ pub struct Crowd {
 }
 
 impl Crowd {
-    /// A new one.
-    pub fn new() -> Box<dyn Fault> {
+    /// The fault.
+    pub fn fault() -> Box<dyn Fault> {
         Box::new(Self::default())
     }
 }
@@ -105,8 +105,8 @@ impl Fault for Crowd {
 pub struct FailingJob;
 
 impl FailingJob {
-    /// A new one.
-    pub fn new() -> Box<dyn Fault> {
+    /// The fault.
+    pub fn fault() -> Box<dyn Fault> {
         Box::new(Self)
     }
 }
