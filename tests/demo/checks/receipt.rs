@@ -49,6 +49,10 @@ pub fn write_more(user: &User, count: u64) -> Outcome {
 }
 
 pub fn a_kill_loses_nothing(user: &User) -> Outcome {
+    // The checks before have thrown whole servers away, and what was lost with them would be in all that follows.
+    user.succeeds(&["stop"])?;
+    std::fs::remove_dir_all(user.demo("receipt"))?;
+    user.succeeds(&["demo"])?;
     write_more(user, 20)?;
     let from = last_acknowledged(user)?;
     let (primary, _) = roles(user)?;
@@ -75,7 +79,8 @@ pub fn a_hung_server_hangs_nobody(user: &User) -> Outcome {
     let from = last_acknowledged(user)?;
     let pids = server.signal(Signal::STOP)?;
     for pid in pids.iter().skip(1) {
-        server.signal_process(i32::try_from(*pid)?, Signal::STOP)?;
+        // One may have ended meanwhile.
+        drop(server.signal_process(i32::try_from(*pid)?, Signal::STOP));
     }
     let noted = user.becomes("noted", 20, || {
         let text = std::fs::read_to_string(user.demo("receipt/acknowledged"))?;
@@ -87,7 +92,7 @@ pub fn a_hung_server_hangs_nobody(user: &User) -> Outcome {
         if server.pid() == Some(pid) {
             server.signal(Signal::CONT)?;
         } else {
-            server.signal_process(i32::try_from(pid)?, Signal::CONT)?;
+            drop(server.signal_process(i32::try_from(pid)?, Signal::CONT));
         }
     }
     noted?;
