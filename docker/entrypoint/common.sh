@@ -1,10 +1,30 @@
 # shellcheck shell=bash
 # Sourced by the entrypoints: what both services do before PostgreSQL starts.
 set -euo pipefail
+export LC_ALL=C
 
-say() { printf '%s: %s\n' "${0##*/}" "$*" >&2; }
+# What a file in a volume says may not move the cursor of who reads the log.
+say() { printf '%s: %.500s\n' "${0##*/}" "${*//[![:print:]]/ }" >&2; }
 die() {
     say "$*"
+    exit 1
+}
+
+# refuse REASON: for what only other settings or other volumes mend. Docker starts a container that ended again and again, and
+# `up --wait` sees only some of its ends. So it ends a few times, and then stays without a server, unhealthy.
+refuse() {
+    local file=/var/run/postgresql/refused ends
+    ends=$(head -c 2 "$file" 2>/dev/null) || true
+    [[ $ends =~ ^[0-9]$ ]] || ends=0
+    [ "$ends" -gt 0 ] || say "$*"
+    if [ "$ends" -lt 5 ]; then
+        echo $((ends + 1)) >"$file"
+        exit 1
+    fi
+    rm -f "$file"
+    trap 'exit 1' INT TERM
+    sleep infinity &
+    wait
     exit 1
 }
 
@@ -26,4 +46,24 @@ go_on_as_postgres() {
     chown -h postgres: "$1"
     shift
     exec setpriv --reuid=postgres --regid=postgres --init-groups env HOME=/var/lib/postgresql "$0" "$@"
+}
+
+# The names that the data were made with are in them since the first start, and so in each clone. Others would be looked for in vain.
+require_same_names() {
+    local name made
+    while IFS='=' read -r name made; do
+        case $name in
+            POSTGRES_USER | POSTGRES_DB | REPLICATION_USER)
+                [ "${!name:-}" = "$made" ] ||
+                    refuse "$name=${!name:-}, but the data in the volume were made with $made: set it back, or delete them (docker compose down --volumes)"
+                ;;
+        esac
+    done < <(cat "$PGDATA/operations.names" 2>/dev/null)
+}
+
+require_wal_level() {
+    case ${WAL_LEVEL:=replica} in
+        replica | logical) ;;
+        *) refuse "WAL_LEVEL=$WAL_LEVEL: give replica or logical" ;;
+    esac
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Starts the primary: the official entrypoint, except that a first start which died half-way is done over. The official
-# one takes any folder with a PG_VERSION for a whole database.
+# Starts the primary: the official entrypoint, except that a first start which died half-way is done over (the official one takes
+# any folder with a PG_VERSION for a whole database), and that a stop is heeded at once, whatever it is at.
 # shellcheck source-path=SCRIPTDIR source=common.sh
 . "$(dirname "$0")/common.sh"
 
@@ -8,6 +8,12 @@
 for name in POSTGRES_PASSWORD POSTGRES_USER POSTGRES_DB POSTGRES_INITDB_ARGS REPLICATION_PASSWORD; do from_file "$name"; done
 
 go_on_as_postgres "$(dirname "$PGDATA")" "$@"
+
+require_wal_level
+rows=${OPERATIONS_TEST_ROWS:-0}
+if ! [[ $rows =~ ^[0-9]{1,11}$ ]] || [ "$rows" -gt 10000000000 ]; then
+    refuse "OPERATIONS_TEST_ROWS=$rows is no number of rows: give a whole number from 0 to 10000000000"
+fi
 
 # Stands beside PGDATA from before initdb until the last init file has run. What such a folder holds was never served to
 # anyone, so it may go.
@@ -18,8 +24,42 @@ if [ -e "$mark" ]; then
 elif [ -d "$PGDATA" ] && [ ! -s "$PGDATA/PG_VERSION" ] && [ -n "$(ls -A "$PGDATA")" ]; then
     die "$PGDATA holds files but no database: empty the volume, or take another one"
 fi
-if [ ! -e "$PGDATA" ]; then
+if [ -e "$PGDATA" ]; then
+    require_same_names
+else
     : >"$mark"
     sync "$(dirname "$PGDATA")"
 fi
-exec docker-entrypoint.sh "$@"
+
+# Asks the server to stop between two runs of its jobs, so that none is recorded as failed; and again, for what runs the init
+# files lets a signal pass. If nobody answers it is asked without.
+stop_server() {
+    SIGNAL=$1 SERVER=$server PGPASSWORD=${POSTGRES_PASSWORD:-} PGOPTIONS='-c statement_timeout=1s' timeout 5 \
+        psql --no-psqlrc --no-password -qAt -U "${POSTGRES_USER:-postgres}" -d "${POSTGRES_DB:-postgres}" \
+        -f "$(dirname "$0")/stop_between_runs.sql" >/dev/null 2>&1 || true
+    while kill -"$1" "$server" 2>/dev/null; do sleep 1; done
+}
+
+# shellcheck disable=SC2317 # traps call it
+on_signal() {
+    signalled=1
+    if [ -e "$mark" ]; then
+        say "stopped in the middle of the first start: the next one begins anew"
+        kill -KILL -- -"$server"
+        exit 130
+    fi
+    stop_server "$1" &
+}
+
+# A job of its own is a group of processes, and heeds SIGINT.
+set -m
+PATH=$(readlink -f "$(dirname "$0")")/first_start:$PATH docker-entrypoint.sh "$@" &
+server=$!
+trap 'on_signal INT' INT
+trap 'on_signal TERM' TERM
+trap 'signalled=1; kill -HUP "$server"' HUP
+while :; do
+    signalled='' status=0
+    wait "$server" || status=$?
+    [ -n "$signalled" ] || exit "$status"
+done

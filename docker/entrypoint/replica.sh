@@ -8,8 +8,9 @@ from_file REPLICATION_PASSWORD
 
 volume=/var/lib/postgresql/data
 go_on_as_postgres "$volume" "$@"
+require_wal_level
 
-# Descriptor 9 stays open in the server that this script becomes, and holds the number for as long as it lives.
+# Descriptor 9 stays open in what this script becomes, and holds the number for as long as it lives.
 take_number() {
     for ((number = 1; number <= 32; number++)); do
         lock=$volume/replica_$number.lock
@@ -24,5 +25,15 @@ take_number() {
 
 take_number
 export PGDATA=$volume/replica_$number REPLICATION_SLOT=${REPLICATION_SLOT:-postgres_replica}_$number
+
+# For forget-replica: when this replica was there last. Ends with the container, or when nobody holds the number any more.
+(while touch "$lock" && sleep 20; do :; done) 9<&- &
+
+for other in "$volume"/replica_*.lock; do
+    if [ "$other" != "$lock" ] && [ -d "${other%.lock}" ] && flock --nonblock "$other" true; then
+        say "${other%.lock} is of a replica that is away; if it left for good: docker compose exec postgres_replica forget-replica"
+    fi
+done
 say "replica $number: data in $PGDATA, slot $REPLICATION_SLOT"
+require_same_names
 exec replica-entrypoint.sh "$@"

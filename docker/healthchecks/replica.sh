@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The replica is healthy when it takes connections over TCP and streams from the primary.
+# The replica is healthy when it takes connections with its password, streams, and the doctor finds nothing broken.
 # shellcheck source-path=SCRIPTDIR source=report.sh
 . "$(dirname "$0")/report.sh"
 
-judge postgres "$(dirname "$0")/replica.sql"
+judge replica.sql

@@ -1,18 +1,23 @@
 # shellcheck shell=bash
-# Sourced by the healthchecks. A reason goes to `docker inspect` and, whenever it changes, to `docker compose logs`.
+# Sourced by the healthchecks. A reason, "code: what is wrong; what to do", goes to `docker inspect` and, when another one takes its
+# place, to `docker compose logs`.
 set -euo pipefail
+export LC_ALL=C
 
 # In a folder where only root can put a link: the healthcheck is root's.
 last_reason=/run/health.reason
+last_sums=/run/health.sums
 
 # The container's log is what its first process writes.
 log() { printf 'health: %s\n' "$1" >/proc/1/fd/2; }
 
 unhealthy() {
-    local reason=$1
+    local reason=${1%%$'\n'*}
+    reason=${reason//[![:print:]]/ }
     echo "$reason"
-    if [ "$reason" != "$(cat "$last_reason" 2>/dev/null || true)" ]; then
-        printf '%s\n' "$reason" >"$last_reason"
+    # The evidence has numbers that change with every look.
+    if [ "${reason%%:*}" != "$(cat "$last_reason" 2>/dev/null || true)" ]; then
+        printf '%s\n' "${reason%%:*}" >"$last_reason"
         log "$reason"
     fi
     exit 1
@@ -26,16 +31,54 @@ healthy() {
     exit 0
 }
 
-# Runs a file that returns the reasons for not being healthy, over TCP as any client would, and judges.
+# This container's address: pg_hba.conf asks who comes from there for a password, as it asks everybody but the loopback address.
+# Looked up in no DNS, which does not answer where the network is cut.
+own_address() {
+    awk '/32 host/ && last !~ /^127\./ { print last; exit } { last = $2 }' /proc/net/fib_trie
+}
+
+# ask FILE [HOST]: what a file returns, over TCP as any client would.
+ask() {
+    local file=$1 host=${2:-127.0.0.1}
+    PGPASSWORD=$password PGCONNECT_TIMEOUT=3 PGOPTIONS='-c statement_timeout=3s -c lock_timeout=1s' \
+        timeout 8 psql --no-psqlrc --no-password --quiet --tuples-only --no-align -v ON_ERROR_STOP=1 \
+        -h "$host" -p 5432 -U "$user" -d "${POSTGRES_DB:-operations_db}" -f "$(dirname "$0")/$file" 2>&1
+}
+
+# Whether a server is ready, as its own files say: asking it too early would leave errors in its log.
+require_ready() {
+    local folder state=
+    folder=$(timeout 1 sed -n 2p /var/run/postgresql/.s.PGSQL.5432.lock 2>/dev/null) || unhealthy "not_ready: no server runs"
+    state=$(timeout 1 sed -n 8p "$folder/postmaster.pid" 2>/dev/null) || true
+    case $state in
+        ready* | standby*) ;;
+        *) unhealthy "not_ready: the server is starting or stopping" ;;
+    esac
+}
+
+# Runs a file that returns the reasons for not being healthy, and judges.
 judge() {
-    local database=$1 file=$2 password=${POSTGRES_PASSWORD:-} answer
+    local answer address user=${POSTGRES_USER:-postgres} password=${POSTGRES_PASSWORD:-}
     if [ -z "$password" ] && [ -n "${POSTGRES_PASSWORD_FILE:-}" ]; then
         password=$(<"$POSTGRES_PASSWORD_FILE")
     fi
-    answer=$(PGPASSWORD=$password PGCONNECT_TIMEOUT=3 PGOPTIONS='-c statement_timeout=3s' \
-        psql --no-psqlrc --no-password --quiet --tuples-only --no-align -v ON_ERROR_STOP=1 \
-        -h 127.0.0.1 -p 5432 -U "${POSTGRES_USER:-postgres}" -d "$database" -f "$file" 2>&1) ||
-        unhealthy "cannot ask the server: ${answer%%$'\n'*}"
-    [ -z "$answer" ] || unhealthy "${answer%%$'\n'*}"
+    require_ready
+    address=$(own_address)
+    if ! answer=$(ask "$1" "$address"); then
+        case $answer in
+            *"password authentication failed"*)
+                unhealthy "password_differs: POSTGRES_PASSWORD is not the password of the role $user, which got it at the first start; set it back, or change it there with ALTER ROLE"
+                ;;
+            *"no pg_hba.conf entry"*) answer=$(ask "$1") || unhealthy "no_answer: ${answer%%$'\n'*}" ;;
+            *) unhealthy "no_answer: ${answer%%$'\n'*}" ;;
+        esac
+    fi
+    [ -z "$answer" ] || unhealthy "$answer"
+    if [ -z "$(find "$last_sums" -newermt '-1 minute' 2>/dev/null)" ]; then
+        answer=$(ask sums.sql "$address") || answer="no_answer: ${answer%%$'\n'*}"
+        printf '%s' "$answer" >"$last_sums"
+    fi
+    answer=$(<"$last_sums")
+    [ -z "$answer" ] || unhealthy "$answer"
     healthy
 }
