@@ -26,7 +26,7 @@ take_number() {
 take_number
 export PGDATA=$volume/replica_$number REPLICATION_SLOT=${REPLICATION_SLOT:-postgres_replica}_$number
 
-# For forget-replica: when this replica was there last. Ends with the container, or when nobody holds the number any more.
+# For forget-replica: when this replica was there last. Ends with the container.
 (while touch "$lock" && sleep 20; do :; done) 9<&- &
 
 for other in "$volume"/replica_*.lock; do

@@ -55,7 +55,8 @@ init() {
     export PGPASSWORD=$POSTGRES_PASSWORD
     PGUSER=$POSTGRES_USER pg_ctl -D "$PGDATA" -w start \
         -o "$(printf '%q ' "${@:2}" -c listen_addresses='' -p "${PGPORT:-5432}")"
-    if [ "$POSTGRES_DB" != postgres ]; then
+    local exists="SELECT 1 FROM pg_database WHERE datname = :'db'"
+    if [ -z "$(DATABASE=postgres run_sql --set db="$POSTGRES_DB" --tuples-only <<<"$exists")" ]; then
         DATABASE=postgres run_sql --set db="$POSTGRES_DB" <<<'CREATE DATABASE :"db";'
     fi
     local file
