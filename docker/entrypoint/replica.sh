@@ -34,6 +34,6 @@ for other in "$volume"/replica_*.lock; do
         say "${other%.lock} is of a replica that is away; if it left for good: docker compose exec postgres_replica forget-replica"
     fi
 done
-say "replica $number: data in $PGDATA, slot $REPLICATION_SLOT"
 require_same_names
+say "replica $number: data in $PGDATA, slot $REPLICATION_SLOT"
 exec replica-entrypoint.sh "$@"
