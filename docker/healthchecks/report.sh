@@ -45,11 +45,14 @@ ask() {
         -h "$host" -p 5432 -U "$user" -d "${POSTGRES_DB:-operations_db}" -f "$(dirname "$0")/$file" 2>&1
 }
 
+# A line of a file that the server's user may have made anything.
+line_of() { timeout 1 head -c 4096 "$2" 2>/dev/null | sed -n "${1}p"; }
+
 # Whether a server is ready, as its own files say: asking it too early would leave errors in its log.
 require_ready() {
     local folder state=
-    folder=$(timeout 1 sed -n 2p /var/run/postgresql/.s.PGSQL.5432.lock 2>/dev/null) || unhealthy "not_ready: no server runs"
-    state=$(timeout 1 sed -n 8p "$folder/postmaster.pid" 2>/dev/null) || true
+    folder=$(line_of 2 /var/run/postgresql/.s.PGSQL.5432.lock) || unhealthy "not_ready: no server runs"
+    state=$(line_of 8 "$folder/postmaster.pid") || true
     case $state in
         ready* | standby*) ;;
         *) unhealthy "not_ready: the server is starting or stopping" ;;

@@ -208,11 +208,13 @@ missing_file() {
 
 # How many starts in a row ended in a crash within seconds. A replica that lived has written WAL since it started.
 failed_starts() {
-    local count=0 began newest
+    local count=0 began newest before
     if [ -e "$PGDATA.starts" ] && [ "$(control "$PGDATA" "Database cluster state")" = "in archive recovery" ]; then
         began=$(stat -c %Y "$PGDATA.starts")
         newest=$(stat -c %Y "$PGDATA"/pg_wal/* | sort -n | tail -n 1)
-        [ "$newest" -gt $((began + 10)) ] || count=$(($(<"$PGDATA.starts") + 1))
+        before=$(<"$PGDATA.starts")
+        [[ $before =~ ^[0-9]{1,3}$ ]] || before=0
+        [ "$newest" -gt $((began + 10)) ] || count=$((before + 1))
     fi
     echo "$count" | tee "$PGDATA.starts"
 }

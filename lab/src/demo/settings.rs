@@ -326,6 +326,16 @@ mod tests {
     }
 
     #[test]
+    fn the_compose_way_has_the_same_settings() {
+        let compose = include_str!("../../../compose.yaml");
+        for (name, usual) in DEFAULTS {
+            assert!(compose.contains(&format!("${{{name}:-{usual}}}")), "{name}");
+        }
+        // As initdb natively.
+        assert!(compose.contains("${POSTGRES_INITDB_ARGS:---data-checksums}"));
+    }
+
+    #[test]
     fn the_rows_are_those_of_the_first_start() {
         let saved = named(&[(TEST_ROWS, "20000")]);
         let said = |given: &Named, saved: &Named| {
