@@ -60,6 +60,7 @@ trap 'on_signal TERM' TERM
 trap 'signalled=1; kill -HUP "$server"' HUP
 while :; do
     signalled='' status=0
-    wait "$server" || status=$?
+    # -f: a server that is stopped (SIGSTOP) has not ended.
+    wait -f "$server" || status=$?
     [ -n "$signalled" ] || exit "$status"
 done

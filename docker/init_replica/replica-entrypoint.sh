@@ -362,11 +362,11 @@ for signal in HUP INT QUIT TERM; do
     trap "on_signal $signal" "$signal"
 done
 
-# The exit code of a job, in $status.
+# The exit code of a job, in $status. A job that is stopped (SIGSTOP) has not ended.
 wait_for() {
     while :; do
         signalled='' status=0
-        wait "$1" || status=$?
+        wait -f "$1" || status=$?
         [ -n "$signalled" ] || return 0
     done
 }
