@@ -53,28 +53,6 @@ fn a_slot_that_is_lost_while_the_replica_runs_heals() {
     assert!(log.contains(why), "{log}");
 }
 
-/// The receiver was ahead of what it had told, so that it finds its WAL when it comes back. On 16 it then fills the lost
-/// slot's restart_lsn again, and READ_REPLICATION_SLOT takes the slot for a good one.
-#[test]
-fn a_slot_that_was_lost_while_the_replica_streamed_is_seen_at_its_next_start() {
-    let primary = forgetful();
-    let replica = primary.replica().variable("WATCH_SECONDS", "3600").setting("wal_receiver_status_interval", "0");
-    let mut replica = replica.start().unwrap();
-    let mut session = primary.session().unwrap();
-    wait_until("a lost slot that looks like a good one", SOON * 2, || {
-        run(&mut session, "CALL operations_test_data('2025-08-01', '2025-11-30', 200000)");
-        run(&mut session, "CHECKPOINT");
-        let filled = "SELECT string_agg(wal_status || ' ' || (restart_lsn IS NOT NULL), ',') FROM pg_replication_slots";
-        let state = text(&mut session, filled).unwrap();
-        if state == "lost true" { Ok(()) } else { Err(state) }
-    });
-    replica.restart(Stop::Fast).unwrap();
-    replica.wait_streaming(SOON).unwrap();
-    wait_for_text(&mut session, "the new slot", LOST, "reserved");
-    expect_equal(&primary, &replica);
-    assert!(replica.log_contains("cloning anew what is in").unwrap());
-}
-
 /// The checkpointer waits for the process of a replica that takes nothing any more before it gives up the slot.
 #[test]
 fn a_replica_that_hangs_does_not_hold_up_checkpoints() {

@@ -231,7 +231,7 @@ fn wraparound_and_catalogs() {
 
 #[test]
 fn damaged_pages() {
-    let mut server = Server::primary().setting("fsync", "on").start().unwrap();
+    let mut server = Server::primary().setting("fsync", "on").setting("wal_log_hints", "off").start().unwrap();
     let targets = [target(operations_lab::role::Role::Primary, &server)];
     run(&mut server.session().unwrap(), "CREATE EXTENSION operations_ext");
     crate::common::sees(&targets, "checksums_off", Info, &server);
