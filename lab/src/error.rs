@@ -370,6 +370,13 @@ pub enum Error {
         why: String,
     },
 
+    /// The primary lives, and the replica does not follow it.
+    #[error(
+        "the replica does not stream, and the primary lives: what the replica lacks would be lost, so nothing was \
+             changed; make demo heals the replica"
+    )]
+    ReplicaBehind,
+
     /// A server runs, and does not answer.
     #[error("the {server} does not answer: {why}")]
     NoAnswer {

@@ -142,8 +142,11 @@ impl Demo {
             say(&format!("Starting the primary on port {}", self.port(Role::Primary)));
             self.start_server(&programs, Role::Primary, &primary, &scheduler.settings)?;
         }
-        if !self.settings.synchronous {
-            self.let_primary_go_on()?;
+        if !self.settings.synchronous
+            && let Err(error) = self.let_primary_go_on()
+        {
+            self.restore_passwords()?;
+            return Err(error);
         }
         self.make_way_for_the_replica()?;
         if !self.is_running(Role::Replica) {

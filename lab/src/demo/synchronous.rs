@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::connect::Refusal;
 use crate::demo::{Demo, SLOT};
 use crate::error::Error;
 use crate::role::Role;
@@ -30,7 +31,10 @@ impl Demo {
     }
 
     fn set_names(&self, role: Role, wanted: &str) -> Result<(), Error> {
-        let refused = |refusal: crate::connect::Refusal| Error::NoAnswer { server: role, why: refusal.to_string() };
+        let refused = |refusal| match refusal {
+            Refusal::Password(_) => Error::OtherPassword,
+            other => Error::NoAnswer { server: role, why: other.to_string() },
+        };
         if self.ask(role, NAMES).map_err(refused)? == wanted {
             return Ok(());
         }

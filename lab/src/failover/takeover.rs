@@ -46,6 +46,7 @@ pub fn failover(folder: Option<&Path>) -> Result<(), Error> {
         return Err(Error::NotRunning { server: Role::Replica });
     }
     demo.require_replica()?;
+    demo.require_stream()?;
     let (began, mark) = (Instant::now(), receipt::mark(&demo)?);
 
     say(&format!("Fencing the primary on port {} off", demo.port(Role::Primary)));
@@ -69,6 +70,16 @@ impl Demo {
             Ok(answer) if answer == "t" => Ok(()),
             Ok(_) => Err(Error::Promoted),
             Err(refusal) => Err(Error::NoAnswer { server: Role::Replica, why: refusal.to_string() }),
+        }
+    }
+
+    /// A primary that lives is not given up for a replica that does not follow it.
+    fn require_stream(&self) -> Result<(), Error> {
+        let streams =
+            format!("select state from pg_stat_replication where application_name = '{SLOT}' and state = 'streaming'");
+        match self.ask(Role::Primary, &streams) {
+            Ok(answer) if answer.is_empty() => Err(Error::ReplicaBehind),
+            _ => Ok(()),
         }
     }
 

@@ -10,6 +10,7 @@ mod end;
 mod failover;
 mod first_start;
 mod other_users;
+mod receipt;
 mod user;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -36,10 +37,13 @@ const CHECKS: &[Check] = checks! {
     drills: drills_are_listed drill_is_refused_by_an_unwell_demo interrupted_drill_heals quick_drills_pass;
     again: stop_and_start_keeps_the_data wrong_password_is_said running_servers_are_left_alone half_up primary_killed lost_slot_heals
         damaged_replica_is_cloned_anew clone_that_was_cut_short promoted_replica_is_left_alone replica_of_another_primary;
-    failover: a_kill_loses_nothing a_hung_server_hangs_nobody what_cannot_be_fenced_is_not_replaced what_was_held_back_is_lost_and_told
+    receipt: a_kill_loses_nothing a_hung_server_hangs_nobody;
+    failover: what_cannot_be_fenced_is_not_replaced
+        a_primary_that_lives_is_not_given_up_for_a_replica_that_is_away what_was_held_back_is_lost_and_told
         an_old_primary_that_is_started_by_hand_takes_no_writes rejoin_keeps_what_only_the_old_primary_had two_primaries_become_one
         an_old_primary_that_comes_back_by_itself_follows one_url_finds_who_takes_writes synchronous_replication_loses_nothing
-        writes_that_wait_for_the_replica_are_seen a_table_of_another_role_is_not_written;
+        writes_that_wait_for_the_replica_are_seen;
+    receipt: a_table_of_another_role_is_not_written;
     end: readme_names_only_targets_that_ran sql_of_readme_runs clean_leaves_nothing;
 };
 
