@@ -27,7 +27,7 @@ pub struct Drill {
     name: Option<String>,
 
     /// Name all drills, with a line each
-    #[arg(long, exclusive = true)]
+    #[arg(long, conflicts_with = "name")]
     list: bool,
 
     /// Print JSON

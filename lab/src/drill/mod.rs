@@ -52,6 +52,7 @@ pub fn run(
         let scene = Scene::new(Demo::as_started(folder)?, Arc::clone(interrupted))?;
         let report = run::run(&scene, drill)?;
         tell(&report);
+        scene.go_on()?;
         reports.push(report);
     }
     Ok(reports)

@@ -29,15 +29,12 @@ pub fn run(scene: &Scene, drill: &Drill) -> Result<Report, Error> {
     let before = well(scene)?;
     let ended = drive(scene, drill, &before, &mut report);
     report.reasons.extend(scene.undo());
-    let restored = restore(scene);
-    match (ended, restored) {
-        (_, Err(error)) => report.reasons.push(format!("the demo could not be healed: {error}")),
-        (Err(Error::Interrupted), _) => return Err(Error::Interrupted),
-        (Err(error), restored) => {
-            report.reasons.push(error.to_string());
-            report.reasons.extend(restored.ok().flatten());
-        }
-        (Ok(()), Ok(restored)) => report.reasons.extend(restored),
+    let interrupted = matches!(ended, Err(Error::Interrupted));
+    report.reasons.extend(ended.err().map(|error| error.to_string()));
+    match restore(scene) {
+        Ok(_) if interrupted => return Err(Error::Interrupted),
+        Ok(restored) => report.reasons.extend(restored),
+        Err(error) => report.reasons.push(format!("the demo could not be healed: {error}")),
     }
     if report.reasons.is_empty() {
         report.verdict = Verdict::Passed;

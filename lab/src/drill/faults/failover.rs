@@ -41,6 +41,9 @@ impl Fault for Failover {
 
     fn cause(&mut self, scene: &Scene) -> Result<String, Error> {
         if self.split {
+            let again = Scene::new(scene.demo.clone(), std::sync::Arc::default())?;
+            // Where there is no old primary any more, it says so and does nothing.
+            scene.later("make rejoin", move || again.make("rejoin", &[]).map(drop));
             let promoted = crate::server::promote(&mut scene.session(Role::Replica)?);
             promoted
                 .map(|()| "the replica was promoted (pg_promote) while its primary lived and took writes".to_owned())
