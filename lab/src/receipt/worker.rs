@@ -28,12 +28,17 @@ const STATE: &str = "\
 
 const LAST: &str = "SELECT coalesce(max(sequence), 0) FROM operations_lab.receipt";
 
+/// Whose the table is, is looked at each time: it may be another one by now.
 const INSERT: &str = "\
     INSERT INTO operations_lab.receipt (sequence, timeline) \
-    VALUES ($1, ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int) \
+    SELECT $1, ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int \
+    FROM pg_class c JOIN pg_roles r ON r.oid = c.relowner \
+    WHERE c.oid = to_regclass('operations_lab.receipt') AND r.rolname = current_user \
     RETURNING timeline, pg_current_wal_insert_lsn()::text";
 
 const PRUNE: &str = "DELETE FROM operations_lab.receipt WHERE sequence <= $1";
+
+const NOT_OURS: &str = "operations_lab.receipt belongs to another role, so nothing is written there";
 
 /// How often old rows are removed.
 const PRUNE_EVERY: u64 = 500;
@@ -138,7 +143,7 @@ fn prepare(client: &mut Client) -> Result<(u32, u64), String> {
     }
     match (writable, is_ours) {
         (false, _) => Err("it takes no writes".to_owned()),
-        (_, false) => Err("operations_lab.receipt belongs to another role, so nothing is written there".to_owned()),
+        (_, false) => Err(NOT_OURS.to_owned()),
         _ => {
             let timeline = u32::try_from(timeline).map_err(|error| error.to_string())?;
             let last: i64 = client.query_one(LAST, &[]).and_then(|row| row.try_get(0)).map_err(text)?;
@@ -165,7 +170,11 @@ fn write_rows(id: u64, mut client: Client, given: &Receiver<u64>, events: &Sende
 fn write_row(client: &mut Client, sequence: u64) -> Outcome {
     let number = i64::try_from(sequence).unwrap_or(i64::MAX);
     // Only all of the answer, to the last message, tells that the row is committed.
-    let answer = client.query(INSERT, &[&number]).map(|rows| {
+    let answer = client.query(INSERT, &[&number]);
+    if answer.as_ref().is_ok_and(Vec::is_empty) {
+        return Outcome::Refused(sequence, NOT_OURS.to_owned());
+    }
+    let answer = answer.map(|rows| {
         let row = rows.first()?;
         let timeline = u32::try_from(row.try_get::<_, i32>(0).ok()?).ok()?;
         let position = row.try_get::<_, String>(1).ok()?.parse().ok()?;
