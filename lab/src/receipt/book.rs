@@ -73,6 +73,13 @@ impl Book {
         Ok(self.next - 1)
     }
 
+    /// Numbers that are there and were noted in another file, which is lost, are not given again.
+    pub fn go_past(&mut self, last: u64) {
+        if last > self.reserved && last < u64::MAX >> 2 {
+            (self.next, self.reserved) = (last + 1, last);
+        }
+    }
+
     /// Brings all that is noted to the disk.
     pub fn sync(&mut self) -> io::Result<()> {
         self.file.sync_data()?;
@@ -179,6 +186,18 @@ mod tests {
         let mut book = Book::open(folder.path()).unwrap().unwrap();
         assert_eq!(book.number().unwrap(), 1001);
         assert_eq!(read_all(folder.path()), [Record::Reserve(1, 1000), Record::Reserve(1001, 2000)]);
+    }
+
+    #[test]
+    fn numbers_of_a_file_that_is_lost_are_not_given_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut book = Book::open(folder.path()).unwrap().unwrap();
+        book.go_past(4711);
+        assert_eq!(book.number().unwrap(), 4712);
+        // Those of this file are its own.
+        book.go_past(5000);
+        assert_eq!(book.number().unwrap(), 4713);
+        assert_eq!(read_all(folder.path()), [Record::Reserve(4712, 5711)]);
     }
 
     #[test]

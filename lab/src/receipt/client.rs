@@ -167,13 +167,13 @@ impl Client {
                 Err(why) => reasons.push(why),
             }
         }
-        let (began, mut waiting, mut best) = (Instant::now(), asked.len(), None::<(u32, u64)>);
+        let (began, mut waiting, mut best) = (Instant::now(), asked.len(), None::<(u32, u64, u64)>);
         let mut limit = LET_IN;
         while waiting > 0 && began.elapsed() < limit && !stop.load(Ordering::Relaxed) {
             match self.heard.recv_timeout(Duration::from_millis(20)) {
-                Ok(Event::Ready(id, timeline)) if asked.iter().any(|worker| worker.id == id) => {
+                Ok(Event::Ready(id, timeline, last)) if asked.iter().any(|worker| worker.id == id) => {
                     waiting -= 1;
-                    best = best.max(Some((timeline, id)));
+                    best = best.max(Some((timeline, id, last)));
                     limit = limit.min(began.elapsed() + OTHERS);
                 }
                 Ok(Event::Failed(id, why)) if asked.iter().any(|worker| worker.id == id) => {
@@ -184,7 +184,10 @@ impl Client {
                 _ => {}
             }
         }
-        let found = best.and_then(|(_, id)| asked.into_iter().find(|worker| worker.id == id));
+        if let Some((.., last)) = best {
+            self.book.go_past(last);
+        }
+        let found = best.and_then(|(_, id, _)| asked.into_iter().find(|worker| worker.id == id));
         if found.is_none() {
             if waiting > 0 {
                 reasons.push(format!("{waiting} do not answer"));

@@ -94,6 +94,14 @@ fn what_was_never_sent_or_was_refused_is_unexpected() {
 }
 
 #[test]
+fn what_was_written_before_the_file_began_is_not_judged() {
+    let records = [Record::Reserve(101, 200), ack(101, 2, 9)];
+    let report = judged(&records, &there(&[(1, 1), (100, 2), (101, 2), (201, 2)]));
+    assert_eq!((report.unexpected_rows, report.in_doubt, report.lost), (vec![201], 0, 0));
+    assert_eq!(judged(&[], &there(&[(1, 1)])).unexpected, 0);
+}
+
+#[test]
 fn only_what_came_after_the_mark_counts() {
     let records = [Record::Reserve(1, 10), ack(1, 2, 9), ack(2, 2, 9), Record::Doubt(3, at(3))];
     let report = judge(&records, &records, &there(&[(2, 2)]), (1, at(150)), None);

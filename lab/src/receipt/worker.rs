@@ -26,20 +26,27 @@ const STATE: &str = "\
                 SELECT nspowner FROM pg_namespace WHERE nspname = 'operations_lab' \
                 UNION ALL SELECT relowner FROM pg_class WHERE oid = to_regclass('operations_lab.receipt')) o (owner))";
 
+const LAST: &str = "SELECT coalesce(max(sequence), 0) FROM operations_lab.receipt";
+
+/// Whose the table is, is looked at each time: it may be another one by now.
 const INSERT: &str = "\
     INSERT INTO operations_lab.receipt (sequence, timeline) \
-    VALUES ($1, ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int) \
+    SELECT $1, ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int \
+    FROM pg_class c JOIN pg_roles r ON r.oid = c.relowner \
+    WHERE c.oid = to_regclass('operations_lab.receipt') AND r.rolname = current_user \
     RETURNING timeline, pg_current_wal_insert_lsn()::text";
 
 const PRUNE: &str = "DELETE FROM operations_lab.receipt WHERE sequence <= $1";
+
+const NOT_OURS: &str = "operations_lab.receipt belongs to another role, so nothing is written there";
 
 /// How often old rows are removed.
 const PRUNE_EVERY: u64 = 500;
 
 /// What a session has to say.
 pub enum Event {
-    /// It can write, and to which timeline.
-    Ready(u64, u32),
+    /// It can write, to which timeline, and the highest number that is there.
+    Ready(u64, u32, u64),
     /// It cannot, and why.
     Failed(u64, String),
     /// What became of a row.
@@ -83,9 +90,9 @@ impl Worker {
         std::thread::spawn(move || {
             let _counted = counted;
             match open(&target) {
-                Ok((client, timeline)) => {
+                Ok((client, timeline, last)) => {
                     // The other end only goes with the whole program.
-                    let _ = events.send(Event::Ready(id, timeline));
+                    let _ = events.send(Event::Ready(id, timeline, last));
                     write_rows(id, client, &given, &events);
                 }
                 Err(why) => {
@@ -102,7 +109,7 @@ impl Worker {
     }
 }
 
-fn open(target: &Target) -> Result<(Client, u32), String> {
+fn open(target: &Target) -> Result<(Client, u32, u64), String> {
     let mut config = target.config();
     config
         .connect_timeout(Duration::from_secs(1))
@@ -113,10 +120,12 @@ fn open(target: &Target) -> Result<(Client, u32), String> {
         .application_name("operations-lab receipt")
         .options("-c statement_timeout=5000 -c lock_timeout=2000 -c search_path=pg_catalog,pg_temp");
     let mut client = config.connect(NoTls).map_err(|error| format!("{}: {}", target.address, Refusal::of(&error)))?;
-    prepare(&mut client).map_err(|why| format!("{}: {why}", target.address)).map(|timeline| (client, timeline))
+    prepare(&mut client)
+        .map_err(|why| format!("{}: {why}", target.address))
+        .map(|(timeline, last)| (client, timeline, last))
 }
 
-fn prepare(client: &mut Client) -> Result<u32, String> {
+fn prepare(client: &mut Client) -> Result<(u32, u64), String> {
     let text = |error: postgres::Error| Refusal::of(&error).to_string();
     let state = |client: &mut Client| {
         let row = client.query_one(STATE, &[])?;
@@ -134,8 +143,12 @@ fn prepare(client: &mut Client) -> Result<u32, String> {
     }
     match (writable, is_ours) {
         (false, _) => Err("it takes no writes".to_owned()),
-        (_, false) => Err("operations_lab.receipt belongs to another role, so nothing is written there".to_owned()),
-        _ => u32::try_from(timeline).map_err(|error| error.to_string()),
+        (_, false) => Err(NOT_OURS.to_owned()),
+        _ => {
+            let timeline = u32::try_from(timeline).map_err(|error| error.to_string())?;
+            let last: i64 = client.query_one(LAST, &[]).and_then(|row| row.try_get(0)).map_err(text)?;
+            Ok((timeline, u64::try_from(last).unwrap_or(0)))
+        }
     }
 }
 
@@ -157,7 +170,11 @@ fn write_rows(id: u64, mut client: Client, given: &Receiver<u64>, events: &Sende
 fn write_row(client: &mut Client, sequence: u64) -> Outcome {
     let number = i64::try_from(sequence).unwrap_or(i64::MAX);
     // Only all of the answer, to the last message, tells that the row is committed.
-    let answer = client.query(INSERT, &[&number]).map(|rows| {
+    let answer = client.query(INSERT, &[&number]);
+    if answer.as_ref().is_ok_and(Vec::is_empty) {
+        return Outcome::Refused(sequence, NOT_OURS.to_owned());
+    }
+    let answer = answer.map(|rows| {
         let row = rows.first()?;
         let timeline = u32::try_from(row.try_get::<_, i32>(0).ok()?).ok()?;
         let position = row.try_get::<_, String>(1).ok()?.parse().ok()?;
