@@ -95,14 +95,16 @@ impl Frozen {
     }
 }
 
-const SMALL_WAL: [&str; 4] = [
+const SMALL_WAL: [&str; 5] = [
+    "ALTER SYSTEM SET wal_keep_size = 0",
     "ALTER SYSTEM SET min_wal_size = '32MB'",
     "ALTER SYSTEM SET max_wal_size = '64MB'",
     "ALTER SYSTEM SET max_slot_wal_keep_size = '64MB'",
     "SELECT pg_reload_conf()",
 ];
 
-const USUAL_WAL: [&str; 4] = [
+const USUAL_WAL: [&str; 5] = [
+    "ALTER SYSTEM RESET wal_keep_size",
     "ALTER SYSTEM RESET min_wal_size",
     "ALTER SYSTEM RESET max_wal_size",
     "ALTER SYSTEM RESET max_slot_wal_keep_size",

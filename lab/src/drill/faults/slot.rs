@@ -11,9 +11,15 @@ use crate::error::Error;
 use crate::role::Role;
 use crate::server::{LIMIT, Stop};
 
-const CAP: [&str; 2] = ["ALTER SYSTEM SET max_slot_wal_keep_size = '64MB'", "SELECT pg_reload_conf()"];
+const CAP: [&str; 3] = [
+    "ALTER SYSTEM SET max_slot_wal_keep_size = '64MB'",
+    // What is kept for pg_rewind is no reason to keep a slot's WAL.
+    "ALTER SYSTEM SET wal_keep_size = 0",
+    "SELECT pg_reload_conf()",
+];
 
-const NO_CAP: [&str; 2] = ["ALTER SYSTEM RESET max_slot_wal_keep_size", "SELECT pg_reload_conf()"];
+const NO_CAP: [&str; 3] =
+    ["ALTER SYSTEM RESET max_slot_wal_keep_size", "ALTER SYSTEM RESET wal_keep_size", "SELECT pg_reload_conf()"];
 
 /// What pg_wal may hold beyond the cap: the segments that are kept for reuse, and those written since.
 const BOUND: &str = "\
