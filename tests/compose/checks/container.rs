@@ -153,11 +153,6 @@ impl Log {
         require(self.0.lines().any(|line| line.starts_with(text)), format!("no line of the log begins {text:?}"))
     }
 
-    /// A line of it must be this.
-    pub fn has_line(&self, text: &str) -> Outcome {
-        require(self.0.lines().any(|line| line == text), format!("no line of the log is {text:?}"))
-    }
-
     fn has(&self, parts: &[&str]) -> bool {
         self.0.lines().any(|line| {
             let rest = parts.iter().try_fold(line, |rest, part| rest.split_once(part).map(|(_, after)| after));
