@@ -9,7 +9,7 @@ use operations_lab::Error;
 use operations_lab::demo::{self, Health};
 use operations_lab::role::Role;
 use operations_lab::say::warn;
-use operations_lab::server::{LIMIT, Stop as How};
+use operations_lab::server::{self, LIMIT};
 
 use super::INTERRUPTED;
 
@@ -49,7 +49,7 @@ impl Demo {
         // What is half made is useless; a server that was already running, or is started for good, is left alone.
         let half_made = demo::Layout::find(self.folder.get())?.half_made();
         let interrupted = ctrlc::set_handler(move || {
-            if let Err(error) = half_made.stop(How::Immediate, LIMIT) {
+            if let Err(error) = half_made.stop(server::Stop::Immediate, LIMIT) {
                 warn(&format!("error: {error}"));
             }
             std::process::exit(i32::from(INTERRUPTED));

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::kept::Kept;
-use super::rewind::Way;
+use super::rewind::Rewind;
 use crate::demo::{Demo, Programs, SLOT, Scheduler, folders, lock_demo};
 use crate::error::Error;
 use crate::role::Role;
@@ -47,7 +47,7 @@ pub(crate) fn rejoin_data(demo: &mut Demo, programs: &Programs, scheduler: &Sche
     let kept = Kept::keep(demo, programs)?;
     kept.say(demo);
     let why = match demo.rewind(programs)? {
-        Way::Rewound(said) => {
+        Rewind::Rewound(said) => {
             say(&format!("    pg_rewind: {said}"));
             demo.set_standby_signal(true)?;
             demo.start_replica(programs, scheduler)?;
@@ -56,7 +56,7 @@ pub(crate) fn rejoin_data(demo: &mut Demo, programs: &Programs, scheduler: &Sche
                 false => Some(format!("after pg_rewind it did not stream within {} s", STREAMS.as_secs())),
             }
         }
-        Way::Clone(why) => Some(why),
+        Rewind::Clone(why) => Some(why),
     };
     if let Some(why) = why {
         say(&format!("    a new clone is needed: {why}"));

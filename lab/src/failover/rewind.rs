@@ -8,7 +8,7 @@ use crate::role::Role;
 use crate::server::{Finished, finish};
 
 /// How the data were brought back.
-pub enum Way {
+pub enum Rewind {
     /// pg_rewind has done it; what it said.
     Rewound(String),
     /// It could not, and why: a new clone is needed.
@@ -17,7 +17,7 @@ pub enum Way {
 
 impl Demo {
     /// Has pg_rewind take back what the replica's data have and the primary's history has not.
-    pub(super) fn rewind(&self, programs: &Programs) -> Result<Way, Error> {
+    pub(super) fn rewind(&self, programs: &Programs) -> Result<Rewind, Error> {
         // A source that was promoted a moment ago says so only after a checkpoint.
         self.ask_primary("checkpoint")?;
         let data = self.layout.data(Role::Replica);
@@ -34,10 +34,10 @@ impl Demo {
         let lines = said.lines().filter_map(|line| line.strip_prefix("pg_rewind: "));
         if finished.is_success() {
             let diverged = lines.filter(|line| line.contains("diverged") || line.contains("no rewind required"));
-            return Ok(Way::Rewound(diverged.collect::<Vec<_>>().join("; ")));
+            return Ok(Rewind::Rewound(diverged.collect::<Vec<_>>().join("; ")));
         }
         let error = lines.rev().find(|line| line.contains("error:") || line.contains("fatal:"));
-        Ok(Way::Clone(error.unwrap_or("pg_rewind failed").to_owned()))
+        Ok(Rewind::Clone(error.unwrap_or("pg_rewind failed").to_owned()))
     }
 
     /// A program of PostgreSQL, run as the server's user.

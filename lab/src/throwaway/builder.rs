@@ -68,10 +68,10 @@ impl ServerBuilder {
     /// Makes the primary and waits until it accepts connections.
     pub fn start(self) -> Result<Server, Error> {
         let environment = Environment::get()?;
-        let place = Place::new(environment, &self.settings)?;
-        let data = place.folder.path().join("data");
+        let home = ServerFolder::new(environment, &self.settings)?;
+        let data = home.folder.path().join("data");
         let password = template::data_directory(environment, &data, self.own_initdb)?;
-        let mut server = Server::new(place.parts(environment, password, Source::Own));
+        let mut server = Server::new(home.parts(environment, password, Source::Own));
         server.start()?;
         server.create_database(DATABASE)?;
         let mut session = server.connect(DATABASE)?;
@@ -90,14 +90,14 @@ impl ServerBuilder {
 }
 
 /// Where a server will live: its folder, its port, its configuration.
-pub(crate) struct Place {
+pub(crate) struct ServerFolder {
     pub folder: TempDir,
     mark: File,
     pub port: Port,
     configuration: PathBuf,
 }
 
-impl Place {
+impl ServerFolder {
     /// Makes a folder with the configuration in it; the data directory does not exist yet.
     pub fn new(environment: &Environment, settings: &[(String, String)]) -> Result<Self, Error> {
         let mut prefix = tempfile::Builder::new();

@@ -7,7 +7,7 @@ use crate::REPLICATOR;
 use crate::error::{Context, Error};
 use crate::server::entrypoint::{self, Entrypoint};
 use crate::server::{LIMIT, promote, text, try_wait};
-use crate::throwaway::builder::{Place, copy_in};
+use crate::throwaway::builder::{ServerFolder, copy_in};
 use crate::throwaway::environment::{Environment, repository};
 use crate::throwaway::server::{Parts, Server};
 
@@ -92,9 +92,9 @@ impl ReplicaBuilder {
     /// Makes the replica without starting it: nothing is cloned yet.
     pub fn prepare(self) -> Result<Server, Error> {
         let environment = Environment::get()?;
-        let place = Place::new(environment, &self.settings)?;
+        let home = ServerFolder::new(environment, &self.settings)?;
         let entrypoint = Entrypoint {
-            script: copy_in(environment, &repository(entrypoint::FILE), &place.folder)?,
+            script: copy_in(environment, &repository(entrypoint::FILE), &home.folder)?,
             primary_port: self.port,
             user: REPLICATOR.to_owned(),
             password: self.password.clone(),
@@ -102,7 +102,7 @@ impl ReplicaBuilder {
             wait_seconds: self.wait_seconds,
         };
         let source = Source::Primary { entrypoint, extra: self.extra };
-        Ok(Server::new(place.parts(environment, self.password, source)))
+        Ok(Server::new(home.parts(environment, self.password, source)))
     }
 
     /// Makes the replica, and waits until it accepts connections and streams.

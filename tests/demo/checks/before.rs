@@ -2,6 +2,10 @@
 
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
+use std::process::{Command, Stdio};
+
+use operations_lab::checkout;
+use operations_lab::server::ports::listens;
 
 use crate::user::{Outcome, User, require};
 
@@ -108,4 +112,36 @@ pub fn unreadable_password_file(user: &User) -> Outcome {
     let file = user.path("none");
     user.fails(&["demo", "POSTGRES_PASSWORD=", &format!("POSTGRES_PASSWORD_FILE={}", file.display())])?;
     user.printed(format!("error: POSTGRES_PASSWORD_FILE names {}, which cannot be read", file.display()))
+}
+
+pub fn servers_for_the_tests_of_an_application(user: &User) -> Outcome {
+    let made = "SELECT count(*) || ' ' || pg_is_in_recovery() FROM operations;";
+    let program = |script: &str| {
+        let mut command = Command::new("bash");
+        command.arg(checkout().join("native/lab.sh")).args([
+            "test-servers",
+            "--rows",
+            "--replicas",
+            "1",
+            "--",
+            "sh",
+            "-c",
+        ]);
+        command
+            .arg(script)
+            .env("PG_CONFIG", &user.pg_config)
+            .env("PSQL", user.bindir.join("psql"))
+            .stdin(Stdio::null());
+        command
+    };
+    let ask = format!("for url in $PRIMARY_URL $REPLICA_URL; do $PSQL -XAtc \"{made}\" $url || exit; done; exit 7");
+    let status = user.run_for_status(program(&ask))?;
+    require(status.code() == Some(7), format!("it ended with {status}: {}", user.output()))?;
+    user.printed("20000 false\n20000 true\n")?;
+    let status = user.run_for_status(program("echo $PRIMARY_URL"))?;
+    require(status.success(), format!("it ended with {status}: {}", user.output()))?;
+    let output = user.output();
+    let port = output.lines().last().and_then(|url| url.rsplit_once(':')?.1.split('/').next()?.parse().ok());
+    let port: u16 = port.ok_or_else(|| format!("no URL in {output}"))?;
+    require(!listens(port), "a server is still there")
 }

@@ -22,7 +22,7 @@ use user::User;
 const CHECKS: &[Check<User>] = checks! {
     User;
     before: help_names_every_target without_a_demo wrong_pg_config wrong_ports wrong_test_rows taken_port folder_of_somebody_else
-        unreadable_password_file;
+        unreadable_password_file servers_for_the_tests_of_an_application;
     other_users: root_follows_no_link_of_the_servers_user data_of_another_container_are_left_alone;
     first_start: init_that_was_cut_short init_that_was_interrupted demo_starts second_demo_says_so rows_are_made_once status_of_a_live_demo
         status_and_doctor_agree doctor_of_a_live_demo asked_where_it_runs psql_from_a_pipe replica_has_the_same_rows rows_grow_and_change roles_and_passwords

@@ -7,7 +7,7 @@ use std::fmt::Display;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::Duration;
 
 use operations_lab::checks::Subject;
@@ -110,7 +110,12 @@ impl User {
     }
 
     /// Runs a program, whose output is then what was printed last; whether it succeeded.
-    pub fn run(&self, mut command: Command) -> Outcome<bool> {
+    pub fn run(&self, command: Command) -> Outcome<bool> {
+        Ok(self.run_for_status(command)?.success())
+    }
+
+    /// The same; how it ended.
+    pub fn run_for_status(&self, mut command: Command) -> Outcome<ExitStatus> {
         let (mut reader, writer) = std::io::pipe()?;
         command.stdout(writer.try_clone()?).stderr(writer);
         let mut child = command.spawn()?;
@@ -119,7 +124,7 @@ impl User {
         std::io::Read::read_to_end(&mut reader, &mut printed)?;
         let status = child.wait()?;
         *self.output.borrow_mut() = String::from_utf8_lossy(&printed).into_owned();
-        Ok(status.success())
+        Ok(status)
     }
 
     /// make must succeed with these arguments.

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use clap::{Args, ValueEnum};
 use operations_lab::Error;
 use operations_lab::say::{say, warn};
-use operations_lab::tools::Toolbox;
+use operations_lab::tools::{Toolbox, need_packages};
 
 use super::suites::{Suites, succeeds};
 use crate::commands::INTERRUPTED;
@@ -43,6 +43,7 @@ impl Test {
     pub fn run(&self) -> Result<u8, Error> {
         let mut tools = Toolbox::open()?;
         tools.need_program("cargo-nextest")?;
+        get_what_drills_use(&tools)?;
         tools.end_servers()?;
         // The programs that run are interrupted with this one; then their servers are ended.
         let caught = ctrlc::set_handler(|| IS_INTERRUPTED.store(true, Ordering::Relaxed));
@@ -99,6 +100,26 @@ fn test(tools: &Toolbox, which: Which) -> Result<u8, Error> {
         skipped.lines().for_each(say);
     }
     Ok(suites.end())
+}
+
+/// Two drills want programs that only root can install and use: iptables cuts a network, libfaketime sets a server's clock. On a machine
+/// that cannot have them these drills are reported as refused.
+fn get_what_drills_use(tools: &Toolbox) -> Result<(), Error> {
+    let has = |text: &str| {
+        let mut asked = Command::new("sh");
+        asked.args(["-c", text]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        asked.status().is_ok_and(|status| status.success())
+    };
+    if !has("[ \"$(id -u)\" = 0 ] && command -v apt-get") {
+        return Ok(());
+    }
+    if !has("command -v iptables") {
+        need_packages(&tools.state, "iptables, for a drill", &["iptables"])?;
+    }
+    if !has("ls /usr/lib/*/faketime/libfaketime.so.1") {
+        need_packages(&tools.state, "libfaketime, for a drill", &["libfaketime"])?;
+    }
+    Ok(())
 }
 
 fn nextest(tools: &Toolbox, filter: &str) -> Command {
