@@ -1,6 +1,6 @@
 //! Processes by their ids: who is whose child, signals, and waiting until they are gone.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -62,10 +62,18 @@ pub(crate) fn signal(pid: u32, signal: Signal) -> Result<(), Error> {
     }
 }
 
-/// Waits until none of these processes runs.
+/// How long process 1 may take to collect the dead that nobody else does. In a container it may never.
+const COLLECTED: Duration = Duration::from_secs(5);
+
+/// Waits until none of these processes runs, and until what is left of them is gone: PostgreSQL takes a dead process that was
+/// not collected for the server that holds its lock file.
 pub(crate) fn wait_gone(what: &str, pids: &[u32], limit: Duration) -> Result<(), Error> {
+    let began = Instant::now();
+    let ours = std::process::id();
+    // The caller collects its own.
+    let is_left = |pid: u32| stat(pid).is_some_and(|(_, parent)| parent != ours) && began.elapsed() < COLLECTED;
     try_wait(what, limit, || {
-        let left: Vec<_> = pids.iter().filter(|pid| is_alive(**pid)).collect();
+        let left: Vec<_> = pids.iter().filter(|pid| is_alive(**pid) || is_left(**pid)).collect();
         match left.is_empty() {
             true => Ok(()),
             false => Err(format!("processes {left:?} still run")),

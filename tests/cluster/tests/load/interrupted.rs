@@ -122,7 +122,11 @@ fn a_killed_process_leaves_no_row_and_the_next_load_works() {
         if victim == "all" {
             server.start().unwrap();
         }
-        // Where one process was killed, the server recovers by itself.
+        // Where one process was killed, the server recovers by itself, once it has noticed and ended all sessions.
+        wait_until("the sessions to be ended", SOON, || match text(&mut session, "SELECT 1") {
+            Ok(_) => Err("one is there".to_owned()),
+            Err(_) => Ok(()),
+        });
         let mut session = wait_until("the server to have recovered", SOON, || {
             let mut session = server.session().map_err(|error| error.to_string())?;
             text(&mut session, "SELECT 1").map(|_| session).map_err(|error| error.to_string())
