@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
+use rustix::fs::OFlags;
 use rustix::io::{FdFlags, fcntl_setfd};
 
 use crate::demo::layout::Layout;
@@ -49,7 +50,9 @@ impl DataLock {
     /// Takes the lock of a server, and clears away what a dead one has left in its data and beside its sockets.
     pub fn take(layout: &Layout, role: Role, data: &DataDirectory) -> Result<Self, Error> {
         let path = layout.folder.join(format!("{}.lock", layout.seat(role)));
-        let opened = layout.owner.files(|| match File::open(&path) {
+        // Does not wait for a writer where somebody has put a FIFO there.
+        let nonblocking = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
+        let opened = layout.owner.files(|| match OpenOptions::new().read(true).custom_flags(nonblocking).open(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(&path)
             }

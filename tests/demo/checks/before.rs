@@ -137,7 +137,8 @@ pub fn servers_for_the_tests_of_an_application(user: &User) -> Outcome {
     let ask = format!("for url in $PRIMARY_URL $REPLICA_URL; do $PSQL -XAtc \"{made}\" $url || exit; done; exit 7");
     let status = user.run_for_status(program(&ask))?;
     require(status.code() == Some(7), format!("it ended with {status}: {}", user.output()))?;
-    user.printed("20000 false\n20000 true\n")?;
+    user.printed("20000 false")?;
+    user.printed("20000 true")?;
     let status = user.run_for_status(program("echo $PRIMARY_URL"))?;
     require(status.success(), format!("it ended with {status}: {}", user.output()))?;
     let output = user.output();
