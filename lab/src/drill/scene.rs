@@ -24,6 +24,9 @@ const CONNECT: Duration = Duration::from_secs(5);
 /// How long a statement of a drill may take: some read the whole table.
 const STATEMENT: Duration = Duration::from_secs(120);
 
+/// How a line begins that says what could not be undone.
+pub const NOT_UNDONE: &str = "not undone: ";
+
 /// Undoes a part of a fault. It may find it undone already.
 type Undo = Box<dyn FnOnce() -> Result<(), Error>>;
 
@@ -106,7 +109,7 @@ impl Scene {
                 return failed;
             };
             if let Err(error) = undo() {
-                failed.push(format!("not undone: {what}: {error}"));
+                failed.push(format!("{NOT_UNDONE}{what}: {error}"));
             }
         }
     }

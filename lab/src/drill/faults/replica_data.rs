@@ -10,7 +10,6 @@ use crate::drill::faults::servers::inode;
 use crate::drill::scene::Scene;
 use crate::error::{Context, Error};
 use crate::role::Role;
-use crate::server::{LIMIT, Stop};
 
 /// Removes the replica's files of the database.
 #[derive(Default)]
@@ -32,16 +31,18 @@ impl Fault for FilesGone {
     }
 
     fn cause(&mut self, scene: &Scene) -> Result<String, Error> {
-        let base = scene.data(Role::Replica).path().join("base");
-        let removed = scene.demo.layout.owner.files(|| {
-            for database in std::fs::read_dir(&base)? {
-                for file in std::fs::read_dir(database?.path())? {
-                    std::fs::remove_file(file?.path())?;
+        crate::demo::with_replica(&scene.demo, |data| {
+            let base = data.path().join("base");
+            let removed = scene.demo.layout.owner.files(|| {
+                for database in std::fs::read_dir(&base)? {
+                    for file in std::fs::read_dir(database?.path())? {
+                        std::fs::remove_file(file?.path())?;
+                    }
                 }
-            }
-            Ok(())
-        });
-        removed.context(|| format!("remove the files of {}", base.display()))?;
+                Ok(())
+            });
+            removed.context(|| format!("remove the files of {}", base.display()))
+        })?;
         Ok("all files under base/ of the replica were removed".to_owned())
     }
 
@@ -67,30 +68,44 @@ impl DamagedPage {
     }
 }
 
+/// Its name. Nobody else has one of that name: what exists before is left alone.
+const DATABASE: &str = "operations_drill_page";
+
+const DROP: &str = "DROP DATABASE IF EXISTS operations_drill_page WITH (FORCE)";
+
 const READ: &str = "SELECT sum(length(description)) FROM pg_description";
 
 impl Fault for DamagedPage {
     fn prepare(&mut self, scene: &Scene) -> Result<(), Error> {
-        let drop = "DROP DATABASE IF EXISTS drill WITH (FORCE)";
-        scene.run(Role::Primary, &[drop])?;
-        scene.run_and_undo(Role::Primary, &["CREATE DATABASE drill TEMPLATE template0 STRATEGY file_copy"], &[drop])?;
-        let exists = "SELECT count(*) FROM pg_database WHERE datname = 'drill'";
+        let exists = "SELECT count(*) FROM pg_database WHERE datname = 'operations_drill_page'";
+        if scene.ask(Role::Primary, exists)? != "0" {
+            return Err(Error::Environment(format!(
+                "there is a database {DATABASE} already; if it is left from a drill that was killed: DROP DATABASE {DATABASE}"
+            )));
+        }
+        scene.run(Role::Primary, &["CREATE DATABASE operations_drill_page TEMPLATE template0 STRATEGY file_copy"])?;
+        let demo = scene.demo.clone();
+        scene.later(DROP, move || {
+            demo.ask(Role::Primary, DROP).map(drop).map_err(|refusal| Error::Environment(refusal.to_string()))
+        });
         scene.becomes(Role::Replica, exists, "1", Duration::from_secs(30))
     }
 
     fn cause(&mut self, scene: &Scene) -> Result<String, Error> {
-        let path = "SELECT 'base/' || oid FROM pg_database WHERE datname = 'drill'";
+        let path = "SELECT 'base/' || oid FROM pg_database WHERE datname = 'operations_drill_page'";
         let folder = scene.data(Role::Replica).path().join(scene.ask(Role::Replica, path)?);
-        let mut session = database(scene, "drill")?;
+        let mut session = database(scene, DATABASE)?;
         let name = crate::server::text(&mut session, "SELECT pg_relation_filenode('pg_description')")?;
         let file: PathBuf = folder.join(name);
-        let damaged = scene.demo.layout.owner.files(|| {
-            let file = std::fs::OpenOptions::new().read(true).write(true).open(&file)?;
-            let mut byte = [0];
-            file.read_exact_at(&mut byte, 8000)?;
-            file.write_all_at(&[byte[0] ^ 1], 8000)
-        });
-        damaged.context(|| format!("damage {}", file.display()))?;
+        crate::demo::with_replica(&scene.demo, |_| {
+            let damaged = scene.demo.layout.owner.files(|| {
+                let file = std::fs::OpenOptions::new().read(true).write(true).open(&file)?;
+                let mut byte = [0];
+                file.read_exact_at(&mut byte, 8000)?;
+                file.write_all_at(&[byte[0] ^ 1], 8000)
+            });
+            damaged.context(|| format!("damage {}", file.display()))
+        })?;
         match crate::server::text(&mut session, READ) {
             Ok(_) => Err(Error::Environment("the damaged page was read as if it were good".to_owned())),
             Err(_) => Ok("a bit of a page on the replica's disk was turned, and the page was read".to_owned()),
@@ -98,9 +113,7 @@ impl Fault for DamagedPage {
     }
 
     fn heal(&mut self, scene: &Scene, _seen: &Finding) -> Result<Healed, Error> {
-        let data = scene.data(Role::Replica);
-        data.stop(Stop::Fast, LIMIT)?;
-        crate::demo::remove_data(&scene.demo, Role::Replica)?;
+        crate::demo::remove_replica(&scene.demo)?;
         make_demo(scene)?;
         Ok(Healed::Typed("rm -r DEMO/replica; make demo".to_owned()))
     }
