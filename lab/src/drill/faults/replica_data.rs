@@ -127,33 +127,52 @@ fn database(scene: &Scene, name: &str) -> Result<postgres::Client, Error> {
 
 /// The replica's password is changed on the primary, and the replica restarted by whoever does not know.
 #[derive(Default)]
-pub struct WrongPassword;
+pub struct WrongPassword {
+    /// What the server keeps of the password that was there.
+    verifier: Option<String>,
+}
 
 impl WrongPassword {
     /// The fault.
     pub fn fault() -> Box<dyn Fault> {
-        Box::new(Self)
+        Box::new(Self::default())
     }
 }
 
-/// Sets the password of the replication role, and says nothing of it to the log.
-fn set_password(scene: &Scene, password: &str) -> Result<(), Error> {
+const VERIFIER: &str = "SELECT rolpassword FROM pg_catalog.pg_authid WHERE rolname = $1";
+
+/// Sets the password of the replication role, or what the server keeps of it. No log is told it, also where it fails.
+fn set_password(scene: &Scene, password: Option<&str>) -> Result<(), Error> {
     let settings = &scene.demo.settings;
     let mut session = scene.session(Role::Primary)?;
-    session.batch_execute("SET log_statement = 'none'; SET log_min_duration_statement = -1")?;
-    let query = "SELECT format('ALTER ROLE %I PASSWORD %L', $1::text, $2::text)";
+    session.batch_execute(
+        "SET log_statement = 'none'; SET log_min_duration_statement = -1; SET log_min_duration_sample = -1; \
+         SET log_transaction_sample_rate = 0; SET log_min_error_statement = 'panic'; SET log_parameter_max_length_on_error = 0",
+    )?;
+    let query = "SELECT pg_catalog.format('ALTER ROLE %I PASSWORD %L', $1::text, $2::text)";
     let row = session.query_one(query, &[&settings.replication_user, &password])?;
     session.batch_execute(row.try_get(0)?)?;
     Ok(())
 }
 
+/// One that nobody knows.
+fn random_password() -> Result<String, Error> {
+    use std::io::Read;
+    let mut bytes = [0_u8; 24];
+    let read = std::fs::File::open("/dev/urandom").and_then(|mut source| source.read_exact(&mut bytes));
+    read.context(|| "read /dev/urandom".to_owned())?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
 impl Fault for WrongPassword {
     fn cause(&mut self, scene: &Scene) -> Result<String, Error> {
-        let demo = scene.demo.clone();
-        let (programs, program) =
-            (Scene::new(demo.clone(), std::sync::Arc::default())?, demo.settings.replication_password);
-        scene.later("the replica's password", move || set_password(&programs, &program));
-        set_password(scene, "changed by somebody")?;
+        let user = &scene.demo.settings.replication_user;
+        let row = scene.session(Role::Primary)?.query_one(VERIFIER, &[user])?;
+        let verifier: Option<String> = row.try_get(0)?;
+        self.verifier.clone_from(&verifier);
+        let again = Scene::new(scene.demo.clone(), std::sync::Arc::default())?;
+        scene.later("the replica's password", move || set_password(&again, verifier.as_deref()));
+        set_password(scene, Some(&random_password()?))?;
         // As a restart of the replica would: its connection ends, and a new one is asked for the password.
         let end = "SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE active_pid IS NOT NULL";
         scene.run(Role::Primary, &[end])?;
@@ -161,7 +180,19 @@ impl Fault for WrongPassword {
     }
 
     fn heal(&mut self, scene: &Scene, _seen: &Finding) -> Result<Healed, Error> {
-        set_password(scene, &scene.demo.settings.replication_password)?;
+        set_password(scene, self.verifier.as_deref())?;
         Ok(Healed::Typed(format!("alter role {} password '..';", scene.demo.settings.replication_user)))
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by a panic")]
+mod tests {
+    use super::random_password;
+
+    #[test]
+    fn passwords_are_long_and_differ() {
+        assert_eq!(random_password().unwrap().len(), 48);
+        assert_ne!(random_password().unwrap(), random_password().unwrap());
     }
 }
