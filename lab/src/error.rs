@@ -417,6 +417,15 @@ pub enum Error {
         why: String,
     },
 
+    /// The table of the receipt belongs to another role.
+    #[error(
+        "operations_lab.receipt on {server} belongs to another role, so it is not read: drop it, and the client makes it anew"
+    )]
+    ReceiptNotOurs {
+        /// The server.
+        server: String,
+    },
+
     /// The receipt's client never ran.
     #[error("there is no receipt in {}: make demo starts it", folder.display())]
     NoReceipt {
