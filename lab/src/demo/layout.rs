@@ -26,9 +26,19 @@ impl Layout {
     pub fn find(folder: Option<&Path>) -> Result<Self, Error> {
         let state = State::find()?;
         let folder = folder.map_or_else(|| state.folder.join("demo"), absolute);
+        Ok(Self::with(state, folder))
+    }
+
+    /// The demo in a folder, for who runs its servers and builds nothing: there is nothing for it in the state folder.
+    pub(crate) fn of_its_owner(folder: &Path) -> Self {
+        let folder = absolute(folder);
+        Self::with(State { folder: folder.clone(), owner: Owner::current() }, folder)
+    }
+
+    fn with(state: State, folder: PathBuf) -> Self {
         let mut layout = Self { folder, owner: state.owner.clone(), state, swapped: false };
         layout.find_roles();
-        Ok(layout)
+        layout
     }
 
     /// The data of one of the two servers.

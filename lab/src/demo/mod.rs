@@ -74,7 +74,15 @@ pub struct Demo {
 impl Demo {
     /// The demo in a folder, with the settings of its last start only, whatever is given now.
     pub fn as_started(folder: Option<&Path>) -> Result<Self, Error> {
-        let layout = Layout::find(folder)?;
+        Self::saved_in(Layout::find(folder)?)
+    }
+
+    /// The same for who runs its servers, who may be unable to reach the state folder.
+    pub(crate) fn of_its_owner(folder: &Path) -> Result<Self, Error> {
+        Self::saved_in(Layout::of_its_owner(folder))
+    }
+
+    fn saved_in(layout: Layout) -> Result<Self, Error> {
         let saved = Named::saved(&layout)?;
         let nothing = Named::default();
         let settings = Settings::of(&nothing, &saved).or_else(|_| Settings::of(&nothing, &nothing))?;

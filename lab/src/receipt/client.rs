@@ -33,7 +33,7 @@ const HANGING: usize = 3;
 
 /// Writes until told to stop. `false` if another client is at work in the folder.
 pub fn run(folder: Option<&Path>, stop: &AtomicBool) -> Result<bool, Error> {
-    let demo = Demo::as_started(folder)?;
+    let demo = folder.map_or_else(|| Demo::as_started(None), Demo::of_its_owner)?;
     let folder = super::folder(&demo.layout);
     let opened = Book::open(&folder).and_then(|book| {
         if book.is_some() {
@@ -157,7 +157,7 @@ impl Client {
     /// Asks all servers at once. Of those that take writes, the one on the newest timeline is taken.
     fn find(&mut self, stop: &AtomicBool) -> io::Result<Option<Worker>> {
         // Ports, roles and the password may be others by now.
-        if let Ok(demo) = Demo::as_started(Some(&self.demo.layout.folder)) {
+        if let Ok(demo) = Demo::of_its_owner(&self.demo.layout.folder) {
             self.demo = demo;
         }
         let (mut asked, mut reasons) = (Vec::new(), Vec::new());
