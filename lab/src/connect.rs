@@ -7,7 +7,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use postgres::error::SqlState;
-use postgres::{Client, NoTls};
+use postgres::{Client, Config, NoTls};
 
 use crate::target::{Target, full_text};
 
@@ -82,14 +82,19 @@ impl Refusal {
     }
 }
 
+/// A session that finds the functions and operators of PostgreSQL only, whatever others have made in schemas that they may
+/// write to. It comes after the options that were given.
+pub(crate) fn guarded(mut config: Config, more: &str) -> Config {
+    let options = config.get_options().unwrap_or_default().to_owned();
+    config.options(format!("{options} {more} -c search_path=pg_catalog,pg_temp").trim());
+    config
+}
+
 /// Connects; statements of the session end after `limit`, too.
 pub fn session(target: &Target, limit: Duration, statements: Duration) -> Result<Client, Refusal> {
-    let mut config = target.config();
-    let options = config.get_options().unwrap_or_default().to_owned();
-    config
-        .connect_timeout(limit)
-        .application_name("operations-lab")
-        .options(&format!("{options} -c statement_timeout={} -c lock_timeout=1000", statements.as_millis()));
+    let limits = format!("-c statement_timeout={} -c lock_timeout=1000", statements.as_millis());
+    let mut config = guarded(target.config(), &limits);
+    config.connect_timeout(limit).application_name("operations-lab");
     within(limit, move || config.connect(NoTls).map_err(|error| Refusal::of(&error)))
         .unwrap_or_else(|| Err(Refusal::Silent(format!("no answer within {} s", limit.as_secs_f32()))))
 }
@@ -102,4 +107,21 @@ pub fn within<T: Send + 'static>(limit: Duration, work: impl FnOnce() -> T + Sen
         let _ = sender.send(work());
     });
     receiver.recv_timeout(limit).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_found_in_pg_catalog_only() {
+        let mut given = Config::new();
+        given.options("-c search_path=public");
+        let config = guarded(given, "-c lock_timeout=1");
+        assert_eq!(
+            config.get_options(),
+            Some("-c search_path=public -c lock_timeout=1 -c search_path=pg_catalog,pg_temp")
+        );
+        assert_eq!(guarded(Config::new(), "").get_options(), Some("-c search_path=pg_catalog,pg_temp"));
+    }
 }

@@ -337,6 +337,22 @@ pub enum Error {
     #[error("another drill is at work on this demo: wait until it is done")]
     AnotherDrill,
 
+    /// A failover has come in between.
+    #[error("nothing was done to {}: it is no replica (any more)", data.display())]
+    NoReplica {
+        /// Its data.
+        data: PathBuf,
+    },
+
+    /// A drill was killed before it put back what it had moved aside.
+    #[error("{} is left from a drill that was killed, so none is begun: {todo}", aside.display())]
+    LeftAside {
+        /// What it moved aside.
+        aside: PathBuf,
+        /// How to mend it.
+        todo: String,
+    },
+
     /// A drill needs a demo that is well.
     #[error("the demo is not well, so no drill is begun; the doctor says:\n{report}")]
     Unwell {
@@ -365,6 +381,13 @@ pub enum Error {
     /// Somebody pressed Ctrl-C.
     #[error("interrupted; what was broken is mended")]
     Interrupted,
+
+    /// Somebody pressed Ctrl-C, and not all of a drill could be undone.
+    #[error("interrupted, and not all that was broken is mended:\n{}", left.join("\n"))]
+    InterruptedUnmended {
+        /// What is left to do.
+        left: Vec<String>,
+    },
 
     /// It could not be proved that a server is gone.
     #[error("the {server} on port {port} could not be fenced off, so nothing was promoted or changed: {why}")]
@@ -415,6 +438,15 @@ pub enum Error {
     NoWriter {
         /// What each said.
         why: String,
+    },
+
+    /// The table of the receipt belongs to another role.
+    #[error(
+        "operations_lab.receipt on {server} belongs to another role, so it is not read: drop it, and the client makes it anew"
+    )]
+    ReceiptNotOurs {
+        /// The server.
+        server: String,
     },
 
     /// The receipt's client never ran.

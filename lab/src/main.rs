@@ -41,7 +41,7 @@ impl Command {
     fn failure(&self, error: &Error) -> u8 {
         match (self, error) {
             (Self::Doctor(_), _) | (_, Error::NoDrill { .. }) => commands::USAGE,
-            (_, Error::Interrupted) => commands::INTERRUPTED,
+            (_, Error::Interrupted | Error::InterruptedUnmended { .. }) => commands::INTERRUPTED,
             (Self::Receipt(_), error) => commands::receipt::Receipt::failure(error),
             _ => commands::FAILED,
         }

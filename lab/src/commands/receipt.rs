@@ -89,7 +89,7 @@ impl Receipt {
     /// What cannot be seen has a code of its own.
     pub fn failure(error: &Error) -> u8 {
         match error {
-            Error::NoWriter { .. } | Error::NoReceipt { .. } => UNSEEN,
+            Error::NoWriter { .. } | Error::NoReceipt { .. } | Error::ReceiptNotOurs { .. } => UNSEEN,
             _ => super::FAILED,
         }
     }

@@ -25,12 +25,13 @@ pub use status::{Health, status};
 pub use stop::{clean, stop};
 
 use std::path::Path;
+use std::time::Duration;
 
 use crate::doctor::{Finding, Options, Report, Severity, codes, examine};
 use crate::error::Error;
 use crate::role::Role;
 use crate::say::warn;
-use crate::server::DataDirectory;
+use crate::server::{DataDirectory, LIMIT, Stop};
 use crate::target::Target;
 
 /// The replica's slot on the primary.
@@ -56,9 +57,33 @@ pub(crate) fn start_server(
     demo.start_server(&programs.with(variables), role, data, settings)
 }
 
-/// Deletes the data of a server that is stopped.
-pub(crate) fn remove_data(demo: &Demo, role: Role) -> Result<(), Error> {
-    folders::remove(demo.layout.data(role).path(), &demo.layout.owner)
+/// How long another command may take that holds the demo's lock.
+const OTHERS: Duration = Duration::from_secs(60);
+
+/// Works on the data of the replica under the demo's lock. A failover may have made a primary of it since the demo was looked
+/// at: then nothing is done.
+pub(crate) fn with_replica<T>(demo: &Demo, work: impl FnOnce(&DataDirectory) -> Result<T, Error>) -> Result<T, Error> {
+    let _lock = lock_demo(&demo.layout, OTHERS)?;
+    work(&still_replica(demo)?)
+}
+
+/// Stops the replica and deletes its data.
+pub(crate) fn remove_replica(demo: &Demo) -> Result<(), Error> {
+    with_replica(demo, |data| {
+        data.stop(Stop::Fast, LIMIT)?;
+        folders::remove(still_replica(demo)?.path(), &demo.layout.owner)
+    })
+}
+
+fn still_replica(demo: &Demo) -> Result<DataDirectory, Error> {
+    let data = demo.layout.data(Role::Replica);
+    let now = Demo::as_started(Some(&demo.layout.folder))?.layout.data(Role::Replica);
+    let signal = data.path().join("standby.signal");
+    let is_standby = demo.layout.owner.files(|| std::fs::symlink_metadata(&signal)).is_ok_and(|found| found.is_file());
+    match now.path() == data.path() && is_standby {
+        true => Ok(data),
+        false => Err(Error::NoReplica { data: data.path().to_owned() }),
+    }
 }
 
 /// A demo: where it is and how it is set up.
@@ -154,5 +179,31 @@ impl Demo {
     #[must_use]
     pub fn is_running(&self, role: Role) -> bool {
         self.layout.data(role).is_running()
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by a panic")]
+mod tests {
+    use super::*;
+    use crate::server::Owner;
+    use crate::tools::State;
+
+    #[test]
+    fn only_a_replica_is_removed_as_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let owner = Owner::current();
+        let state = State { folder: folder.path().to_owned(), owner: owner.clone() };
+        let layout = Layout { state, folder: folder.path().join("demo"), owner, swapped: false };
+        let (saved, nothing) = (Named::default(), Named::default());
+        let demo = Demo { settings: Settings::of(&nothing, &saved).unwrap(), layout, saved };
+        let data = demo.layout.data(Role::Replica);
+        std::fs::create_dir_all(data.path()).unwrap();
+        // As a failover leaves it.
+        assert!(matches!(remove_replica(&demo), Err(Error::NoReplica { .. })));
+        assert!(data.path().exists());
+        std::fs::write(data.path().join("standby.signal"), "").unwrap();
+        remove_replica(&demo).unwrap();
+        assert!(!data.path().exists());
     }
 }

@@ -14,7 +14,7 @@ use crate::drill::faults::replica_data::{DamagedPage, FilesGone, WrongPassword};
 use crate::drill::faults::servers::{Killed, Stopped};
 use crate::drill::faults::sessions::{Crowd, FailingJob, Holder};
 use crate::drill::faults::slot::SlotLost;
-use crate::drill::faults::statements::Statements;
+use crate::drill::faults::statements::{MonthsDropped, Statements};
 use crate::role::Role::{Primary, Replica};
 
 /// The doctor names a fault within ten seconds.
@@ -123,7 +123,7 @@ pub const DRILLS: &[Drill] = &[
         name: "months-missing",
         line: "the partitions of the months ahead are gone, as after months without the daily job",
         expects: &[("months_missing", Primary)],
-        fault: Statements::months_dropped,
+        fault: MonthsDropped::fault,
         ..USUAL
     },
     Drill {

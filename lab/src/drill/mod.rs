@@ -46,6 +46,7 @@ pub fn run(
         return Err(Error::NotRunning { server: Role::Primary });
     }
     let _lock = lock(&demo)?;
+    nothing_aside(&demo)?;
     let mut reports = Vec::new();
     for drill in drills {
         // A failover swaps the roles.
@@ -69,9 +70,49 @@ fn lock(demo: &Demo) -> Result<File, Error> {
     }
 }
 
+/// Refuses while something lies aside that a drill has not put back: the next one would take what is there now for its own.
+fn nothing_aside(demo: &Demo) -> Result<(), Error> {
+    let folder = &demo.layout.folder;
+    let entries = std::fs::read_dir(folder).context(|| format!("read {}", folder.display()))?;
+    let aside = entries.flatten().map(|entry| entry.path()).find(|path| path.extension() == Some("aside".as_ref()));
+    aside.map_or(Ok(()), |aside| Err(left_aside(aside)))
+}
+
+/// What to do with what a killed drill left.
+fn left_aside(aside: std::path::PathBuf) -> Error {
+    let place = aside.with_extension("");
+    let todo = match place.extension() {
+        // The WAL that the primary has written since is where the link leads.
+        Some(_) => {
+            let (data, wal) = (place.with_extension(""), place.with_extension("").join("pg_wal"));
+            let (data, wal, aside) = (data.display(), wal.display(), aside.display());
+            format!(
+                "if {wal} is a link, make stop, cp -a {wal}/. {data}/pg_wal.back, remove the link and rename {data}/pg_wal.back to \
+                 {wal}; then make demo, and once it runs remove {aside}"
+            )
+        }
+        None => {
+            let (place, aside) = (place.display(), aside.display());
+            format!(
+                "it is the demo's primary, and {place} is another one that the drill made, unless you know better; make stop, \
+                 move {place} away, rename {aside} to {place}, make demo"
+            )
+        }
+    };
+    Error::LeftAside { aside, todo }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_left_aside_is_named_with_what_to_do() {
+        let primary = left_aside("/demo/primary.aside".into()).to_string();
+        assert!(primary.contains("rename /demo/primary.aside to /demo/primary,"), "{primary}");
+        let wal = left_aside("/demo/primary.pg_wal.aside".into()).to_string();
+        assert!(wal.contains("cp -a /demo/primary/pg_wal/. /demo/primary/pg_wal.back,"), "{wal}");
+    }
 
     #[test]
     fn names_are_unique_and_found() {

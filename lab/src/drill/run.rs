@@ -7,7 +7,7 @@ use crate::drill::fault::{Drill, Fault, Healed};
 use crate::drill::ledger::Ledger;
 use crate::drill::probe::Probes;
 use crate::drill::report::{Report, Verdict, seconds};
-use crate::drill::scene::Scene;
+use crate::drill::scene::{NOT_UNDONE, Scene};
 use crate::error::Error;
 use crate::receipt;
 use crate::role::Role;
@@ -18,7 +18,8 @@ const WELL: Duration = Duration::from_secs(20);
 /// How long writes may take to go on once the verdict is ok.
 const WRITES: Duration = Duration::from_secs(5);
 
-/// Runs a drill. An error is one that kept it from being run, or an interrupt; in both cases the demo is as it was.
+/// Runs a drill. An error is one that kept it from being run, or an interrupt; in both cases the demo is as it was,
+/// or the error says what is not.
 pub fn run(scene: &Scene, drill: &Drill) -> Result<Report, Error> {
     let mut report = Report::of(drill);
     if let Some(why) = (drill.refuses)(scene) {
@@ -29,10 +30,15 @@ pub fn run(scene: &Scene, drill: &Drill) -> Result<Report, Error> {
     let before = well(scene)?;
     let ended = drive(scene, drill, &before, &mut report);
     report.reasons.extend(scene.undo());
-    let interrupted = matches!(ended, Err(Error::Interrupted));
+    let restored = restore(scene);
+    if matches!(ended, Err(Error::Interrupted)) {
+        // What a drill could not undo in its course is among the reasons.
+        let mut left: Vec<_> = report.reasons.into_iter().filter(|reason| reason.starts_with(NOT_UNDONE)).collect();
+        left.extend(restored.err().map(|error| format!("the demo could not be healed: {error}")));
+        return Err(if left.is_empty() { Error::Interrupted } else { Error::InterruptedUnmended { left } });
+    }
     report.reasons.extend(ended.err().map(|error| error.to_string()));
-    match restore(scene) {
-        Ok(_) if interrupted => return Err(Error::Interrupted),
+    match restored {
         Ok(restored) => report.reasons.extend(restored),
         Err(error) => report.reasons.push(format!("the demo could not be healed: {error}")),
     }

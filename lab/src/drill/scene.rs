@@ -24,6 +24,9 @@ const CONNECT: Duration = Duration::from_secs(5);
 /// How long a statement of a drill may take: some read the whole table.
 const STATEMENT: Duration = Duration::from_secs(120);
 
+/// How a line begins that says what could not be undone.
+pub const NOT_UNDONE: &str = "not undone: ";
+
 /// Undoes a part of a fault. It may find it undone already.
 type Undo = Box<dyn FnOnce() -> Result<(), Error>>;
 
@@ -82,8 +85,8 @@ impl Scene {
     }
 
     /// Runs statements as [`Self::run`] does, and others at the end of the drill, whatever becomes of it.
-    pub fn run_and_undo(&self, role: Role, statements: &[&str], undo: &[&'static str]) -> Result<(), Error> {
-        let (demo, undo) = (self.demo.clone(), undo.to_vec());
+    pub fn run_and_undo(&self, role: Role, statements: &[&str], undo: &[&str]) -> Result<(), Error> {
+        let (demo, undo) = (self.demo.clone(), undo.iter().map(|one| (*one).to_owned()).collect::<Vec<_>>());
         self.later(&undo.join(" "), move || {
             undo.iter().try_for_each(|statement| {
                 demo.ask(role, statement).map(drop).map_err(|refusal| Error::Environment(refusal.to_string()))
@@ -106,7 +109,7 @@ impl Scene {
                 return failed;
             };
             if let Err(error) = undo() {
-                failed.push(format!("not undone: {what}: {error}"));
+                failed.push(format!("{NOT_UNDONE}{what}: {error}"));
             }
         }
     }

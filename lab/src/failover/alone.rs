@@ -36,7 +36,7 @@ impl Demo {
             .user(&self.settings.user)
             .password(&self.settings.password)
             .dbname(&self.settings.database);
-        config
+        crate::connect::guarded(config, "")
     }
 
     fn alone(&self) -> std::path::PathBuf {

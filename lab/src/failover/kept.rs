@@ -12,7 +12,8 @@ use std::time::Duration;
 
 use postgres::{Client, NoTls};
 
-use super::sql;
+use super::sql::{self, Table};
+use crate::connect::guarded;
 use crate::demo::{Demo, Programs, folders};
 use crate::error::{Context, Error};
 use crate::lsn::Lsn;
@@ -34,6 +35,8 @@ pub struct Kept {
     tables: Vec<(String, u64, String)>,
     /// The files, and who owns the tables whose rows are in them.
     files: Vec<(String, PathBuf)>,
+    /// The tables of others that were not read, for nothing of them was written after the fork.
+    not_read: usize,
 }
 
 impl Kept {
@@ -77,6 +80,12 @@ impl Kept {
             };
             say(&format!("    they are kept in {}; to load them: {how} <{}", file.display(), file.display()));
         }
+        if self.not_read > 0 {
+            let count = self.not_read;
+            say(&format!(
+                "    not read: {count} tables of roles that are no superusers; nothing was written to them after it"
+            ));
+        }
         if self.transactions > 0 && self.files.is_empty() {
             say("    they left no row that the new primary lacks");
         }
@@ -87,19 +96,34 @@ impl Kept {
         let Some((timeline, end)) = self.fork else {
             return Ok(());
         };
-        if replayed(&mut old)? <= end {
+        let last = replayed(&mut old)?;
+        if last <= end {
             return Ok(());
         }
-        let transactions = demo.transactions_after(programs, timeline, end)?;
+        let transactions = demo.transactions_after(programs, (timeline, end, last))?;
         self.transactions = transactions.len();
         if transactions.is_empty() {
             return Ok(());
         }
-        let mut new = demo.target(Role::Primary).config().connect(NoTls)?;
+        let mut new = guarded(demo.target(Role::Primary).config(), "").connect(NoTls)?;
+        // What a table's owner has put on it runs as whoever reads it.
+        let (strange, tables): (Vec<_>, Vec<_>) =
+            sql::tables(&mut old)?.into_iter().partition(|table| !table.strangers.is_empty());
+        for table in &strange {
+            if demo.is_written(programs, table, &transactions, (timeline, end, last))? {
+                let of = table.strangers.join(", ");
+                let why = format!("{} was written to, and is not read as a superuser: it belongs to {of}", table.name);
+                return Err(demo.rows_not_told(why));
+            }
+        }
+        self.not_read = strange.len();
         // What a table's owner has put on it runs as whoever loads the rows: those of each owner are a file.
         let mut scripts = BTreeMap::<String, Vec<u8>>::new();
-        for table in sql::tables(&mut old)? {
-            let (rows, some) = table.only_there(&mut old, &mut new, &transactions)?;
+        for table in tables {
+            let Some((rows, some)) = table.only_there(&mut old, &mut new, &transactions)? else {
+                let why = format!("{} is a view there, or belongs to a role that is no superuser", table.name);
+                return Err(demo.rows_not_told(format!("it cannot be compared with the new primary: {why}")));
+            };
             if rows.is_empty() {
                 continue;
             }
@@ -175,26 +199,49 @@ impl Demo {
     /// Where the primary's history left each of its earlier timelines.
     fn primary_history(&self) -> Result<Vec<(u32, Lsn)>, Error> {
         let timeline = self.primary_timeline()?;
-        let mut session = self.target(Role::Primary).config().connect(NoTls)?;
+        let mut session = guarded(self.target(Role::Primary).config(), "").connect(NoTls)?;
         Ok(if timeline > 1 { crate::doctor::history(&mut session, timeline) } else { Vec::new() })
     }
 
     /// The transactions that committed on the old primary after a position, and their subtransactions.
-    fn transactions_after(&self, programs: &Programs, timeline: u32, end: Lsn) -> Result<BTreeSet<u32>, Error> {
+    fn transactions_after(&self, programs: &Programs, wal: Range) -> Result<BTreeSet<u32>, Error> {
+        Ok(sql::committed(&self.dump(programs, wal, &["--rmgr", "Transaction"])?))
+    }
+
+    /// Whether a table that is not read has got rows, or another file, after a position.
+    fn is_written(
+        &self,
+        programs: &Programs,
+        table: &Table,
+        transactions: &BTreeSet<u32>,
+        wal: Range,
+    ) -> Result<bool, Error> {
+        if table.entries.iter().any(|xid| transactions.contains(xid)) {
+            return Ok(true);
+        }
+        for file in &table.files {
+            let rows = ["--rmgr", "Heap", "--rmgr", "Heap2", "--relation", file];
+            if self.dump(programs, wal, &rows)?.contains("rmgr: Heap") {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// What pg_waldump prints of a part of the old primary's WAL. It fails unless it has read all of it.
+    fn dump(&self, programs: &Programs, (timeline, from, to): Range, what: &[&str]) -> Result<String, Error> {
         let wal = self.layout.data(Role::Replica).path().join("pg_wal");
         let mut dump = programs.command("pg_waldump");
-        dump.arg("--path").arg(&wal).args(["--rmgr", "Transaction", "--timeline", &timeline.to_string()]);
-        dump.args(["--start", &end.to_string()]);
+        dump.arg("--path").arg(&wal).args(what).args(["--timeline", &timeline.to_string()]);
+        dump.args(["--start", &from.to_string(), "--end", &to.to_string()]);
         let dumped = self.run_as_owner(dump)?;
-        // It ends where the WAL does, and calls that an error. That it cannot begin is another matter.
-        let cannot = dumped.stderr.lines().find(|line| {
-            ["could not find file", "could not open file", "could not find a valid record"]
-                .iter()
-                .any(|why| line.contains(why))
-        });
-        match cannot {
-            Some(line) => Err(self.rows_not_told(format!("its WAL since {end} cannot be read ({line})"))),
-            None => Ok(sql::committed(&dumped.stdout)),
+        if dumped.is_success() {
+            return Ok(dumped.stdout);
         }
+        let why = dumped.stderr.lines().last().unwrap_or("pg_waldump failed").to_owned();
+        Err(self.rows_not_told(format!("its WAL from {from} to {to} cannot be read ({why})")))
     }
 }
+
+/// A part of the WAL: the timeline, from where and to where.
+type Range = (u32, Lsn, Lsn);

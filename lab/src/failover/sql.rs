@@ -11,6 +11,7 @@ pub const HEAD: &str = "\
 \\set ON_ERROR_STOP on
 \\set QUIET on
 set client_min_messages = warning;
+set search_path = pg_catalog, pg_temp;
 begin;
 ";
 
@@ -18,19 +19,42 @@ pub const FOOT: &str = "commit;\n\\echo the rows are loaded\n";
 
 /// Tables of users, by their parents where they are partitioned. Those of extensions can be made anew, and what belongs to no
 /// session but its own is no matter.
+///
+/// Who plans a query runs functions of the table's owner, such as the constant parts of its indexes. So a superuser reads only
+/// what belongs to superusers, with all that is read along with it: partitions, and tables that inherit.
 const TABLES: &str = "\
     SELECT format('%I.%I', n.nspname, c.relname), \
            array(SELECT a.attname::text FROM pg_catalog.pg_attribute a \
                  WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '' ORDER BY a.attnum), \
            pg_catalog.pg_get_userbyid(c.relowner)::text, \
            array(SELECT a.attname::text FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_index i ON i.indrelid = a.attrelid \
-                 WHERE i.indrelid = c.oid AND i.indisprimary AND a.attnum = ANY (i.indkey) ORDER BY a.attnum) \
+                 WHERE i.indrelid = c.oid AND i.indisprimary AND a.attnum = ANY (i.indkey) ORDER BY a.attnum), \
+           (WITH RECURSIVE parts (oid) AS ( \
+                SELECT c.oid UNION SELECT h.inhrelid FROM pg_catalog.pg_inherits h JOIN parts p ON p.oid = h.inhparent) \
+            SELECT array_agg(r.rolname::text ORDER BY r.rolname) FILTER (WHERE NOT r.rolsuper) FROM parts p \
+            JOIN pg_catalog.pg_class k ON k.oid = p.oid JOIN pg_catalog.pg_roles r ON r.oid = k.relowner), \
+           (WITH RECURSIVE parts (oid) AS ( \
+                SELECT c.oid UNION SELECT h.inhrelid FROM pg_catalog.pg_inherits h JOIN parts p ON p.oid = h.inhparent) \
+            SELECT array_agg(format('%s/%s/%s', CASE k.reltablespace WHEN 0 THEN d.dattablespace ELSE k.reltablespace END, \
+                                    d.oid, pg_relation_filenode(k.oid)) \
+                             ORDER BY k.oid) FILTER (WHERE pg_relation_filenode(k.oid) IS NOT NULL) FROM parts p \
+            JOIN pg_catalog.pg_class k ON k.oid = p.oid, pg_catalog.pg_database d WHERE d.datname = current_database()), \
+           (WITH RECURSIVE parts (oid) AS ( \
+                SELECT c.oid UNION SELECT h.inhrelid FROM pg_catalog.pg_inherits h JOIN parts p ON p.oid = h.inhparent) \
+            SELECT array_agg(k.xmin::text) FROM parts p JOIN pg_catalog.pg_class k ON k.oid = p.oid) \
     FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
     WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relpersistence = 'p' \
       AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' \
       AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d \
                       WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e') \
     ORDER BY c.relname = 'receipt', 1";
+
+/// Whether a table, or what is read and written along with it, belongs to somebody without a superuser's rights.
+const OWNERS: &str = "\
+    with recursive parts (oid) as (select to_regclass(TABLE)::oid union \
+    select h.inhrelid from pg_catalog.pg_inherits h join parts p on p.oid = h.inhparent) \
+    select from parts p join pg_catalog.pg_class k on k.oid = p.oid join pg_catalog.pg_roles r on r.oid = k.relowner \
+    where not r.rolsuper";
 
 /// A table with rows to keep.
 #[derive(Clone, Debug)]
@@ -39,6 +63,12 @@ pub struct Table {
     pub name: String,
     /// Its owner.
     pub owner: String,
+    /// Who owns it, or something that is read with it, and is no superuser.
+    pub strangers: Vec<String>,
+    /// Its files in the WAL: tablespace, database and number.
+    pub files: Vec<String>,
+    /// The transactions that have changed its entry, or that of a partition, in the catalog last.
+    pub entries: Vec<u32>,
     columns: Vec<String>,
     /// Columns that make a row the same on both servers. None: whole rows are compared.
     key: Vec<String>,
@@ -54,20 +84,29 @@ pub fn tables(session: &mut Client) -> Result<Vec<Table>, Error> {
         if name == "public.operations" {
             key = vec!["operation_date".to_owned(), "operation_guid".to_owned()];
         }
-        Ok::<_, postgres::Error>(Table { name, owner, columns, key })
+        let entries: Vec<String> = row.try_get::<_, Option<_>>(6)?.unwrap_or_default();
+        Ok::<_, postgres::Error>(Table {
+            name,
+            owner,
+            strangers: row.try_get::<_, Option<_>>(4)?.unwrap_or_default(),
+            files: row.try_get::<_, Option<_>>(5)?.unwrap_or_default(),
+            entries: entries.iter().filter_map(|xid| xid.parse().ok()).collect(),
+            columns,
+            key,
+        })
     };
     Ok(rows.iter().map(table).collect::<Result<_, _>>()?)
 }
 
 impl Table {
     /// The keys, as text, of the rows that these transactions have written on the old server and that the new one has not;
-    /// and what is to be said of them.
+    /// and what is to be said of them. Nothing if the new server has a table of that name that is not to be read.
     pub fn only_there(
         &self,
         old: &mut Client,
         new: &mut Client,
         transactions: &BTreeSet<u32>,
-    ) -> Result<(Vec<String>, String), Error> {
+    ) -> Result<Option<(Vec<String>, String)>, Error> {
         let xids: Vec<_> = transactions.iter().map(u32::to_string).collect();
         let written = format!(
             "SELECT DISTINCT {} FROM {} t WHERE t.xmin = ANY ('{{{}}}'::xid[])",
@@ -78,33 +117,39 @@ impl Table {
         let keys: BTreeSet<String> =
             old.query(&written, &[])?.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?;
         if keys.is_empty() {
-            return Ok((Vec::new(), String::new()));
+            return Ok(Some((Vec::new(), String::new())));
         }
         let all: Vec<_> = keys.iter().collect();
-        let known = self.known(new, &all)?;
+        let Some(known) = self.known(new, &all)? else {
+            return Ok(None);
+        };
         let only: Vec<_> = keys.difference(&known).cloned().collect();
         let changed = keys.intersection(&known).count();
         let changed =
             if changed == 0 { String::new() } else { format!("; {changed} more it changed, which both have") };
-        Ok((only, changed))
+        Ok(Some((only, changed)))
     }
 
-    /// Which of these keys the new server has. A view under the table's name would run what its owner has put there.
-    fn known(&self, new: &mut Client, keys: &[&String]) -> Result<BTreeSet<String>, Error> {
+    /// Which of these keys the new server has. A view under the table's name would run what its owner has put there, and so
+    /// would a table of somebody without a superuser's rights.
+    fn known(&self, new: &mut Client, keys: &[&String]) -> Result<Option<BTreeSet<String>>, Error> {
         let mut transaction = new.transaction()?;
-        let exists = "SELECT relkind IN ('r', 'p') FROM pg_catalog.pg_class WHERE oid = to_regclass($1)";
-        if transaction.query_opt(exists, &[&self.name])?.is_none() {
-            return Ok(BTreeSet::new());
+        let exists = &format!(
+            "SELECT relkind IN ('r', 'p') AND NOT EXISTS ({}) FROM pg_catalog.pg_class c WHERE oid = to_regclass($1)",
+            OWNERS.replace("TABLE", "$1")
+        );
+        if transaction.query_opt(exists.as_str(), &[&self.name])?.is_none() {
+            return Ok(Some(BTreeSet::new()));
         }
         transaction.batch_execute(&format!("LOCK TABLE {} IN ACCESS SHARE MODE", self.name))?;
         let is_table =
-            transaction.query_opt(exists, &[&self.name])?.map(|row| row.try_get::<_, bool>(0)).transpose()?;
+            transaction.query_opt(exists.as_str(), &[&self.name])?.map(|row| row.try_get::<_, bool>(0)).transpose()?;
         if is_table != Some(true) {
-            return Ok(BTreeSet::new());
+            return Ok(None);
         }
         let query = format!("SELECT {0} FROM {1} t WHERE {0} = ANY ($1)", self.key_text(), self.name);
         let rows = transaction.query(&query, &[&keys])?;
-        Ok(rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?)
+        Ok(Some(rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?))
     }
 
     /// An expression that makes text of what makes a row the same.
@@ -134,8 +179,12 @@ impl Table {
     pub fn before(&self) -> String {
         let columns = self.column_list();
         format!(
-            "\ncreate temp table kept on commit drop as select {columns} from {} where false;\ncopy kept ({columns}) from stdin;\n",
-            self.name
+            "\nlock table {0} in share row exclusive mode;\n\
+             do $do$ begin if exists ({OWNERS}) then \
+             raise exception 'a table, or a part of it, belongs to a role that is no superuser: nothing is loaded'; \
+             end if; end $do$;\ncreate temp table kept on commit drop as select {columns} from {0} where false;\ncopy kept ({columns}) from stdin;\n",
+            self.name,
+            OWNERS = OWNERS.replace("TABLE", &literal(&self.name)),
         )
     }
 
@@ -218,6 +267,9 @@ rmgr: Transaction len (rec/tot):     82/    82, tx:        790, lsn: 0/019771F8,
         let table = Table {
             name: "a.\"b\"\"c\"".to_owned(),
             owner: "me".to_owned(),
+            strangers: Vec::new(),
+            files: Vec::new(),
+            entries: Vec::new(),
             columns: vec!["x\"y".to_owned()],
             key: Vec::new(),
         };

@@ -16,6 +16,17 @@ const STATE: &str = "\
                 ELSE ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int END, \
            to_regclass('operations_lab.receipt') IS NOT NULL";
 
+/// Nobody can make the table another one, nor another role's, while it is locked.
+const LOCK: &str = "LOCK TABLE operations_lab.receipt IN ACCESS SHARE MODE";
+
+/// Whether the schema and the table are ours: what another role has put on it, such as an index of its own functions, would run
+/// with our rights. A view of that name is none of ours.
+const IS_OURS: &str = "\
+    SELECT count(*) = 2 AND bool_and(owner = current_user::regrole) FROM ( \
+        SELECT nspowner FROM pg_namespace WHERE nspname = 'operations_lab' \
+        UNION ALL SELECT relowner FROM pg_class \
+        WHERE oid = to_regclass('operations_lab.receipt') AND relkind = 'r') o (owner)";
+
 /// The server that takes writes, that of the newest timeline if two do, and its rows after a number.
 pub fn look(demo: &Demo, after: u64) -> Result<(String, There), Error> {
     let (mut best, mut reasons) = (None::<(u32, String, Client, bool)>, Vec::new());
@@ -41,6 +52,11 @@ pub fn look(demo: &Demo, after: u64) -> Result<(String, There), Error> {
     let history = if timeline > 1 { history(&mut client, timeline) } else { Vec::new() };
     let mut there = There { timeline, history, ..There::default() };
     if is_there {
+        let mut client = client.transaction()?;
+        client.batch_execute(LOCK)?;
+        if !client.query_one(IS_OURS, &[])?.try_get::<_, Option<bool>>(0)?.unwrap_or(false) {
+            return Err(Error::ReceiptNotOurs { server: address });
+        }
         let query = "SELECT sequence, timeline FROM operations_lab.receipt WHERE sequence > $1 ORDER BY sequence";
         let rows = client.query(query, &[&i64::try_from(after).unwrap_or(i64::MAX)])?;
         for row in rows {

@@ -101,6 +101,41 @@ pub fn an_old_primary_that_is_started_by_hand_takes_no_writes(user: &User) -> Ou
     require(!deleted, "it takes writes")
 }
 
+/// Who plans a query runs the constant parts of an index as himself: nothing of another role is read by a superuser.
+pub fn rejoin_reads_no_table_of_another_role(user: &User) -> Outcome {
+    let (old, new) = roles(user)?;
+    user.session(
+        "psql",
+        "CREATE ROLE intruder; CREATE SCHEMA intruder AUTHORIZATION intruder; SET ROLE intruder;\n\
+         CREATE TABLE intruder.t (a text); \
+         CREATE FUNCTION intruder.f(text) RETURNS text IMMUTABLE LANGUAGE plpgsql AS \
+         'begin if pg_catalog.current_setting(''is_superuser'') = ''on'' and session_user <> ''intruder'' and \
+         current_user <> ''intruder'' then raise exception ''planned as %'', current_user; end if; return $1; end';\n\
+         CREATE INDEX ON intruder.t (a) WHERE intruder.f('x') = 'x';\n",
+    )?;
+    write_more(user, 5)?;
+    hold_back(user, old)?;
+    user.session("psql", "CALL operation_insert_one();")?;
+    write_more(user, 5)?;
+    data(user, old).kill_all()?;
+    user.succeeds(&["failover"])?;
+    user.succeeds(&["rejoin"])?;
+    user.printed("not read: 1 tables of roles that are no superusers")?;
+    load(user)?;
+    require(roles(user)? == (new, old), "the roles are others")?;
+    // What was written to it is not lost silently.
+    hold_back(user, new)?;
+    user.session("psql", "SET ROLE intruder;\nINSERT INTO intruder.t VALUES ('y');")?;
+    data(user, new).kill_all()?;
+    user.succeeds(&["failover"])?;
+    user.fails(&["rejoin"])?;
+    user.printed("intruder.t was written to, and is not read as a superuser: it belongs to intruder")?;
+    require(user.demo(&format!("{new}/standby.signal")).exists(), "the old primary is not fenced off")?;
+    user.succeeds(&["demo", "REPLICA_RECLONE=promoted"])?;
+    user.session("psql", "DROP SCHEMA intruder CASCADE; DROP ROLE intruder;")?;
+    user.succeeds(&["status"])
+}
+
 pub fn rejoin_keeps_what_only_the_old_primary_had(user: &User) -> Outcome {
     let lost: usize = {
         user.fails(&["receipt", "RECEIPT=--json"])?;

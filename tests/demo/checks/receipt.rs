@@ -119,6 +119,8 @@ pub fn a_table_of_another_role_is_not_written(user: &User) -> Outcome {
     })?;
     let rows = user.on_primary("SELECT count(*) FROM operations_lab.receipt;")?;
     require(rows == "0", format!("{rows} rows were written"))?;
+    user.fails(&["receipt"])?;
+    user.printed("belongs to another role, so it is not read")?;
     // It is made anew, and what was in it is lost, as the receipt says.
     user.session("psql", "DROP SCHEMA operations_lab CASCADE;")?;
     let from = last_acknowledged(user)?;

@@ -1,5 +1,7 @@
 //! Clones that are cut short, and a replica that is left from another primary.
 
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -59,8 +61,7 @@ impl CloneKilled {
 
 impl Fault for CloneKilled {
     fn cause(&mut self, scene: &Scene) -> Result<String, Error> {
-        scene.data(Role::Replica).stop(Stop::Fast, LIMIT)?;
-        crate::demo::remove_data(&scene.demo, Role::Replica)?;
+        crate::demo::remove_replica(&scene.demo)?;
         Ok("the replica's data were thrown away, and its clone killed (SIGKILL) on its way, three times".to_owned())
     }
 
@@ -87,6 +88,7 @@ impl Fault for CloneKilled {
 /// Puts a new primary in the place of the demo's, and starts the old replica beside it.
 #[derive(Default)]
 pub struct OtherPrimary {
+    primary: u64,
     replica: u64,
     wrong: Vec<String>,
 }
@@ -104,17 +106,30 @@ pub fn refuses_swapped_roles(scene: &Scene) -> Option<String> {
     swapped.then(|| "a failover has swapped the roles: make failover, then make rejoin, swaps them again".to_owned())
 }
 
-/// The demo's own primary again.
-fn put_back(scene: &Scene) -> Result<(), Error> {
-    let (primary, owner) = (scene.data(Role::Primary), &scene.demo.layout.owner);
-    let aside = primary.path().with_extension("aside");
-    if !aside.exists() {
+/// Where the demo's own primary is while another stands in its place.
+fn aside(scene: &Scene) -> PathBuf {
+    scene.data(Role::Primary).path().with_extension("aside")
+}
+
+/// The demo's own primary again. `own` is its folder's number; what is in its place, if anything, is the drill's.
+fn put_back(scene: &Scene, own: u64) -> Result<(), Error> {
+    let (primary, owner, aside) = (scene.data(Role::Primary), &scene.demo.layout.owner, aside(scene));
+    let number = |path: &Path| owner.files(|| Ok(std::fs::symlink_metadata(path)?.ino())).ok();
+    if number(&aside).is_none() {
         return Ok(());
+    }
+    let lock = crate::demo::lock_demo(&scene.demo.layout, LIMIT)?;
+    if number(&aside) != Some(own) || number(primary.path()) == Some(own) || scene.now().layout.swapped {
+        return Err(Error::Environment(format!(
+            "{} is not what the drill put there, or a failover came in between: nothing was removed",
+            aside.display()
+        )));
     }
     scene.data(Role::Replica).stop(Stop::Fast, LIMIT)?;
     primary.stop(Stop::Fast, LIMIT)?;
-    crate::demo::remove_data(&scene.demo, Role::Primary)?;
+    crate::demo::folders::remove(primary.path(), owner)?;
     owner.files(|| std::fs::rename(&aside, primary.path())).context(|| format!("rename {}", aside.display()))?;
+    drop(lock);
     make_demo(scene).map(drop)
 }
 
@@ -125,14 +140,18 @@ impl Fault for OtherPrimary {
 
     fn cause(&mut self, scene: &Scene) -> Result<String, Error> {
         self.replica = inode(scene, Role::Replica)?;
-        let (primary, owner) = (scene.data(Role::Primary), &scene.demo.layout.owner);
-        let aside = primary.path().with_extension("aside");
+        self.primary = inode(scene, Role::Primary)?;
         scene.make("stop", &[])?;
-        let again = Scene::new(scene.demo.clone(), std::sync::Arc::default())?;
-        scene.later("put the demo's primary back", move || put_back(&again));
-        owner
-            .files(|| std::fs::rename(primary.path(), &aside))
-            .context(|| format!("rename {}", primary.path().display()))?;
+        let (again, own) = (Scene::new(scene.demo.clone(), std::sync::Arc::default())?, self.primary);
+        scene.later("put the demo's primary back", move || put_back(&again, own));
+        let (primary, owner, aside) = (scene.data(Role::Primary), &scene.demo.layout.owner, aside(scene));
+        let lock = crate::demo::lock_demo(&scene.demo.layout, LIMIT)?;
+        let moved = owner.files(|| match aside.symlink_metadata() {
+            Ok(_) => Err(std::io::ErrorKind::AlreadyExists.into()),
+            Err(_) => std::fs::rename(primary.path(), &aside),
+        });
+        moved.context(|| format!("rename {} to {}", primary.path().display(), aside.display()))?;
+        drop(lock);
         let rows = [("OPERATIONS_TEST_ROWS", "1000")];
         match scene.make("demo", &rows) {
             Ok(_) => self.wrong.push("make demo did not mind a replica of another primary".to_owned()),
@@ -147,7 +166,7 @@ impl Fault for OtherPrimary {
     }
 
     fn heal(&mut self, scene: &Scene, _seen: &Finding) -> Result<Healed, Error> {
-        put_back(scene)?;
+        put_back(scene, self.primary)?;
         Ok(Healed::Typed("(the old primary was put back); make demo".to_owned()))
     }
 

@@ -11,7 +11,7 @@ use crate::drill::faults::processes::write_wal;
 use crate::drill::scene::Scene;
 use crate::error::{Context, Error};
 use crate::role::Role;
-use crate::server::{LIMIT, Stop, finish};
+use crate::server::{DataDirectory, LIMIT, Owner, Stop, finish};
 
 /// More WAL than this is not moved into memory.
 const LARGEST: u64 = 1 << 30;
@@ -67,63 +67,113 @@ fn resize(disk: &Path, size: u64) -> Result<(), Error> {
 }
 
 /// As the servers' user, whose folders these are.
-fn copy(scene: &Scene, from: &Path, to: &Path) -> Result<(), Error> {
+fn copy(owner: &Owner, from: &Path, to: &Path) -> Result<(), Error> {
     let mut command = Command::new("cp");
-    scene.demo.layout.owner.runs(&mut command).arg("-a").arg(from.join(".")).arg(to);
+    owner.runs(&mut command).arg("-a").arg(from.join(".")).arg(to);
     finish(command)?.success().map(drop)
 }
 
-/// The WAL back into the data directory, and the small file system gone.
+/// Where the WAL as it was before the drill waits beside the data.
+fn aside(data: &DataDirectory) -> PathBuf {
+    data.path().with_extension("pg_wal.aside")
+}
+
+fn is_folder(path: &Path) -> bool {
+    std::fs::symlink_metadata(path).is_ok_and(|found| found.is_dir())
+}
+
+/// The WAL back into the data directory, and then the small file system gone: it may have the only copy.
 fn undo(scene: &Scene, disk: &Path) -> Result<(), Error> {
     let (data, owner) = (scene.data(Role::Primary), &scene.demo.layout.owner);
-    let (wal, back) = (data.path().join("pg_wal"), data.path().join("pg_wal.back"));
+    let (wal, aside) = (data.path().join("pg_wal"), aside(&data));
     data.stop(Stop::Fast, LIMIT)?;
-    if wal.is_symlink() {
-        let make = owner.files(|| {
-            std::fs::create_dir(&back)?;
-            std::fs::set_permissions(&back, std::os::unix::fs::PermissionsExt::from_mode(0o700))
-        });
-        make.context(|| format!("make {}", back.display()))?;
-        copy(scene, &disk.join("pg_wal"), &back)?;
-        let moved = owner.files(|| {
-            std::fs::remove_file(&wal)?;
-            std::fs::rename(&back, &wal)?;
-            std::fs::File::open(data.path())?.sync_all()
-        });
-        moved.context(|| format!("move the WAL back to {}", wal.display()))?;
-    }
-    // Nothing of it is needed any more.
+    put_back(owner, &data, disk).map_err(|error| {
+        Error::Environment(format!(
+            "{error}; the primary's WAL is in {} and goes with that file system: copy it to {} before you unmount it",
+            disk.join("pg_wal").display(),
+            wal.display()
+        ))
+    })?;
     shell("umount", &[&disk.to_string_lossy()])?;
     std::fs::remove_dir(disk).context(|| format!("remove {}", disk.display()))?;
+    // What is older than the WAL that is back.
+    crate::demo::folders::remove(&aside, owner)?;
     make_demo(scene).map(drop)
+}
+
+/// Returns once a whole `pg_wal` is in its place and on the disk.
+fn put_back(owner: &Owner, data: &DataDirectory, disk: &Path) -> Result<(), Error> {
+    let (wal, aside) = (data.path().join("pg_wal"), aside(data));
+    let (moved, back) = (disk.join("pg_wal"), data.path().join("pg_wal.back"));
+    let is = |path: &Path| owner.files(|| Ok(is_folder(path))).unwrap_or(false);
+    let is_link = owner.files(|| Ok(wal.is_symlink())).unwrap_or(false);
+    if is_link {
+        crate::demo::folders::remove(&back, owner)?;
+        folder(owner, &back)?;
+        copy(owner, &moved, &back)?;
+        sync(owner, &back)?;
+        let replaced = owner.files(|| {
+            std::fs::remove_file(&wal)?;
+            std::fs::rename(&back, &wal)
+        });
+        replaced.context(|| format!("move the WAL back to {}", wal.display()))?;
+    } else if !is(&wal) && is(&aside) {
+        // The link was never made, so no server has written there.
+        owner.files(|| std::fs::rename(&aside, &wal)).context(|| format!("rename {}", aside.display()))?;
+    }
+    if !is(&wal) {
+        return Err(Error::Environment(format!("{} is not there", wal.display())));
+    }
+    sync(owner, data.path())
+}
+
+/// As the servers' user, like all that is done in that user's folders.
+fn sync(owner: &Owner, folder: &Path) -> Result<(), Error> {
+    let mut command = Command::new("sync");
+    owner.runs(&mut command).arg("-f").arg(folder);
+    finish(command)?.success().map(drop)
+}
+
+fn folder(owner: &Owner, path: &Path) -> Result<(), Error> {
+    let made = owner.files(|| {
+        std::fs::create_dir(path)?;
+        std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o700))
+    });
+    made.context(|| format!("make {}", path.display()))
+}
+
+/// A link in the place of the WAL, which waits beside the data until it is back. Where that fails, all is as it was.
+fn link(owner: &Owner, data: &DataDirectory, to: &Path) -> Result<(), Error> {
+    let (wal, aside) = (data.path().join("pg_wal"), aside(data));
+    let moved = owner.files(|| {
+        if aside.symlink_metadata().is_ok() || !is_folder(&wal) {
+            return Err(std::io::Error::other(format!("{} exists, or {} is a link", aside.display(), wal.display())));
+        }
+        std::fs::rename(&wal, &aside)?;
+        std::os::unix::fs::symlink(to, &wal).or_else(|error| std::fs::rename(&aside, &wal).and(Err(error)))
+    });
+    moved.context(|| format!("move {}", wal.display()))
 }
 
 impl Fault for WalFull {
     fn prepare(&mut self, scene: &Scene) -> Result<(), Error> {
         let (data, owner) = (scene.data(Role::Primary), &scene.demo.layout.owner);
         let wal = data.path().join("pg_wal");
+        let again = Scene::new(scene.demo.clone(), Arc::default())?;
         // Not in the demo's folder, where its user could put a link.
         let disk = tempfile::Builder::new().prefix("operations-drill-").tempdir();
         let disk = disk.context(|| "make a folder".to_owned())?.keep();
         let options = format!("size={LARGE},mode=755");
         shell("mount", &["-t", "tmpfs", "-o", &options, "tmpfs", &disk.to_string_lossy()])?;
-        let (again, place) = (Scene::new(scene.demo.clone(), Arc::default())?, disk.clone());
+        let place = disk.clone();
         scene.later("the primary's WAL on a small file system", move || undo(&again, &place));
         std::os::unix::fs::chown(&disk, Some(owner.uid()), Some(owner.gid()))
             .context(|| format!("give {} away", disk.display()))?;
         data.stop(Stop::Fast, LIMIT)?;
         let new = disk.join("pg_wal");
-        let made = owner.files(|| {
-            std::fs::create_dir(&new)?;
-            std::fs::set_permissions(&new, std::os::unix::fs::PermissionsExt::from_mode(0o700))
-        });
-        made.context(|| format!("make {}", new.display()))?;
-        copy(scene, &wal, &new)?;
-        let moved = owner.files(|| {
-            std::fs::remove_dir_all(&wal)?;
-            std::os::unix::fs::symlink(&new, &wal)
-        });
-        moved.context(|| format!("move {}", wal.display()))?;
+        folder(owner, &new)?;
+        copy(owner, &wal, &new)?;
+        link(owner, &data, &new)?;
         self.disk = disk;
         make_demo(scene)?;
         let is_well =
@@ -149,5 +199,60 @@ impl Fault for WalFull {
         resize(&self.disk, LARGE)?;
         make_demo(scene)?;
         Ok(Healed::Typed("(room was made); make demo".to_owned()))
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by a panic")]
+mod tests {
+    use super::*;
+
+    /// A data directory with WAL, and a copy of the WAL on another disk.
+    fn scene() -> (tempfile::TempDir, DataDirectory, PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let (data, disk) = (folder.path().join("primary"), folder.path().join("disk"));
+        std::fs::create_dir_all(data.join("pg_wal")).unwrap();
+        std::fs::create_dir_all(disk.join("pg_wal")).unwrap();
+        std::fs::write(data.join("pg_wal/1"), "old").unwrap();
+        std::fs::write(disk.join("pg_wal/1"), "new").unwrap();
+        let data = DataDirectory::new(&data, &Owner::current());
+        (folder, data, disk)
+    }
+
+    fn wal(data: &DataDirectory) -> String {
+        let wal = data.path().join("pg_wal");
+        assert!(is_folder(&wal));
+        std::fs::read_to_string(wal.join("1")).unwrap()
+    }
+
+    #[test]
+    fn what_was_written_elsewhere_comes_back() {
+        let (_folder, data, disk) = scene();
+        link(&Owner::current(), &data, &disk.join("pg_wal")).unwrap();
+        assert!(data.path().join("pg_wal").is_symlink() && is_folder(&aside(&data)));
+        // As a run leaves it that was killed on its way back.
+        std::fs::create_dir(data.path().join("pg_wal.back")).unwrap();
+        put_back(&Owner::current(), &data, &disk).unwrap();
+        assert_eq!(wal(&data), "new");
+    }
+
+    #[test]
+    fn without_a_link_the_old_wal_is_put_back() {
+        let (_folder, data, disk) = scene();
+        put_back(&Owner::current(), &data, &disk).unwrap();
+        assert_eq!(wal(&data), "old");
+        std::fs::rename(data.path().join("pg_wal"), aside(&data)).unwrap();
+        put_back(&Owner::current(), &data, &disk).unwrap();
+        assert_eq!(wal(&data), "old");
+    }
+
+    #[test]
+    fn what_is_not_back_is_an_error_and_nothing_is_thrown_away() {
+        let (_folder, data, disk) = scene();
+        link(&Owner::current(), &data, &disk.join("pg_wal")).unwrap();
+        std::fs::rename(disk.join("pg_wal"), disk.join("elsewhere")).unwrap();
+        assert!(put_back(&Owner::current(), &data, &disk).is_err());
+        assert!(is_folder(&aside(&data)));
+        assert!(link(&Owner::current(), &data, &disk.join("pg_wal")).is_err());
     }
 }

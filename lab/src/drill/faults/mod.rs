@@ -4,6 +4,7 @@ pub mod clock;
 pub mod clone;
 pub mod disk;
 pub mod failover;
+pub mod months;
 pub mod network;
 pub mod processes;
 pub mod reader;

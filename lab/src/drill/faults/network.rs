@@ -68,6 +68,10 @@ impl Fault for NetworkCut {
     fn prepare(&mut self, scene: &Scene) -> Result<(), Error> {
         let primary = scene.demo.port(Role::Primary).to_string();
         let receiver = scene.ask(Role::Primary, "SELECT client_port FROM pg_stat_replication LIMIT 1")?;
+        // Root hands iptables no word of the server's but a port. Over a socket there is none (-1).
+        let port = receiver.parse::<u16>().ok().filter(|port| *port > 0).map(|port| port.to_string());
+        let receiver =
+            port.ok_or_else(|| Error::Environment(format!("the replica's receiver has no port: {receiver:?}")))?;
         let to_receiver = ["-o", "lo", "-p", "tcp", "--sport", &primary, "--dport", &receiver, "-j", "DROP"];
         let from_receiver = ["-o", "lo", "-p", "tcp", "--sport", &receiver, "--dport", &primary, "-j", "DROP"];
         let new = new_connections(scene, scene.demo.port(Role::Primary));

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::doctor::{Finding, Verdict};
 use crate::drill::fault::{Fault, Healed};
+use crate::drill::faults::months;
 use crate::drill::scene::Scene;
 use crate::error::Error;
 use crate::role::Role;
@@ -18,19 +19,6 @@ const REFRESHES: i64 = 18;
 const RUNS: &str = "SELECT runs FROM public.operations_jobs() WHERE job_name = 'change_status' LIMIT 1";
 
 const READ: &str = "SELECT count(*), sum(amount), sum(status) FROM public.operations";
-
-/// A month more than there are, as when a new month begins.
-const NEXT_MONTH: &str = "\
-    DO $$ BEGIN EXECUTE format('CALL public.operations_maintain_partitions(%s)', \
-        (SELECT count(*) FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid \
-         WHERE i.inhparent = 'public.operations'::regclass \
-           AND c.relname > to_char(current_date, '\"operations_\"YYYY_MM')) + 1); END $$";
-
-/// The last month, which is empty.
-const DROP_LAST: &str = "\
-    DO $$ DECLARE last regclass := (SELECT i.inhrelid FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid \
-                                    WHERE i.inhparent = 'public.operations'::regclass ORDER BY c.relname DESC LIMIT 1); \
-    BEGIN SET LOCAL lock_timeout = '10s'; EXECUTE format('DROP TABLE %s', last); END $$";
 
 /// A reader that sees one snapshot for a minute, while the view is refreshed and a month is attached.
 #[derive(Default)]
@@ -58,11 +46,9 @@ impl Fault for LongReader {
         let mut reader = scene.session(Role::Replica)?;
         text(&mut reader, "BEGIN ISOLATION LEVEL REPEATABLE READ")?;
         let first = text(&mut reader, READ)?;
-        scene.run(Role::Primary, &[NEXT_MONTH])?;
-        let demo = scene.demo.clone();
-        scene.later("drop the month that was attached", move || {
-            demo.ask(Role::Primary, DROP_LAST).map(drop).map_err(|refusal| Error::Environment(refusal.to_string()))
-        });
+        // A month more than there are, as when a new month begins; no other is dropped afterwards.
+        let more = format!("CALL public.operations_maintain_partitions({})", months::ahead(scene)? + 1);
+        scene.run_and_undo(Role::Primary, &[&more], &[&months::drop_empty(&months::names(scene)?)])?;
         while begun.elapsed() < READS {
             scene.go_on()?;
             let again = text(&mut reader, READ)?;

@@ -2,6 +2,7 @@
 
 use crate::doctor::Finding;
 use crate::drill::fault::{Fault, Healed, type_next_command};
+use crate::drill::faults::months;
 use crate::drill::scene::Scene;
 use crate::error::Error;
 use crate::role::Role;
@@ -44,38 +45,37 @@ impl Statements {
             undo: &["CALL public.operations_schedule()"],
         })
     }
-
-    /// Partitions of the months ahead dropped: as after a start that comes months after the last one.
-    pub fn months_dropped() -> Box<dyn Fault> {
-        Box::new(Self {
-            role: Role::Primary,
-            what: "the empty partitions of the months ahead were dropped, as if the demo had slept through the months",
-            breaks: &[DROP_MONTHS],
-            undo: &["CALL public.operations_maintain_partitions()"],
-        })
-    }
 }
-
-/// Those with rows stay.
-const DROP_MONTHS: &str = "\
-    DO $$ \
-    DECLARE \
-        month regclass; \
-        holds_rows boolean; \
-    BEGIN \
-        SET LOCAL lock_timeout = '10s'; \
-        FOR month IN SELECT i.inhrelid::regclass FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid \
-                     WHERE i.inhparent = 'public.operations'::regclass \
-                       AND c.relname > to_char(current_date, '\"operations_\"YYYY_MM') LOOP \
-            EXECUTE format('SELECT EXISTS (SELECT FROM %s)', month) INTO holds_rows; \
-            IF NOT holds_rows THEN EXECUTE format('DROP TABLE %s', month); END IF; \
-        END LOOP; \
-    END $$";
 
 impl Fault for Statements {
     fn cause(&mut self, scene: &Scene) -> Result<String, Error> {
         scene.run_and_undo(self.role, self.breaks, self.undo)?;
         Ok(self.what.to_owned())
+    }
+
+    fn heal(&mut self, scene: &Scene, seen: &Finding) -> Result<Healed, Error> {
+        type_next_command(scene, seen)
+    }
+}
+
+/// Partitions of the months ahead dropped: as after a start that comes months after the last one.
+#[derive(Default)]
+pub struct MonthsDropped;
+
+impl MonthsDropped {
+    /// The fault.
+    pub fn fault() -> Box<dyn Fault> {
+        Box::new(Self)
+    }
+}
+
+impl Fault for MonthsDropped {
+    fn cause(&mut self, scene: &Scene) -> Result<String, Error> {
+        // As many as there were.
+        let again = format!("CALL public.operations_maintain_partitions({})", months::ahead(scene)?);
+        scene.run_and_undo(Role::Primary, &[&months::drop_empty("{}")], &[&again])?;
+        Ok("the empty partitions of the months ahead were dropped, as if the demo had slept through the months"
+            .to_owned())
     }
 
     fn heal(&mut self, scene: &Scene, seen: &Finding) -> Result<Healed, Error> {
