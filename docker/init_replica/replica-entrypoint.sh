@@ -70,6 +70,12 @@ fi
 [[ $REPLICATION_SLOT =~ ^[a-z0-9_]{1,63}$ ]] ||
     die "REPLICATION_SLOT=$REPLICATION_SLOT is no name for a slot: up to 63 lower-case letters, digits and _"
 
+# Says what a program says to standard error, as cleanly as we do.
+filtered() {
+    local line
+    while IFS= read -r line || [ -n "$line" ]; do say "$line"; done
+}
+
 # The password goes into a file that libpq reads: it is seen in no command line, no process list and no setting.
 passfile=$PGDATA.pgpass
 escape() { printf '%s' "$1" | sed -e 's/\\/\\\\/g' -e 's/:/\\:/g'; }
@@ -147,7 +153,7 @@ slot_state() {
     if [ -z "$kind" ]; then echo none; elif [ -z "$lsn" ]; then echo lost; else echo reserved; fi
 }
 
-create_slot() { replication "CREATE_REPLICATION_SLOT $REPLICATION_SLOT PHYSICAL RESERVE_WAL" >/dev/null; }
+create_slot() { replication "CREATE_REPLICATION_SLOT $REPLICATION_SLOT PHYSICAL RESERVE_WAL" 2>&1 >/dev/null | filtered; }
 
 control() { pg_controldata -D "$1" 2>/dev/null | sed -n "s/^$2: *//p"; }
 
@@ -195,11 +201,14 @@ damage() {
     fi
 }
 
-# The first of the files that every database needs, of those that the clone had, that is no longer there.
+# The first of the files that every database needs, of those that the clone had, that is no longer there. A database that was
+# dropped since took its whole folder with it; all of them cannot have been.
 missing_file() {
-    local file
+    local file folders=()
+    [ ! -d "$PGDATA/base" ] || mapfile -t folders < <(compgen -G "$PGDATA/base/[0-9]*")
     while IFS= read -r file; do
         if [ ! -s "$PGDATA/$file" ]; then
+            if [[ $file == base/* && ${#folders[@]} -gt 0 && ! -e $PGDATA/${file%/*} ]]; then continue; fi
             echo "$file"
             return
         fi
@@ -249,7 +258,7 @@ clone() {
     # The slot may still be held by a clone that was killed a moment ago.
     until rm -rf "$PGDATA.clone" &&
         pg_basebackup --dbname="$conninfo" --no-password --pgdata="$PGDATA.clone" --wal-method=stream \
-            --slot="$REPLICATION_SLOT" --checkpoint=fast --progress; do
+            --slot="$REPLICATION_SLOT" --checkpoint=fast --progress 2>&1 | filtered; do
         [ $((SECONDS - started)) -lt 60 ] || die "cloning failed: see the lines above"
         sleep 2
     done
@@ -312,7 +321,7 @@ prepare() {
     fi
     if [ "$slot" = lost ]; then
         # What still holds it is the receiver of a server that has just ended.
-        replication "DROP_REPLICATION_SLOT $REPLICATION_SLOT WAIT" >/dev/null
+        replication "DROP_REPLICATION_SLOT $REPLICATION_SLOT WAIT" 2>&1 >/dev/null | filtered
         slot=none
     fi
     [ "$slot" != none ] || create_slot
