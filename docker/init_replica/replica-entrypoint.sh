@@ -9,6 +9,7 @@
 #   WATCH_SECONDS (5)                    how often the primary is asked for the slot while the server runs
 #   REPLICA_RECLONE=1                    throw away data that can't follow this primary, and clone anew
 #   REPLICA_RECLONE=promoted             the same also for data of a server that was promoted: rows that only it has are lost
+#   REPLICA_RECLONE=always               throw away the data once, whatever they are, and clone anew
 #
 # A clone is filled under another name and renamed when it is whole, so a PGDATA that exists is a whole one. It is kept for
 # as long as it can follow. It is cloned anew when the primary no longer keeps the WAL it needs, or when it failed to
@@ -44,8 +45,8 @@ if [ -n "${REPLICATION_PASSWORD_FILE:-}" ]; then
 fi
 [ -n "${REPLICATION_PASSWORD:-}" ] || die "set REPLICATION_PASSWORD, or REPLICATION_PASSWORD_FILE to a file that holds it"
 case ${REPLICA_RECLONE:=} in
-    '' | 1 | promoted) ;;
-    *) die "REPLICA_RECLONE=$REPLICA_RECLONE: give 1, promoted or nothing" ;;
+    '' | 1 | promoted | always) ;;
+    *) die "REPLICA_RECLONE=$REPLICA_RECLONE: give 1, promoted, always or nothing" ;;
 esac
 
 # Started as root, as containers are: hand the folder over and go on as the server's user.
@@ -281,7 +282,11 @@ prepare() {
     if [ ! -e "$PGDATA" ]; then
         wait_for_primary
     else
-        is_promoted || why=$(damage)
+        if [ "$REPLICA_RECLONE" = always ]; then
+            why="that was asked for"
+        elif ! is_promoted; then
+            why=$(damage)
+        fi
         if [ -n "$why" ]; then
             wait_for_primary
         elif ! reach_primary; then
@@ -303,7 +308,7 @@ prepare() {
         stranger=$(stranger)
         if [ -n "$stranger" ]; then
             why=$stranger word=$(needed_word)
-            [ "$REPLICA_RECLONE" = promoted ] || [ "$REPLICA_RECLONE" = "$word" ] ||
+            [[ $REPLICA_RECLONE =~ ^(promoted|always)$ ]] || [ "$REPLICA_RECLONE" = "$word" ] ||
                 die "not touching $PGDATA: $why; with REPLICA_RECLONE=$word it is thrown away and cloned anew"
         elif [ -z "$why" ]; then
             why=$(left_behind "$slot")
@@ -378,6 +383,7 @@ while [ -z "$stopping" ]; do
     wait_for "$job"
     job=
     [ "$status" = 0 ] || exit "$status"
+    [ "$REPLICA_RECLONE" != always ] || REPLICA_RECLONE=promoted
     [ "${1##*/}" = postgres ] || exec "$@"
 
     "$@" &
