@@ -9,6 +9,7 @@
 #   WATCH_SECONDS (5)                    how often the primary is asked for the slot while the server runs
 #   REPLICA_RECLONE=1                    throw away data that can't follow this primary, and clone anew
 #   REPLICA_RECLONE=promoted             the same also for data of a server that was promoted: rows that only it has are lost
+#   REPLICA_RECLONE=always               throw away the data once, whatever they are, and clone anew
 #
 # A clone is filled under another name and renamed when it is whole, so a PGDATA that exists is a whole one. It is kept for
 # as long as it can follow. It is cloned anew when the primary no longer keeps the WAL it needs, or when it failed to
@@ -44,8 +45,8 @@ if [ -n "${REPLICATION_PASSWORD_FILE:-}" ]; then
 fi
 [ -n "${REPLICATION_PASSWORD:-}" ] || die "set REPLICATION_PASSWORD, or REPLICATION_PASSWORD_FILE to a file that holds it"
 case ${REPLICA_RECLONE:=} in
-    '' | 1 | promoted) ;;
-    *) die "REPLICA_RECLONE=$REPLICA_RECLONE: give 1, promoted or nothing" ;;
+    '' | 1 | promoted | always) ;;
+    *) die "REPLICA_RECLONE=$REPLICA_RECLONE: give 1, promoted, always or nothing" ;;
 esac
 
 # Started as root, as containers are: hand the folder over and go on as the server's user.
@@ -69,6 +70,12 @@ if [ -z "${REPLICATION_SLOT:-}" ]; then
 fi
 [[ $REPLICATION_SLOT =~ ^[a-z0-9_]{1,63}$ ]] ||
     die "REPLICATION_SLOT=$REPLICATION_SLOT is no name for a slot: up to 63 lower-case letters, digits and _"
+
+# Says what a program says to standard error, as cleanly as we do.
+filtered() {
+    local line
+    while IFS= read -r line || [ -n "$line" ]; do say "$line"; done
+}
 
 # The password goes into a file that libpq reads: it is seen in no command line, no process list and no setting.
 passfile=$PGDATA.pgpass
@@ -147,7 +154,7 @@ slot_state() {
     if [ -z "$kind" ]; then echo none; elif [ -z "$lsn" ]; then echo lost; else echo reserved; fi
 }
 
-create_slot() { replication "CREATE_REPLICATION_SLOT $REPLICATION_SLOT PHYSICAL RESERVE_WAL" >/dev/null; }
+create_slot() { replication "CREATE_REPLICATION_SLOT $REPLICATION_SLOT PHYSICAL RESERVE_WAL" 2>&1 >/dev/null | filtered; }
 
 control() { pg_controldata -D "$1" 2>/dev/null | sed -n "s/^$2: *//p"; }
 
@@ -195,11 +202,14 @@ damage() {
     fi
 }
 
-# The first of the files that every database needs, of those that the clone had, that is no longer there.
+# The first of the files that every database needs, of those that the clone had, that is no longer there. A database that was
+# dropped since took its whole folder with it; all of them cannot have been.
 missing_file() {
-    local file
+    local file folders=()
+    [ ! -d "$PGDATA/base" ] || mapfile -t folders < <(compgen -G "$PGDATA/base/[0-9]*")
     while IFS= read -r file; do
         if [ ! -s "$PGDATA/$file" ]; then
+            if [[ $file == base/* && ${#folders[@]} -gt 0 && ! -e $PGDATA/${file%/*} ]]; then continue; fi
             echo "$file"
             return
         fi
@@ -249,7 +259,7 @@ clone() {
     # The slot may still be held by a clone that was killed a moment ago.
     until rm -rf "$PGDATA.clone" &&
         pg_basebackup --dbname="$conninfo" --no-password --pgdata="$PGDATA.clone" --wal-method=stream \
-            --slot="$REPLICATION_SLOT" --checkpoint=fast --progress; do
+            --slot="$REPLICATION_SLOT" --checkpoint=fast --progress 2>&1 | filtered; do
         [ $((SECONDS - started)) -lt 60 ] || die "cloning failed: see the lines above"
         sleep 2
     done
@@ -281,7 +291,11 @@ prepare() {
     if [ ! -e "$PGDATA" ]; then
         wait_for_primary
     else
-        is_promoted || why=$(damage)
+        if [ "$REPLICA_RECLONE" = always ]; then
+            why="that was asked for"
+        elif ! is_promoted; then
+            why=$(damage)
+        fi
         if [ -n "$why" ]; then
             wait_for_primary
         elif ! reach_primary; then
@@ -303,7 +317,7 @@ prepare() {
         stranger=$(stranger)
         if [ -n "$stranger" ]; then
             why=$stranger word=$(needed_word)
-            [ "$REPLICA_RECLONE" = promoted ] || [ "$REPLICA_RECLONE" = "$word" ] ||
+            [[ $REPLICA_RECLONE =~ ^(promoted|always)$ ]] || [ "$REPLICA_RECLONE" = "$word" ] ||
                 die "not touching $PGDATA: $why; with REPLICA_RECLONE=$word it is thrown away and cloned anew"
         elif [ -z "$why" ]; then
             why=$(left_behind "$slot")
@@ -312,7 +326,7 @@ prepare() {
     fi
     if [ "$slot" = lost ]; then
         # What still holds it is the receiver of a server that has just ended.
-        replication "DROP_REPLICATION_SLOT $REPLICATION_SLOT WAIT" >/dev/null
+        replication "DROP_REPLICATION_SLOT $REPLICATION_SLOT WAIT" 2>&1 >/dev/null | filtered
         slot=none
     fi
     [ "$slot" != none ] || create_slot
@@ -378,6 +392,7 @@ while [ -z "$stopping" ]; do
     wait_for "$job"
     job=
     [ "$status" = 0 ] || exit "$status"
+    [ "$REPLICA_RECLONE" != always ] || REPLICA_RECLONE=promoted
     [ "${1##*/}" = postgres ] || exec "$@"
 
     "$@" &

@@ -407,6 +407,32 @@ pub enum Error {
     )]
     ReplicaBehind,
 
+    /// The replica replays later than it receives.
+    #[error(
+        "the replica replays {delay} late (recovery_min_apply_delay), so nothing was changed: \
+             alter system set recovery_min_apply_delay = 0; select pg_reload_conf(); in make psql-replica, and again"
+    )]
+    ReplicaDelays {
+        /// The delay.
+        delay: String,
+    },
+
+    /// The primary lives and cannot be asked, and the replica does not follow it.
+    #[error(
+        "the replica does not stream, and the primary lives, though it does not let us in ({why}): what the replica lacks would \
+             be lost, so nothing was changed; make doctor says what is wrong"
+    )]
+    PrimaryNotAsked {
+        /// What it said.
+        why: String,
+    },
+
+    /// A failover broke off before the promotion.
+    #[error(
+        "a failover broke off: both servers are replicas now, and nobody takes writes; make failover goes on with it"
+    )]
+    HalfFailedOver,
+
     /// A server runs, and does not answer.
     #[error("the {server} does not answer: {why}")]
     NoAnswer {
@@ -417,7 +443,9 @@ pub enum Error {
     },
 
     /// A promotion did not end.
-    #[error("the promotion did not end within {seconds} s: see the replica's log (make status, make doctor)")]
+    #[error(
+        "the promotion did not end within {seconds} s, and the old primary is fenced off: see the replica's log; make failover tries again"
+    )]
     NotPromoted {
         /// How long it was waited for.
         seconds: u64,

@@ -19,6 +19,7 @@ mod traces;
 pub use layout::Layout;
 pub(crate) use lock::{DataLock, lock_demo};
 pub use programs::{Programs, Scheduler};
+pub(crate) use roles::timeline_of_wal;
 pub use settings::{Named, Settings, port_variable};
 pub use start::start;
 pub use status::{Health, status};

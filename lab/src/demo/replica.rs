@@ -33,9 +33,9 @@ impl Demo {
 
     fn start_or_clone(&mut self, programs: &Programs, scheduler: &Scheduler, anew: bool) -> Result<(), Error> {
         say(&format!("Starting the replica on port {}", self.port(Role::Replica)));
-        for _ in 0..GOES {
+        for go in 0..GOES {
             let log = LogMark::set(self, Role::Replica)?;
-            match self.run_entrypoint(programs, scheduler, anew)? {
+            match self.run_entrypoint(programs, scheduler, anew && go == 0)? {
                 Some(0) => return Ok(()),
                 Some(SERVER_FAILED) => say(&format!("    it did not start: {}", log.reason())),
                 _ => break,
@@ -58,7 +58,7 @@ impl Demo {
         };
         let mut command = programs.ready(Command::new("bash"));
         if anew {
-            command.env("REPLICA_RECLONE", "promoted");
+            command.env("REPLICA_RECLONE", "always");
         }
         entrypoint.prepare(&mut command, &self.layout.owner, programs.bindir(), data.path());
         let server = self.start_arguments(Role::Replica, &data, &scheduler.settings);

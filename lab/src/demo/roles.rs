@@ -41,6 +41,23 @@ fn parse_control(bytes: &[u8]) -> Option<(u64, u32)> {
     Some((u64::from_ne_bytes(identifier), u32::from_ne_bytes(timeline)))
 }
 
+/// The newest timeline of which a server has WAL: the one it was on. It may know newer ones, whose history a receiver has
+/// fetched, and not have followed them.
+pub(crate) fn timeline_of_wal(data: &Path, owner: &Owner) -> Option<u32> {
+    let (_, timeline) = parse_control(&owner.read_bytes(&data.join("global/pg_control")).ok()?)?;
+    let newest = owner.files(|| {
+        let names = std::fs::read_dir(data.join("pg_wal"))?.flatten().map(|entry| entry.file_name());
+        Ok(names.filter_map(|name| segment_of(&name.to_string_lossy())).max())
+    });
+    Some(newest.ok()?.unwrap_or(0).max(timeline))
+}
+
+/// The timeline of a segment of the WAL.
+fn segment_of(name: &str) -> Option<u32> {
+    let is_segment = name.len() == 24 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
+    u32::from_str_radix(name.get(..8).filter(|_| is_segment)?, 16).ok()
+}
+
 fn history_of(name: &str) -> Option<u32> {
     let digits = name.strip_suffix(".history").filter(|digits| digits.len() == 8 && !digits.starts_with('+'))?;
     u32::from_str_radix(digits, 16).ok()
@@ -85,8 +102,25 @@ impl Layout {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by a panic")]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_history_that_was_only_fetched_is_not_the_timeline_of_the_wal() {
+        let data = tempfile::tempdir().unwrap();
+        let mut control = [0_u8; 64];
+        control[48..52].copy_from_slice(&2_u32.to_ne_bytes());
+        std::fs::create_dir(data.path().join("global")).unwrap();
+        std::fs::create_dir(data.path().join("pg_wal")).unwrap();
+        std::fs::write(data.path().join("global/pg_control"), control).unwrap();
+        std::fs::write(data.path().join("pg_wal/00000004.history"), "").unwrap();
+        let owner = Owner::current();
+        assert_eq!(DataState::read(data.path(), &owner).unwrap().timeline, 4);
+        assert_eq!(timeline_of_wal(data.path(), &owner), Some(2));
+        std::fs::write(data.path().join("pg_wal/000000030000000000000001"), "").unwrap();
+        assert_eq!(timeline_of_wal(data.path(), &owner), Some(3));
+    }
 
     fn state(system_identifier: u64, timeline: u32, is_replica: bool) -> Option<DataState> {
         Some(DataState { system_identifier, timeline, is_replica })
@@ -118,5 +152,9 @@ mod tests {
             assert_eq!(history_of(name), None, "{name}");
         }
         assert_eq!(parse_control(&[0; 51]), None);
+        assert_eq!(segment_of("0000000A0000000000000001"), Some(10));
+        for name in ["0000000A.history", "0000000A0000000000000001.partial", "+000000A0000000000000001"] {
+            assert_eq!(segment_of(name), None, "{name}");
+        }
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::checkout;
 use crate::connect::Refusal;
 use crate::demo::lock::lock_demo;
+use crate::demo::roles::DataState;
 use crate::demo::settings::WAL_LEVEL;
 use crate::demo::{Demo, Layout, Named, Programs, SERVERS, Settings, folders, port_variable};
 use crate::error::Error;
@@ -27,6 +28,7 @@ pub fn start(folder: Option<&Path>) -> Result<(), Error> {
     let settings = Settings::of(&given, &saved.clone().lasting())?;
     let mut demo = Demo { layout, settings, saved };
     demo.heed_reclone();
+    demo.undo_half_a_failover()?;
     for role in SERVERS {
         demo.keep_port(role, &given)?;
     }
@@ -97,13 +99,36 @@ impl Demo {
         Ok(())
     }
 
-    /// Throws away a server that was promoted, if told so, instead of the older primary.
+    /// Throws away the server that was promoted last, if told so, instead of the older primary.
     fn heed_reclone(&mut self) {
-        let both = [Role::Primary, Role::Replica].map(|role| self.layout.state_of(role));
-        let are_primaries = both.iter().all(|state| state.is_some_and(|state| !state.is_replica));
-        if may_lose_what_only_it_has() && are_primaries {
-            self.layout.swapped = false;
+        let primary = self.layout.state_of(Role::Primary);
+        let replica = self.layout.state_of(Role::Replica);
+        if may_lose_what_only_it_has() && older_is_the_replica(primary, replica) {
+            self.layout.swapped = !self.layout.swapped;
         }
+    }
+
+    /// A failover that broke off before the promotion has left two replicas. The one that was fenced off is the primary still.
+    fn undo_half_a_failover(&mut self) -> Result<(), Error> {
+        let fenced = SERVERS.into_iter().find(|role| self.layout.fenced(*role).exists());
+        let are_replicas = SERVERS.iter().all(|role| self.layout.state_of(*role).is_some_and(|state| state.is_replica));
+        let Some(fenced) = fenced.filter(|_| are_replicas) else {
+            let primary = self.layout.state_of(Role::Primary);
+            return match primary.is_some_and(|primary| !primary.is_replica) {
+                true => folders::remove(&self.layout.fenced(Role::Primary), &self.layout.owner),
+                false => Ok(()),
+            };
+        };
+        // It may be promoted at any moment.
+        if SERVERS.into_iter().any(|role| self.is_running(role)) {
+            return Err(Error::HalfFailedOver);
+        }
+        say("A failover broke off before anything was promoted: the old primary stays the primary");
+        let signal = self.layout.data(fenced).path().join("standby.signal");
+        folders::remove(&signal, &self.layout.owner)?;
+        folders::remove(&self.layout.fenced(fenced), &self.layout.owner)?;
+        self.layout.find_roles();
+        Ok(())
     }
 
     /// An old primary that takes writes is not joined by another one.
@@ -219,7 +244,37 @@ impl Demo {
     }
 }
 
+/// Whether both are primaries, and the second of them is on the older timeline.
+fn older_is_the_replica(primary: Option<DataState>, replica: Option<DataState>) -> bool {
+    primary.zip(replica).is_some_and(|(primary, replica)| {
+        let are_primaries = !primary.is_replica && !replica.is_replica;
+        are_primaries && primary.system_identifier == replica.system_identifier && replica.timeline < primary.timeline
+    })
+}
+
 /// Whether a server is to be thrown away though it was a primary, with the rows that only it has.
 fn may_lose_what_only_it_has() -> bool {
     std::env::var("REPLICA_RECLONE").is_ok_and(|value| value == "promoted")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_two_primaries_the_one_promoted_last_is_thrown_away() {
+        let state = |timeline, is_replica| Some(DataState { system_identifier: 7, timeline, is_replica });
+        let stranger = Some(DataState { system_identifier: 8, timeline: 1, is_replica: false });
+        assert!(older_is_the_replica(state(3, false), state(2, false)));
+        for (primary, replica) in [
+            (state(2, false), state(2, false)),
+            (state(2, false), state(3, false)),
+            (state(3, false), state(2, true)),
+            (state(3, true), state(2, false)),
+            (state(3, false), stranger),
+            (state(3, false), None),
+        ] {
+            assert!(!older_is_the_replica(primary, replica), "{primary:?} {replica:?}");
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! What lives, in one screen.
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -116,7 +116,8 @@ impl Demo {
         Ok(child.wait().context(|| "wait for psql".to_owned())?.success())
     }
 
-    /// psql, as the superuser of a server. Who to connect to is in the environment: the settings come from a file that the
+    /// psql, as the superuser of a server. It runs what comes from no terminal as the servers' user: a file that this user could
+    /// write may have a `\!` in it. Who to connect to is in the environment: the settings come from a file that the
     /// server's user can write, and an argument could be a connection string. A password is seen there by nobody else.
     pub fn psql(&self, role: Role) -> Result<Command, Error> {
         let programs = match Programs::found(&self.layout) {
@@ -131,6 +132,9 @@ impl Demo {
             .env("PGUSER", &settings.user)
             .env("PGPASSWORD", &settings.password)
             .env("PGDATABASE", &settings.database);
+        if !std::io::stdin().is_terminal() {
+            self.layout.owner.runs(&mut psql);
+        }
         Ok(psql)
     }
 }

@@ -184,7 +184,7 @@ pub(crate) fn history(session: &mut Client, timeline: u32) -> Vec<(u32, Lsn)> {
     parse_history(&text.unwrap_or_default())
 }
 
-fn parse_history(text: &str) -> Vec<(u32, Lsn)> {
+pub(crate) fn parse_history(text: &str) -> Vec<(u32, Lsn)> {
     text.lines()
         .filter(|line| !line.starts_with('#'))
         .filter_map(|line| {

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use postgres::Client;
 
-pub(crate) use facts::history;
+pub(crate) use facts::{history, parse_history};
 pub use finding::{Finding, Severity, Verdict, can_be_typed};
 pub use report::{NO_ANSWER, Report, ServerLine};
 

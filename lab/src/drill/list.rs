@@ -14,7 +14,7 @@ use crate::drill::faults::replica_data::{DamagedPage, FilesGone, WrongPassword};
 use crate::drill::faults::servers::{Killed, Stopped};
 use crate::drill::faults::sessions::{Crowd, FailingJob, Holder};
 use crate::drill::faults::slot::SlotLost;
-use crate::drill::faults::statements::{MonthsDropped, Statements};
+use crate::drill::faults::statements::{MonthsDropped, ReplayDelayed, Statements};
 use crate::role::Role::{Primary, Replica};
 
 /// The doctor names a fault within ten seconds.
@@ -102,7 +102,7 @@ pub const DRILLS: &[Drill] = &[
         name: "replay-delayed",
         line: "the replica is told to replay 10 minutes late (recovery_min_apply_delay)",
         expects: &[("replay_stuck", Replica)],
-        fault: Statements::replay_delayed,
+        fault: ReplayDelayed::fault,
         ..USUAL
     },
     Drill {

@@ -27,6 +27,14 @@ const STATEMENT: Duration = Duration::from_secs(120);
 /// How a line begins that says what could not be undone.
 pub const NOT_UNDONE: &str = "not undone: ";
 
+/// The statement that makes of a setting, here called NAME, what ALTER SYSTEM has made of it.
+const AS_BEFORE: &str = "\
+    SELECT coalesce((SELECT pg_catalog.format('ALTER SYSTEM SET %I = %L', f.name, f.setting) \
+                     FROM pg_catalog.pg_file_settings f \
+                     WHERE f.name = n AND f.sourcefile LIKE '%/postgresql.auto.conf' ORDER BY f.seqno DESC LIMIT 1), \
+                    pg_catalog.format('ALTER SYSTEM RESET %I', n)) \
+    FROM (VALUES (NAME)) v (n)";
+
 /// Undoes a part of a fault. It may find it undone already.
 type Undo = Box<dyn FnOnce() -> Result<(), Error>>;
 
@@ -93,6 +101,22 @@ impl Scene {
             })
         });
         self.run(role, statements)
+    }
+
+    /// ALTER SYSTEM SET, and at the end of the drill what `postgresql.auto.conf` had before, which may be the user's own.
+    pub fn set_and_undo(&self, role: Role, settings: &[(&str, &str)]) -> Result<(), Error> {
+        let mut session = self.session(role)?;
+        let (mut set, mut undo) = (Vec::new(), Vec::new());
+        for (name, value) in settings {
+            set.push(format!("ALTER SYSTEM SET {name} = '{value}'"));
+            undo.push(text(&mut session, &AS_BEFORE.replace("NAME", &format!("'{name}'")))?);
+        }
+        for statements in [&mut set, &mut undo] {
+            statements.push("SELECT pg_reload_conf()".to_owned());
+        }
+        let (set, undo): (Vec<_>, Vec<_>) =
+            (set.iter().map(String::as_str).collect(), undo.iter().map(String::as_str).collect());
+        self.run_and_undo(role, &set, &undo)
     }
 
     /// Does something at the end of the drill, whatever becomes of it.

@@ -8,7 +8,8 @@ use crate::role::Role;
 
 impl Demo {
     /// Starts it as a replica of nobody: no session can write, no job runs, and only the owner reaches its socket.
-    pub(super) fn start_alone(&self, programs: &Programs) -> Result<(), Error> {
+    /// It replays the WAL of its own timeline, whatever newer ones it knows.
+    pub(super) fn start_alone(&self, programs: &Programs, timeline: u32) -> Result<(), Error> {
         let folder = self.alone();
         folders::remove(&folder, &self.layout.owner)?;
         let made = self.layout.owner.files(|| {
@@ -21,7 +22,7 @@ impl Demo {
             format!("unix_socket_directories={}", folder.display()),
             "primary_conninfo=".to_owned(),
             "primary_slot_name=".to_owned(),
-            "recovery_target_timeline=current".to_owned(),
+            format!("recovery_target_timeline={timeline}"),
             "hot_standby=on".to_owned(),
         ];
         self.start_server(programs, Role::Replica, &self.layout.data(Role::Replica), &settings)

@@ -49,14 +49,15 @@ impl Demo {
     /// From now on the server that was fenced opens as a replica only, by whatever command it is started.
     pub(crate) fn keep_fenced(&self, role: Role) -> Result<(), Error> {
         let (data, note) = (self.layout.data(role), self.layout.fenced(role));
+        // The note first: without it nobody could tell a failover that broke off here.
+        let text = b"This server was the primary. make rejoin makes it a replica of the new one.\n";
+        self.layout.owner.write(&note, text, false).context(|| format!("write {}", note.display()))?;
         let kept = self.layout.owner.files(|| {
             let signal = data.path().join("standby.signal");
             File::create(&signal)?.sync_all()?;
             File::open(data.path())?.sync_all()?;
             Ok(())
         });
-        kept.context(|| format!("make standby.signal in {}", data.path().display()))?;
-        let text = b"This server was the primary. make rejoin makes it a replica of the new one.\n";
-        self.layout.owner.write(&note, text, false).context(|| format!("write {}", note.display()))
+        kept.context(|| format!("make standby.signal in {}", data.path().display()))
     }
 }

@@ -14,7 +14,7 @@ use postgres::{Client, NoTls};
 
 use super::sql::{self, Table};
 use crate::connect::guarded;
-use crate::demo::{Demo, Programs, folders};
+use crate::demo::{Demo, Programs, folders, timeline_of_wal};
 use crate::error::{Context, Error};
 use crate::lsn::Lsn;
 use crate::role::Role;
@@ -42,18 +42,21 @@ pub struct Kept {
 impl Kept {
     /// Looks for such rows in the replica's data, whose server does not run.
     pub fn keep(demo: &Demo, programs: &Programs) -> Result<Self, Error> {
-        let Some(old) = demo.layout.state_of(Role::Replica) else {
+        let data = demo.layout.data(Role::Replica);
+        let Some(timeline) = timeline_of_wal(data.path(), &demo.layout.owner) else {
+            return match demo.layout.owner.files(|| std::fs::symlink_metadata(data.path())) {
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
+                _ => Err(demo.rows_not_told("its control file or its WAL cannot be read".to_owned())),
+            };
+        };
+        let Some(fork) =
+            fork(timeline, &demo.replica_history(timeline)?, demo.primary_timeline()?, &demo.primary_history()?)
+                .map_err(|why| demo.rows_not_told(why))?
+        else {
             return Ok(Self::default());
         };
-        let fork = demo.primary_history()?.into_iter().find(|(timeline, _)| *timeline == old.timeline);
-        if fork.is_none() {
-            return match demo.primary_timeline()? == old.timeline {
-                true => Ok(Self::default()),
-                false => Err(demo.rows_not_told(format!("the new primary never knew timeline {}", old.timeline))),
-            };
-        }
-        let mut kept = Self { fork, ..Self::default() };
-        let found = demo.start_alone(programs).and_then(|()| kept.read(demo, programs));
+        let mut kept = Self { fork: Some(fork), ..Self::default() };
+        let found = demo.start_alone(programs, timeline).and_then(|()| kept.read(demo, programs));
         let stopped = demo.layout.data(Role::Replica).stop(Stop::Fast, crate::server::LIMIT);
         found?;
         stopped?;
@@ -160,6 +163,26 @@ impl Kept {
     }
 }
 
+/// Where the primary's history has left the timeline that the old primary was on: nothing if that is the primary's own. Both
+/// must have come to that timeline in the same way, for two servers may have given the same number to different ones.
+fn fork(
+    timeline: u32,
+    history: &[(u32, Lsn)],
+    primary: u32,
+    primary_history: &[(u32, Lsn)],
+) -> Result<Option<(u32, Lsn)>, String> {
+    let left = primary_history.iter().position(|(earlier, _)| *earlier == timeline);
+    let common = match left {
+        Some(index) => &primary_history[..index],
+        None if timeline == primary => primary_history,
+        None => return Err(format!("the new primary never knew timeline {timeline}")),
+    };
+    match common == history {
+        true => Ok(left.map(|index| primary_history[index])),
+        false => Err(format!("its timeline {timeline} is another one than that of the new primary")),
+    }
+}
+
 /// Where the WAL of a server that is alone ends. It takes sessions before it has replayed all of it, if an earlier start was
 /// cut short.
 fn replayed(alone: &mut Client) -> Result<Lsn, Error> {
@@ -194,6 +217,17 @@ impl Demo {
         let query = "select ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int";
         let answer = self.ask_primary(query)?;
         answer.parse().map_err(|_| Error::NoAnswer { server: Role::Primary, why: answer })
+    }
+
+    /// Where the old primary came from.
+    fn replica_history(&self, timeline: u32) -> Result<Vec<(u32, Lsn)>, Error> {
+        if timeline == 1 {
+            return Ok(Vec::new());
+        }
+        let file = self.layout.data(Role::Replica).path().join(format!("pg_wal/{timeline:08X}.history"));
+        let text = self.layout.owner.read(&file);
+        let text = text.map_err(|error| self.rows_not_told(format!("{}: {error}", file.display())))?;
+        Ok(crate::doctor::parse_history(&text))
     }
 
     /// Where the primary's history left each of its earlier timelines.
@@ -245,3 +279,22 @@ impl Demo {
 
 /// A part of the WAL: the timeline, from where and to where.
 type Range = (u32, Lsn, Lsn);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_fork_is_proved_or_refused() {
+        let history = [(1, Lsn(10)), (2, Lsn(20))];
+        assert_eq!(fork(2, &history[..1], 3, &history), Ok(Some((2, Lsn(20)))));
+        assert_eq!(fork(1, &[], 3, &history), Ok(Some((1, Lsn(10)))));
+        assert_eq!(fork(3, &history, 3, &history), Ok(None));
+        assert_eq!(fork(1, &[], 1, &[]), Ok(None));
+        // Newer than the primary's, or of the same number from another point.
+        assert!(fork(4, &history, 3, &history).is_err());
+        assert!(fork(2, &[(1, Lsn(11))], 3, &history).is_err());
+        assert!(fork(3, &[(1, Lsn(10)), (2, Lsn(21))], 3, &history).is_err());
+        assert!(fork(2, &[], 3, &history).is_err());
+    }
+}

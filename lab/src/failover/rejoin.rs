@@ -49,7 +49,7 @@ pub(crate) fn rejoin_data(demo: &mut Demo, programs: &Programs, scheduler: &Sche
     let why = match demo.rewind(programs)? {
         Rewind::Rewound(said) => {
             say(&format!("    pg_rewind: {said}"));
-            demo.set_standby_signal(true)?;
+            demo.make_standby_signal()?;
             demo.start_replica(programs, scheduler)?;
             match demo.streams_within(STREAMS) {
                 true => None,
@@ -74,8 +74,6 @@ pub(crate) fn rejoin_data(demo: &mut Demo, programs: &Programs, scheduler: &Sche
 /// Throws an old primary's data away for a new clone. Until it is whole, the old data stay.
 pub(crate) fn replace_data(demo: &mut Demo, programs: &Programs, scheduler: &Scheduler) -> Result<(), Error> {
     demo.stop_server(Role::Replica, &demo.layout.data(Role::Replica))?;
-    // Without it the data are those of a primary, which are replaced only when that is asked for.
-    demo.set_standby_signal(false)?;
     demo.clone_replica(programs, scheduler)?;
     is_no_old_primary(demo)
 }

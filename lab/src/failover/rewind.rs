@@ -46,16 +46,10 @@ impl Demo {
         finish(command)
     }
 
-    /// Whether the data start as a replica.
-    pub(super) fn set_standby_signal(&self, wanted: bool) -> Result<(), Error> {
+    /// From now on the data start as a replica.
+    pub(super) fn make_standby_signal(&self) -> Result<(), Error> {
         let signal = self.layout.data(Role::Replica).path().join("standby.signal");
-        let done = self.layout.owner.files(|| match wanted {
-            true => std::fs::File::create(&signal).map(drop),
-            false => match std::fs::remove_file(&signal) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
-                _ => Ok(()),
-            },
-        });
-        done.context(|| format!("make or remove {}", signal.display()))
+        let made = self.layout.owner.files(|| std::fs::File::create(&signal).map(drop));
+        made.context(|| format!("make {}", signal.display()))
     }
 }

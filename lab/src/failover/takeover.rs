@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::connect::session;
+use crate::connect::{Refusal, session};
 use crate::demo::{Demo, SLOT, lock_demo};
 use crate::error::Error;
 use crate::lsn::Lsn;
@@ -18,11 +18,22 @@ const LOCK: Duration = Duration::from_secs(10);
 /// How long the replica may take to replay what it has received, and to be promoted.
 const REPLAY: Duration = Duration::from_secs(60);
 
+/// For how long replay must have found no more of a record whose end is missing.
+const SETTLED: Duration = Duration::from_secs(1);
+
 /// How long it may take until both jobs, and the client of the receipt, have written to the new primary.
 const WORK: Duration = Duration::from_secs(30);
 
-const RECEIVED: &str = "select coalesce(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn())::text, \
-                        pg_last_wal_replay_lsn()::text";
+/// What was received and replayed; whether more is received; and what replay waits for.
+const RECEIVED: &str = "\
+    select coalesce(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn())::text, pg_last_wal_replay_lsn()::text, \
+           exists (select from pg_stat_wal_receiver where status = 'streaming'), \
+           coalesce((select wait_event from pg_stat_activity where backend_type = 'startup'), '')";
+
+const DELAY: &str = "select current_setting('recovery_min_apply_delay') \
+                     where current_setting('recovery_min_apply_delay')::interval > '0'";
+
+const FOLLOWS: &str = "select status from pg_stat_wal_receiver where status = 'streaming'";
 
 const TIMELINE: &str = "select ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int";
 
@@ -46,6 +57,7 @@ pub fn failover(folder: Option<&Path>) -> Result<(), Error> {
         return Err(Error::NotRunning { server: Role::Replica });
     }
     demo.require_replica()?;
+    demo.require_no_delay()?;
     demo.require_stream()?;
     let (began, mark) = (Instant::now(), receipt::mark(&demo)?);
 
@@ -53,8 +65,9 @@ pub fn failover(folder: Option<&Path>) -> Result<(), Error> {
     let fenced = demo.fence(Role::Primary)?;
     say(&format!("Promoting the replica on port {}", demo.port(Role::Replica)));
     demo.wait_for_replay()?;
-    demo.promote()?;
+    // Before the promotion: whatever ends this command after it, there is one primary.
     demo.keep_fenced(Role::Primary)?;
+    demo.promote()?;
     drop(fenced);
     let took = began.elapsed();
 
@@ -73,13 +86,26 @@ impl Demo {
         }
     }
 
+    /// What it has received it would replay only when the delay is over.
+    fn require_no_delay(&self) -> Result<(), Error> {
+        match self.ask_replica(DELAY)? {
+            none if none.is_empty() => Ok(()),
+            delay => Err(Error::ReplicaDelays { delay }),
+        }
+    }
+
     /// A primary that lives is not given up for a replica that does not follow it.
     fn require_stream(&self) -> Result<(), Error> {
         let streams =
             format!("select state from pg_stat_replication where application_name = '{SLOT}' and state = 'streaming'");
         match self.ask(Role::Primary, &streams) {
             Ok(answer) if answer.is_empty() => Err(Error::ReplicaBehind),
-            _ => Ok(()),
+            Ok(_) | Err(Refusal::Down(_) | Refusal::Silent(_) | Refusal::Files(_)) => Ok(()),
+            // It lives, and the replica tells whether it follows.
+            Err(refusal) => match self.ask_replica(FOLLOWS)?.is_empty() {
+                true => Err(Error::PrimaryNotAsked { why: refusal.to_string() }),
+                false => Ok(()),
+            },
         }
     }
 
@@ -90,16 +116,19 @@ impl Demo {
         text(&mut client.map_err(|refusal| refused(refusal.to_string()))?, query)
     }
 
-    /// What was received is replayed before it is promoted: nothing of it is left behind.
+    /// What was received is replayed before it is promoted: nothing of it is left behind but the part of a record that a
+    /// primary which died has not sent to its end.
     fn wait_for_replay(&self) -> Result<(), Error> {
         self.ask_replica("select pg_wal_replay_resume() where pg_is_wal_replay_paused()")?;
+        let mut before = (Instant::now(), String::new());
         try_wait("the replica to replay what it has received", REPLAY, || {
             let answer = self.ask_replica(RECEIVED).map_err(|error| error.to_string())?;
-            let (received, replayed) = answer.split_once('|').ok_or("it has replayed nothing")?;
-            let positions = received.parse::<Lsn>().ok().zip(replayed.parse::<Lsn>().ok());
-            match positions {
-                Some((received, replayed)) if replayed >= received => Ok(()),
-                _ => Err(format!("received {received}, replayed {replayed}")),
+            if answer != before.1 {
+                before = (Instant::now(), answer.clone());
+            }
+            match is_replayed(&answer, before.0.elapsed()) {
+                true => Ok(()),
+                false => Err(format!("received, replayed, still receives, waits for: {}", answer.replace('|', ", "))),
             }
         })
     }
@@ -164,6 +193,21 @@ The server on port {} is the primary now; both jobs and all writes go on there, 
     }
 }
 
+/// Whether all is replayed that can be, by an answer to `RECEIVED` that has been the same for so long.
+fn is_replayed(answer: &str, unchanged: Duration) -> bool {
+    let fields: Vec<_> = answer.split('|').collect();
+    let [received, replayed, receives, waits] = fields[..] else {
+        return false;
+    };
+    let all = received
+        .parse::<Lsn>()
+        .ok()
+        .zip(replayed.parse::<Lsn>().ok())
+        .is_some_and(|(received, replayed)| replayed >= received);
+    let finds_no_more = ["RecoveryRetrieveRetryInterval", "RecoveryWalStream"].contains(&waits) && unchanged >= SETTLED;
+    receives == "f" && (all || (finds_no_more && replayed.parse::<Lsn>().is_ok()))
+}
+
 fn cost(whole: &Report, gap: u64) -> String {
     let of_the_last = |row: &&receipt::Row| row.timeline + 1 == whole.timeline && !row.is_there;
     let lost = match whole.forked.iter().filter(of_the_last).count() {
@@ -171,4 +215,26 @@ fn cost(whole: &Report, gap: u64) -> String {
         lost => format!("{lost} rows of the receipt (make receipt lists them)"),
     };
     format!("    no writes for     {}.{} s\n    lost              {lost}", gap / 1000, gap % 1000 / 100)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn half_a_record_is_not_waited_for() {
+        let (now, later) = (Duration::ZERO, Duration::from_secs(2));
+        assert!(is_replayed("0/5000|0/5000|f|", now));
+        assert!(is_replayed("0/5000|0/4F00|f|RecoveryRetrieveRetryInterval", later));
+        for (answer, unchanged) in [
+            ("0/5000|0/5000|t|RecoveryWalStream", later),
+            ("0/5000|0/4F00|f|RecoveryRetrieveRetryInterval", now),
+            ("0/5000|0/4F00|f|", later),
+            ("0/5000|0/4F00|f|RecoveryPause", later),
+            ("NULL|NULL|f|RecoveryWalStream", later),
+            ("", later),
+        ] {
+            assert!(!is_replayed(answer, unchanged), "{answer}");
+        }
+    }
 }

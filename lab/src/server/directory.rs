@@ -6,7 +6,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 use crate::error::Error;
-use crate::server::process::{descendants, signal, wait_gone};
+use crate::server::process::{Process, wait_gone};
 use crate::server::{LIMIT, Owner, Resident};
 
 /// How a server is asked to stop.
@@ -75,9 +75,9 @@ impl DataDirectory {
 
     /// Sends one process of the server a signal, by the process id that `pg_stat_activity` shows.
     pub fn signal_process(&self, pid: i32, how: Signal) -> Result<(), Error> {
-        let ours = self.pid().map(descendants).unwrap_or_default();
-        match u32::try_from(pid).ok().filter(|pid| ours.contains(pid)) {
-            Some(pid) => signal(pid, how),
+        let ours = self.postmaster.children();
+        match ours.iter().find(|process| u32::try_from(pid) == Ok(process.pid())) {
+            Some(process) => process.signal(how),
             None => Err(Error::Environment(format!("process {pid} is none of the server of {}", self.path.display()))),
         }
     }
@@ -94,20 +94,19 @@ impl DataDirectory {
 
     /// SIGKILLs all processes of the server at once, as a lost machine would.
     pub fn kill_all(&self) -> Result<bool, Error> {
+        // Held before the first dies: what its children become is not known.
+        let children = self.postmaster.children();
         let pids = self.signal(Signal::KILL)?;
-        for pid in pids.iter().skip(1) {
-            signal(*pid, Signal::KILL)?;
-        }
+        children.iter().try_for_each(|process| process.signal(Signal::KILL))?;
         wait_gone(&format!("the killed processes of {} to end", self.path.display()), &pids, LIMIT)?;
         Ok(!pids.is_empty())
     }
 
     /// SIGKILLs what is left of a server whose postmaster is dead: a process that is stopped does not notice its death.
     pub(crate) fn kill_leftovers(&self) -> Result<(), Error> {
-        let pids = self.postmaster.all_of("postgres");
-        for pid in &pids {
-            signal(*pid, Signal::KILL)?;
-        }
+        let left = self.postmaster.all_of("postgres");
+        left.iter().try_for_each(|process| process.signal(Signal::KILL))?;
+        let pids: Vec<_> = left.iter().map(Process::pid).collect();
         wait_gone(&format!("what is left of the server of {} to end", self.path.display()), &pids, LIMIT)
     }
 

@@ -1,8 +1,9 @@
 //! Processes by their ids: who is whose child, signals, and waiting until they are gone.
 
+use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use crate::error::{Context, Error};
 use crate::server::wait::try_wait;
@@ -51,15 +52,40 @@ pub(crate) fn is_alive(pid: u32) -> bool {
     stat(pid).is_some_and(|(state, _)| state != 'Z' && state != 'X')
 }
 
-/// Sends a signal to a process; one that is gone already is no error.
-pub(crate) fn signal(pid: u32, signal: Signal) -> Result<(), Error> {
-    let Some(target) = i32::try_from(pid).ok().and_then(Pid::from_raw) else {
-        return Err(Error::Environment(format!("{pid} is no process id")));
-    };
-    match kill_process(target, signal) {
-        Err(rustix::io::Errno::SRCH) => Ok(()),
-        other => other.context(|| format!("send {signal:?} to process {pid}")),
+/// A process by its number. The number cannot become another process's as long as this lives.
+#[derive(Debug)]
+pub(crate) struct Process {
+    pid: u32,
+    handle: OwnedFd,
+}
+
+impl Process {
+    /// The process that has this number now, if it is this user's: the next one of the same number may be anybody's.
+    pub fn of_user(pid: u32, user: u32) -> Option<Self> {
+        let handle = pidfd_open(Pid::from_raw(i32::try_from(pid).ok()?)?, PidfdFlags::empty()).ok()?;
+        (user_of(pid)? == user).then_some(Self { pid, handle })
     }
+
+    /// Its number.
+    pub fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// Sends it a signal; that it is gone already is no error.
+    pub fn signal(&self, signal: Signal) -> Result<(), Error> {
+        match pidfd_send_signal(&self.handle, signal) {
+            Err(rustix::io::Errno::SRCH) => Ok(()),
+            other => other.context(|| format!("send {signal:?} to process {}", self.pid)),
+        }
+    }
+}
+
+/// The processes below `parent` that are this user's, held so that their numbers stay theirs. Each was below it before and
+/// after it was held.
+pub(crate) fn held_descendants(parent: u32, user: u32) -> Vec<Process> {
+    let held: Vec<_> = descendants(parent).into_iter().filter_map(|pid| Process::of_user(pid, user)).collect();
+    let still = descendants(parent);
+    held.into_iter().filter(|process| still.contains(&process.pid)).collect()
 }
 
 /// How long process 1 may take to collect the dead that nobody else does. In a container it may never.
@@ -79,4 +105,27 @@ pub(crate) fn wait_gone(what: &str, pids: &[u32], limit: Duration) -> Result<(),
             false => Err(format!("processes {left:?} still run")),
         }
     })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by a panic")]
+mod tests {
+    use std::os::unix::process::ExitStatusExt;
+    use std::process::Command;
+
+    use super::*;
+
+    #[test]
+    fn a_process_of_another_user_is_not_signalled() {
+        let mut sleep = Command::new("sleep").arg("60").spawn().unwrap();
+        let user = rustix::process::getuid().as_raw();
+        assert!(Process::of_user(sleep.id(), user + 1).is_none());
+        assert!(held_descendants(std::process::id(), user + 1).is_empty());
+        let held = held_descendants(std::process::id(), user);
+        let process = held.iter().find(|process| process.pid() == sleep.id()).unwrap();
+        process.signal(Signal::KILL).unwrap();
+        assert_eq!(sleep.wait().unwrap().signal(), Some(9));
+        // Gone, and its number perhaps another's.
+        process.signal(Signal::KILL).unwrap();
+    }
 }

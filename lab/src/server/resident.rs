@@ -9,7 +9,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use crate::error::{Context, Error};
 use crate::server::Owner;
-use crate::server::process::{descendants, is_alive, user_of, wait_gone};
+use crate::server::process::{Process, descendants, held_descendants, is_alive, user_of, wait_gone};
 
 /// Such a process: the folder, the file's name, and whose it is.
 #[derive(Clone, Debug)]
@@ -64,8 +64,13 @@ impl Resident {
         Ok(!pids.is_empty())
     }
 
+    /// The owner's processes below it that live now.
+    pub(crate) fn children(&self) -> Vec<Process> {
+        self.pid().map(|pid| held_descendants(pid, self.owner.uid())).unwrap_or_default()
+    }
+
     /// The owner's processes of a program that work in the folder, whose parent may be gone.
-    pub(crate) fn all_of(&self, program: &str) -> Vec<u32> {
+    pub(crate) fn all_of(&self, program: &str) -> Vec<Process> {
         let is_one = |pid: &u32| {
             let link = |name: &str| format!("/proc/{pid}/{name}");
             let runs =
@@ -73,7 +78,11 @@ impl Resident {
             runs && user_of(*pid) == Some(self.owner.uid()) && same_file(Path::new(&link("cwd")), &self.folder)
         };
         let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
-        entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).filter(is_one).collect()
+        entries
+            .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+            // Looked at once it is held.
+            .filter_map(|pid| Process::of_user(pid, self.owner.uid()).filter(|_| is_one(&pid)))
+            .collect()
     }
 
     /// The process that the file names may be another one: after a restart of the machine, or because the owner wrote it

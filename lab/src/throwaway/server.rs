@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use crate::SUPERUSER;
 use crate::error::{Context, Error};
-use crate::server::process::{descendants, signal, wait_gone};
+use crate::server::process::{Process, held_descendants, wait_gone};
 use crate::server::{DataDirectory, LIMIT, Stop, try_wait};
 use crate::throwaway::builder::ServerBuilder;
 use crate::throwaway::environment::Environment;
@@ -147,7 +147,9 @@ impl Server {
 
     /// Sends the program that was started a signal: for a replica the entrypoint, whatever it is at.
     pub fn signal_program(&self, how: Stop) -> Result<(), Error> {
-        self.running.as_ref().map_or(Ok(()), |child| signal(child.id(), how.signal()))
+        let user = self.parts.environment.owner.uid();
+        let program = self.running.as_ref().and_then(|child| Process::of_user(child.id(), user));
+        program.map_or(Ok(()), |program| program.signal(how.signal()))
     }
 
     /// Stops the server and waits until all of its processes are gone.
@@ -172,11 +174,11 @@ impl Server {
         let Some(mut child) = self.running.take() else {
             return Ok(());
         };
-        let mut pids = descendants(child.id());
-        pids.insert(0, child.id());
-        for pid in &pids {
-            signal(*pid, Signal::KILL)?;
-        }
+        let children = held_descendants(child.id(), self.parts.environment.owner.uid());
+        // Not collected yet, so that its number is its own.
+        let _ = child.kill();
+        children.iter().try_for_each(|process| process.signal(Signal::KILL))?;
+        let pids: Vec<_> = std::iter::once(child.id()).chain(children.iter().map(Process::pid)).collect();
         child.wait().context(|| "wait for the killed server".to_owned())?;
         wait_gone("the killed processes to end", &pids, LIMIT)
     }

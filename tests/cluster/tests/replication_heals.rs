@@ -125,6 +125,45 @@ fn a_replica_that_started_alone_follows_when_the_primary_is_back() {
     assert_eq!(replica.cloned_at().unwrap(), made);
 }
 
+/// The clone's list of files still names those of a database that was dropped since.
+#[test]
+fn a_replica_starts_without_its_primary_after_a_database_was_dropped() {
+    let mut primary = Server::primary().with_rows().start().unwrap();
+    let mut session = primary.session().unwrap();
+    run(&mut session, "CREATE DATABASE doomed");
+    let folder = text(&mut session, "SELECT 'data/base/' || oid FROM pg_database WHERE datname = 'doomed'").unwrap();
+    let mut replica = primary.replica().start().unwrap();
+    let made = replica.cloned_at().unwrap();
+    let folder = replica.folder().join(folder);
+    assert!(folder.exists());
+    run(&mut session, "DROP DATABASE doomed");
+    expect_equal(&primary, &replica);
+    assert!(!folder.exists());
+    drop(session);
+    replica.stop(Stop::Fast).unwrap();
+    primary.stop(Stop::Fast).unwrap();
+
+    replica.start().unwrap();
+    let rows = "SELECT count(*) FROM operations";
+    assert_eq!(text(&mut replica.session().unwrap(), rows).unwrap(), "20000");
+    assert_eq!(replica.cloned_at().unwrap(), made);
+
+    // A database's folder that is there lacks nothing.
+    replica.stop(Stop::Fast).unwrap();
+    primary.start().unwrap();
+    std::fs::remove_file(replica.folder().join("data/base/1/PG_VERSION")).unwrap();
+    replica.start().unwrap();
+    assert!(replica.log_contains("it is damaged (base/1/PG_VERSION is missing)").unwrap());
+    replica.wait_streaming(SOON).unwrap();
+    replica.stop(Stop::Fast).unwrap();
+    std::fs::remove_dir_all(replica.folder().join("data/base")).unwrap();
+    replica.start().unwrap();
+    let log = replica.log().unwrap();
+    assert_eq!(log.matches("cloning anew what is in ").count(), 2, "{log}");
+    replica.wait_streaming(SOON).unwrap();
+    expect_equal(&primary, &replica);
+}
+
 #[test]
 fn a_changed_password_is_named_with_what_to_do() {
     let primary = Server::primary().start().unwrap();

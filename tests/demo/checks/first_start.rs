@@ -165,6 +165,9 @@ pub fn psql_from_a_pipe(user: &User) -> Outcome {
     require(answers == ["operations_dbfalse", "operations_dbtrue"], format!("{answers:?}"))?;
     let refused = user.session_text("psql-replica", "CREATE TABLE mine ();")?;
     require(refused.contains("cannot execute CREATE TABLE in a read-only transaction"), refused)?;
+    // A file that the servers' user could write gives nobody more rights than that user has.
+    let shell = user.session_text("psql", "\\! id -un")?;
+    require(shell.contains(&user.owner.name), shell)?;
     // The whole surface is described.
     let surface = user.session_text("psql", "\\dT+ operation_type_enum\n\\df+ operation*")?;
     require(surface.contains("operation_insert_one"), surface)

@@ -95,26 +95,13 @@ impl Frozen {
     }
 }
 
-const SMALL_WAL: [&str; 5] = [
-    "ALTER SYSTEM SET wal_keep_size = 0",
-    "ALTER SYSTEM SET min_wal_size = '32MB'",
-    "ALTER SYSTEM SET max_wal_size = '64MB'",
-    "ALTER SYSTEM SET max_slot_wal_keep_size = '64MB'",
-    "SELECT pg_reload_conf()",
-];
-
-const USUAL_WAL: [&str; 5] = [
-    "ALTER SYSTEM RESET wal_keep_size",
-    "ALTER SYSTEM RESET min_wal_size",
-    "ALTER SYSTEM RESET max_wal_size",
-    "ALTER SYSTEM RESET max_slot_wal_keep_size",
-    "SELECT pg_reload_conf()",
-];
+const SMALL_WAL: [(&str, &str); 4] =
+    [("wal_keep_size", "0"), ("min_wal_size", "32MB"), ("max_wal_size", "64MB"), ("max_slot_wal_keep_size", "64MB")];
 
 impl Fault for Frozen {
     fn prepare(&mut self, scene: &Scene) -> Result<(), Error> {
         match self.file {
-            true => scene.run_and_undo(self.role, &SMALL_WAL, &USUAL_WAL),
+            true => scene.set_and_undo(self.role, &SMALL_WAL),
             false => Ok(()),
         }
     }

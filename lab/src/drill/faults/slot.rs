@@ -11,15 +11,8 @@ use crate::error::Error;
 use crate::role::Role;
 use crate::server::{LIMIT, Stop};
 
-const CAP: [&str; 3] = [
-    "ALTER SYSTEM SET max_slot_wal_keep_size = '64MB'",
-    // What is kept for pg_rewind is no reason to keep a slot's WAL.
-    "ALTER SYSTEM SET wal_keep_size = 0",
-    "SELECT pg_reload_conf()",
-];
-
-const NO_CAP: [&str; 3] =
-    ["ALTER SYSTEM RESET max_slot_wal_keep_size", "ALTER SYSTEM RESET wal_keep_size", "SELECT pg_reload_conf()"];
+// What is kept for pg_rewind is no reason to keep a slot's WAL.
+const CAP: [(&str, &str); 2] = [("max_slot_wal_keep_size", "64MB"), ("wal_keep_size", "0")];
 
 /// What pg_wal may hold beyond the cap: the segments that are kept for reuse, and those written since.
 const BOUND: &str = "\
@@ -44,7 +37,7 @@ impl SlotLost {
 impl Fault for SlotLost {
     fn prepare(&mut self, scene: &Scene) -> Result<(), Error> {
         self.data = inode(scene, Role::Replica)?;
-        scene.run_and_undo(Role::Primary, &CAP, &NO_CAP)
+        scene.set_and_undo(Role::Primary, &CAP)
     }
 
     fn cause(&mut self, scene: &Scene) -> Result<String, Error> {
@@ -58,6 +51,11 @@ impl Fault for SlotLost {
     }
 
     fn heal(&mut self, scene: &Scene, _seen: &Finding) -> Result<Healed, Error> {
+        // The new clone has the primary's settings, and shall not have the drill's.
+        let left = scene.undo();
+        if !left.is_empty() {
+            return Err(Error::Environment(left.join("; ")));
+        }
         make_demo(scene)
     }
 

@@ -26,16 +26,6 @@ impl Statements {
         })
     }
 
-    /// Replay that lags on purpose.
-    pub fn replay_delayed() -> Box<dyn Fault> {
-        Box::new(Self {
-            role: Role::Replica,
-            what: "recovery_min_apply_delay = 10min on the replica",
-            breaks: &["ALTER SYSTEM SET recovery_min_apply_delay = '10min'", "SELECT pg_reload_conf()"],
-            undo: &["ALTER SYSTEM RESET recovery_min_apply_delay", "SELECT pg_reload_conf()"],
-        })
-    }
-
     /// All jobs dropped.
     pub fn jobs_dropped() -> Box<dyn Fault> {
         Box::new(Self {
@@ -76,6 +66,28 @@ impl Fault for MonthsDropped {
         scene.run_and_undo(Role::Primary, &[&months::drop_empty("{}")], &[&again])?;
         Ok("the empty partitions of the months ahead were dropped, as if the demo had slept through the months"
             .to_owned())
+    }
+
+    fn heal(&mut self, scene: &Scene, seen: &Finding) -> Result<Healed, Error> {
+        type_next_command(scene, seen)
+    }
+}
+
+/// Replay that lags on purpose.
+#[derive(Default)]
+pub struct ReplayDelayed;
+
+impl ReplayDelayed {
+    /// The fault.
+    pub fn fault() -> Box<dyn Fault> {
+        Box::new(Self)
+    }
+}
+
+impl Fault for ReplayDelayed {
+    fn cause(&mut self, scene: &Scene) -> Result<String, Error> {
+        scene.set_and_undo(Role::Replica, &[("recovery_min_apply_delay", "10min")])?;
+        Ok("recovery_min_apply_delay = 10min on the replica".to_owned())
     }
 
     fn heal(&mut self, scene: &Scene, seen: &Finding) -> Result<Healed, Error> {
