@@ -97,13 +97,18 @@ impl Container<'_> {
         self.inspect("{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}")
     }
 
-    /// Process id, on this machine, of its server: the only child of the container's first process.
+    /// Process id, on this machine, of its server: the first process named so below the container's first one.
     pub fn postmaster(&self) -> Outcome<i32> {
-        let first = self.inspect("{{.State.Pid}}")?;
-        let children = std::fs::read_to_string(format!("/proc/{first}/task/{first}/children"))?;
-        let children: Vec<_> = children.split_whitespace().collect();
-        require(children.len() == 1, format!("the first process has the children {children:?}, not one"))?;
-        Ok(children[0].parse()?)
+        let mut pid = self.inspect("{{.State.Pid}}")?;
+        loop {
+            let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"))?;
+            let name = |pid: &str| std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+            if let Some(server) = children.split_whitespace().find(|pid| name(pid).trim() == "postgres") {
+                return Ok(server.parse()?);
+            }
+            let next = children.split_whitespace().find(|pid| name(pid).trim() != "sleep");
+            next.ok_or_else(|| format!("no server runs below process {pid}"))?.clone_into(&mut pid);
+        }
     }
 
     /// Lets little through its network until the answer is dropped, so that what goes over it lasts long enough to be cut short.

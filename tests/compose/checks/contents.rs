@@ -4,6 +4,7 @@ use operations_lab::checks::Outcome;
 use operations_lab::server::text;
 
 use crate::demo::Demo;
+use crate::service::Service;
 
 const DIGEST: &str = "SELECT pg_catalog.count(*), pg_catalog.sum(o.amount), pg_catalog.sum(o.status),
     pg_catalog.md5(pg_catalog.string_agg(o::text, ',' ORDER BY o.operation_date, o.id)) FROM public.operations AS o";
@@ -29,12 +30,17 @@ pub fn replica_comes_to_stream(demo: &Demo, seconds: u64) -> Outcome {
 
 /// A run of both jobs that begins after now succeeds.
 pub fn jobs_tick(demo: &Demo) -> Outcome {
-    let since = demo.primary().ask("SELECT pg_catalog.clock_timestamp()")?;
+    jobs_tick_on(demo.primary())
+}
+
+/// The same on a server that need not have been made as the primary.
+pub fn jobs_tick_on(server: Service<'_>) -> Outcome {
+    let since = server.ask("SELECT pg_catalog.clock_timestamp()")?;
     let runs = format!(
         "SELECT pg_catalog.count(DISTINCT j.jobname) FROM cron.job_run_details AS d JOIN cron.job AS j USING (jobid)
          WHERE d.status = 'succeeded' AND d.start_time > '{since}' AND j.jobname IN ('operation_insert_one', 'change_status')"
     );
-    demo.primary().comes_to_answer(&format!("both jobs to run after {since}"), &runs, "2", 20)
+    server.comes_to_answer(&format!("both jobs to run after {since}"), &runs, "2", 20)
 }
 
 pub fn system_identifier(demo: &Demo) -> Outcome<String> {

@@ -1,0 +1,87 @@
+//! Settings that cannot work, said in one line; and what heals without a hand.
+
+use std::time::Instant;
+
+use operations_lab::checks::{Outcome, same};
+
+use crate::contents::{are_equal, jobs_tick_on};
+use crate::demo::{Demo, now, took_at_most};
+
+pub fn first_start_logs_no_error(demo: &Demo) -> Outcome {
+    demo.down_with_data()?;
+    demo.need()?;
+    for service in [demo.primary(), demo.replica()] {
+        for words in ["FATAL", "contains errors"] {
+            service.log()?.does_not_say(&[words], service.name)?;
+        }
+    }
+    Ok(())
+}
+
+pub fn other_names_than_the_datas_are_refused(demo: &Demo) -> Outcome {
+    demo.need()?;
+    let began = Instant::now();
+    let since = now()?;
+    demo.compose().env("POSTGRES_DB", "other").try_up(&[])?.refused("the data are of another database")?;
+    took_at_most(began, 60, "the refusal")?;
+    demo.primary().log_since(&since)?.says(&["POSTGRES_DB=other, but the data", "operations_db: set it back"])?;
+    demo.need()
+}
+
+pub fn rows_that_are_no_number_are_refused(demo: &Demo) -> Outcome {
+    demo.need()?;
+    let (began, since) = (Instant::now(), now()?);
+    demo.compose().env("OPERATIONS_TEST_ROWS", "100k").try_up(&[])?.refused("100k is no number")?;
+    took_at_most(began, 60, "the refusal")?;
+    let log = demo.primary().log_since(&since)?;
+    log.says(&["OPERATIONS_TEST_ROWS=100k is no number of rows: give a whole number from 0 to 10000000000"])?;
+    same("lines that say so", &1, &log.0.matches("is no number of rows").count())?;
+    demo.need()
+}
+
+pub fn slot_lost_while_the_replica_runs_heals(demo: &Demo) -> Outcome {
+    const CAP: [&str; 3] = [
+        "ALTER SYSTEM SET max_slot_wal_keep_size = '32MB'",
+        "ALTER SYSTEM SET wal_keep_size = 0",
+        "SELECT pg_catalog.pg_reload_conf()",
+    ];
+    const NO_CAP: [&str; 3] = [
+        "ALTER SYSTEM RESET max_slot_wal_keep_size",
+        "ALTER SYSTEM RESET wal_keep_size",
+        "SELECT pg_catalog.pg_reload_conf()",
+    ];
+    demo.need()?;
+    let (primary, service, replica) = (demo.primary(), demo.replica(), demo.replica().container()?);
+    let ask_all = |queries: [&str; 3]| queries.iter().try_for_each(|query| primary.ask(query).map(drop));
+    ask_all(CAP)?;
+    replica.disconnect()?;
+    primary.ask("CALL public.operations_test_data('2025-08-01', '2025-11-30', 500000, 5)")?;
+    let is_lost = "SELECT pg_catalog.bool_or(wal_status = 'lost') FROM pg_catalog.pg_replication_slots";
+    crate::programs::wait("the slot to be lost", 60, || {
+        primary.ask("SELECT pg_catalog.pg_switch_wal()")?;
+        primary.ask("CHECKPOINT")?;
+        primary.answers("the slot is lost", is_lost, "t")
+    })?;
+    let since = now()?;
+    replica.reconnect(service.name)?;
+    service.comes_to_say(&["stopping the server, for a new clone:"], 60)?;
+    service.becomes("healthy", 120)?;
+    same("starts of the container by Docker", "0", replica.inspect("{{.RestartCount}}")?.as_str())?;
+    primary.log_since(&since)?.says(&["BASE_BACKUP"])?;
+    ask_all(NO_CAP)?;
+    are_equal(demo)
+}
+
+pub fn promoted_replica_lives_alone(demo: &Demo) -> Outcome {
+    demo.need()?;
+    let (service, replica) = (demo.replica(), demo.replica().container()?);
+    demo.primary().container()?.kill()?;
+    same("promoted", "t", replica.psql("SELECT pg_catalog.pg_promote()")?.as_str())?;
+    service.becomes("healthy", 60)?;
+    jobs_tick_on(service)?;
+    replica.kill()?;
+    replica.start()?;
+    service.becomes("healthy", 60)?;
+    service.answers("it is a primary", "SELECT pg_catalog.pg_is_in_recovery()", "f")?;
+    demo.down_with_data()
+}
