@@ -345,7 +345,7 @@ pub enum Error {
     },
 
     /// A drill was killed before it put back what it had moved aside.
-    #[error("{} is left from a drill that was killed, so none is begun: {todo}", aside.display())]
+    #[error("{} is left from a drill that was killed, and no other is begun: {todo}", aside.display())]
     LeftAside {
         /// What it moved aside.
         aside: PathBuf,

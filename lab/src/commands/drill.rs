@@ -20,7 +20,7 @@ use super::demo::Folder;
   0   the drill passed: seen and healed in time, and nothing is lost
   1   it did not, or could not be run
   64  the command line is wrong, or no drill has that name
-  130 interrupted; what was broken is mended")]
+  130 interrupted; what was broken is mended, or it is said what is not")]
 pub struct Drill {
     /// Which one; --list names them
     #[arg(required_unless_present = "list")]
@@ -44,7 +44,7 @@ pub struct Drill {
   0   all passed; those that this machine does not allow are refused by name
   1   one did not, or could not be run
   64  the command line is wrong
-  130 interrupted; what was broken is mended")]
+  130 interrupted; what was broken is mended, or it is said what is not")]
 pub struct Drills {
     /// Those that take a minute or more, too
     #[arg(long)]

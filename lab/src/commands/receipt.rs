@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use clap::Args;
 use operations_lab::Error;
 use operations_lab::demo::Demo;
-use operations_lab::receipt::{self, Mark};
+use operations_lab::receipt::{self, Mark, Report};
 use operations_lab::say::say;
 
 use super::demo::Folder;
@@ -22,9 +22,9 @@ const UNSEEN: u8 = 3;
 /// almost three hours; the numbers are explained in docs/failover.md.
 #[derive(Args)]
 #[command(after_help = "Exit codes:
-  0   nothing that was acknowledged is lost
+  0   nothing that was acknowledged is lost, and the client runs
   1   something is; or another error, which is said
-  3   it cannot be seen: no server takes writes, or there is no receipt
+  3   it cannot be seen: no server takes writes, nothing was acknowledged, or the client does not run
   64  the command line is wrong")]
 pub struct Receipt {
     /// Print JSON
@@ -77,13 +77,14 @@ impl Receipt {
             Some(Since::Milliseconds(age)) => receipt::mark_of_age(&demo, age)?,
         };
         let report = receipt::since(&demo, &mark)?;
+        let client_runs = receipt::is_running(&demo);
         if self.json {
             let json = serde_json::to_string_pretty(&report);
             say(&json.unwrap_or_else(|error| format!("{{\"error\": \"{error}\"}}")));
         } else {
-            say(report.text(receipt::is_running(&demo)).trim_end());
+            say(report.text(client_runs).trim_end());
         }
-        Ok(u8::from(report.lost > 0))
+        Ok(code(&report, client_runs))
     }
 
     /// What cannot be seen has a code of its own.
@@ -108,9 +109,27 @@ impl Receipt {
     }
 }
 
+/// That nothing is lost is only known of what was acknowledged while the client ran.
+fn code(report: &Report, client_runs: bool) -> u8 {
+    match report.lost {
+        0 if report.acknowledged == 0 || !client_runs => UNSEEN,
+        0 => 0,
+        _ => 1,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nothing_seen_is_not_nothing_lost() {
+        let report = |acknowledged, lost| Report { acknowledged, lost, ..Report::default() };
+        assert_eq!(code(&report(0, 0), true), 3);
+        assert_eq!(code(&report(5, 0), false), 3);
+        assert_eq!(code(&report(5, 0), true), 0);
+        assert_eq!((code(&report(5, 1), true), code(&report(5, 1), false)), (1, 1));
+    }
 
     #[test]
     fn since_is_an_age_or_a_number() {

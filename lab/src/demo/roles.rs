@@ -81,7 +81,13 @@ impl Layout {
     pub(crate) fn find_roles(&mut self) {
         self.swapped = false;
         let [first, second] = [Role::Primary, Role::Replica].map(|role| self.state_of(role));
-        self.swapped = swapped(first, second);
+        // Of two replicas that a failover has left which broke off, the one that was fenced off was the primary.
+        let half = [first, second].iter().all(|state| state.is_some_and(|state| state.is_replica));
+        let fenced = |role| self.owner.files(|| std::fs::symlink_metadata(self.fenced(role))).is_ok();
+        self.swapped = match half {
+            true => fenced(Role::Replica) && !fenced(Role::Primary),
+            false => swapped(first, second),
+        };
     }
 
     /// What the data of a server say.

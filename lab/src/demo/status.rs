@@ -53,6 +53,7 @@ pub fn status(folder: Option<&Path>) -> Result<Health, Error> {
     say("");
     let shown = demo.say_database(if primary_runs { Role::Primary } else { Role::Replica })?;
     let mut reasons = demo.lacks().reasons;
+    reasons.extend(crate::drill::nothing_aside(&demo).err().map(|error| error.to_string()));
     if report.verdict != Verdict::Ok {
         reasons.push(format!("the doctor's verdict is {} (make doctor says why)", report.verdict.word()));
     }

@@ -71,7 +71,7 @@ fn lock(demo: &Demo) -> Result<File, Error> {
 }
 
 /// Refuses while something lies aside that a drill has not put back: the next one would take what is there now for its own.
-fn nothing_aside(demo: &Demo) -> Result<(), Error> {
+pub(crate) fn nothing_aside(demo: &Demo) -> Result<(), Error> {
     let folder = &demo.layout.folder;
     let entries = std::fs::read_dir(folder).context(|| format!("read {}", folder.display()))?;
     let aside = entries.flatten().map(|entry| entry.path()).find(|path| path.extension() == Some("aside".as_ref()));

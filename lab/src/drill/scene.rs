@@ -95,7 +95,7 @@ impl Scene {
     /// Runs statements as [`Self::run`] does, and others at the end of the drill, whatever becomes of it.
     pub fn run_and_undo(&self, role: Role, statements: &[&str], undo: &[&str]) -> Result<(), Error> {
         let (demo, undo) = (self.demo.clone(), undo.iter().map(|one| (*one).to_owned()).collect::<Vec<_>>());
-        self.later(&undo.join(" "), move || {
+        self.later(&undo.join("; "), move || {
             undo.iter().try_for_each(|statement| {
                 demo.ask(role, statement).map(drop).map_err(|refusal| Error::Environment(refusal.to_string()))
             })

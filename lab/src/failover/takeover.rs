@@ -182,9 +182,16 @@ The server on port {} is the primary now; both jobs and all writes go on there, 
             took.as_secs_f32()
         ));
         // What was lost may have been written long before, if the primary was dead already.
-        match receipt::whole(self).and_then(|whole| Ok((whole, receipt::since(self, mark)?))) {
-            Ok((whole, since)) => say(&cost(&whole, since.longest_gap_ms)),
-            Err(error) => warn(&format!("The receipt cannot be read: {error}")),
+        let seen = receipt::whole(self).and_then(|whole| {
+            let watched = match whole.timeline.checked_sub(1) {
+                Some(before) => receipt::watched(self, before)?,
+                None => false,
+            };
+            Ok((whole, receipt::since(self, mark)?, watched))
+        });
+        match seen {
+            Ok((whole, since, watched)) => say(&cost(&whole, &since, watched)),
+            Err(error) => warn(&format!("The receipt cannot be read, so it is not known what is lost: {error}")),
         }
         say(&format!(
             "    make rejoin       makes the old primary, which is stopped, a replica (port {})",
@@ -208,18 +215,53 @@ fn is_replayed(answer: &str, unchanged: Duration) -> bool {
     receives == "f" && (all || (finds_no_more && replayed.parse::<Lsn>().is_ok()))
 }
 
-fn cost(whole: &Report, gap: u64) -> String {
-    let of_the_last = |row: &&receipt::Row| row.timeline + 1 == whole.timeline && !row.is_there;
-    let lost = match whole.forked.iter().filter(of_the_last).count() {
+/// What the receipt tells of a failover. That nothing is lost it tells only if it was `watched`.
+fn cost(whole: &Report, since: &Report, watched: bool) -> String {
+    let of_the_last = |row: &&receipt::Row| row.timeline.checked_add(1) == Some(whole.timeline) && !row.is_there;
+    let last = whole.forked.iter().filter(of_the_last).count() as u64;
+    let mut lost = match last {
+        0 if !watched => "not known: the receipt's client was not at work until the primary went".to_owned(),
         0 => "nothing".to_owned(),
-        lost => format!("{lost} rows of the receipt (make receipt lists them)"),
+        last if whole.lost == last => format!("{last} rows of the receipt (make receipt lists them)"),
+        last => format!("{last} rows of the receipt"),
     };
-    format!("    no writes for     {}.{} s\n    lost              {lost}", gap / 1000, gap % 1000 / 100)
+    if whole.lost > last {
+        lost.push_str(&format!("; {} rows in all (make receipt lists them)", whole.lost));
+    }
+    let gap = match since.acknowledged {
+        0 => "not known".to_owned(),
+        _ => format!("{}.{} s", since.longest_gap_ms / 1000, since.longest_gap_ms % 1000 / 100),
+    };
+    format!("    no writes for     {gap}\n    lost              {lost}")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nothing_is_lost_only_where_it_was_watched() {
+        let row = |timeline| receipt::Row { sequence: 1, timeline, at_ms: 0, is_there: false };
+        let since = Report { acknowledged: 1, longest_gap_ms: 1234, ..Report::default() };
+        let whole = |lost, forked: &[u32]| Report {
+            timeline: 3,
+            lost,
+            forked: forked.iter().copied().map(row).collect(),
+            ..Report::default()
+        };
+        assert_eq!(cost(&whole(0, &[]), &since, true), "    no writes for     1.2 s\n    lost              nothing");
+        let text = cost(&whole(0, &[]), &Report::default(), false);
+        assert!(
+            text.contains("no writes for     not known\n") && text.contains("lost              not known: "),
+            "{text}"
+        );
+        assert!(cost(&whole(1, &[2]), &since, true).ends_with("1 rows of the receipt (make receipt lists them)"));
+        assert!(
+            cost(&whole(2, &[1, 2]), &since, true)
+                .ends_with("1 rows of the receipt; 2 rows in all (make receipt lists them)")
+        );
+        assert!(cost(&whole(1, &[u32::MAX]), &since, true).contains("nothing; 1 rows in all"));
+    }
 
     #[test]
     fn half_a_record_is_not_waited_for() {

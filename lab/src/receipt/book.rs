@@ -43,6 +43,10 @@ impl Book {
             return Ok(None);
         };
         let last = read(folder, &Owner::current())?.iter().map(last_sequence).max().unwrap_or(0);
+        // Numbers are 63 bits wide in the table.
+        if last >= u64::MAX >> 2 {
+            return Err(io::Error::other(format!("the number {last} in the receipt's file leaves none for more rows")));
+        }
         let mut book =
             Self { folder: folder.to_owned(), file, size, synced: Instant::now(), next: last + 1, reserved: last };
         // What a crash has torn ends here.
@@ -198,6 +202,14 @@ mod tests {
         book.go_past(5000);
         assert_eq!(book.number().unwrap(), 4713);
         assert_eq!(read_all(folder.path()), [Record::Reserve(4712, 5711)]);
+    }
+
+    #[test]
+    fn a_number_that_leaves_no_more_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("acknowledged"), format!("reserve 1 {} .\n", u64::MAX)).unwrap();
+        let refused = Book::open(folder.path()).map(drop).unwrap_err().to_string();
+        assert!(refused.contains("leaves none for more rows"), "{refused}");
     }
 
     #[test]

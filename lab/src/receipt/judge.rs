@@ -125,7 +125,7 @@ pub fn judge(
         .collect();
     // What was written before the file began is not known.
     let first = ranges.iter().map(|range| *range.start()).min().unwrap_or(u64::MAX);
-    for (sequence, timeline) in there.rows.range(first.max(after.0 + 1)..) {
+    for (sequence, timeline) in there.rows.range(first.max(after.0.saturating_add(1))..) {
         let was_reserved = ranges.iter().any(|range| range.contains(sequence));
         let other_timeline = sent.acks.get(sequence).is_some_and(|ack| ack.timeline != *timeline);
         if !was_reserved || other_timeline || sent.refused.contains(sequence) {

@@ -108,6 +108,8 @@ fn only_what_came_after_the_mark_counts() {
     assert_eq!((report.written, report.lost, report.longest_gap_ms), (2, 0, 100));
     let report = judge(&records, &records, &there(&[]), (3, at(300)), None);
     assert_eq!(report, Report { timeline: 2, ..Report::default() });
+    let report = judge(&records, &records, &there(&[(2, 2)]), (u64::MAX, at(300)), None);
+    assert_eq!((report.written, report.unexpected), (0, 0));
 }
 
 #[test]

@@ -110,6 +110,19 @@ pub(crate) fn last_timeline(demo: &Demo, mark: &Mark) -> Result<Option<u32>, Err
     }))
 }
 
+/// Whether the client was at work until a timeline ended: it has had rows acknowledged there, and noted more since, without an end
+/// of its own in between.
+pub(crate) fn watched(demo: &Demo, timeline: u32) -> Result<bool, Error> {
+    Ok(was_watched(&notes(demo)?, timeline))
+}
+
+fn was_watched(records: &[Record], timeline: u32) -> bool {
+    let last = records.iter().rposition(|record| matches!(record, Record::Ack(ack) if ack.timeline == timeline));
+    let mut after = records.iter().skip(last.map_or(records.len(), |last| last + 1));
+    let next = after.find(|record| !matches!(record, Record::Reserve(..)));
+    matches!(next, Some(Record::Ack(_) | Record::Doubt(..) | Record::Refused(..) | Record::Down(..)))
+}
+
 fn notes(demo: &Demo) -> Result<Vec<Record>, Error> {
     let folder = folder(&demo.layout);
     book::read(&folder, &demo.layout.owner).context(|| format!("read the receipt's file in {}", folder.display()))
@@ -123,4 +136,24 @@ fn last(records: &[Record]) -> u64 {
         _ => 0,
     });
     numbers.max().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use record::Ack;
+
+    #[test]
+    fn a_fault_that_no_client_saw_was_not_watched() {
+        let at = Moment::default();
+        let ack = |sequence, timeline| Record::Ack(Ack { sequence, timeline, position: crate::lsn::Lsn(0), at });
+        let (start, stop, doubt) = (Record::Start(at), Record::Stop(at), Record::Doubt(2, at));
+        assert!(was_watched(&[start.clone(), ack(1, 1), doubt.clone(), ack(3, 2)], 1));
+        assert!(was_watched(&[ack(1, 1), Record::Reserve(2, 9), ack(2, 2), stop.clone()], 1));
+        assert!(!was_watched(&[ack(1, 1), stop, start.clone(), ack(3, 2)], 1));
+        assert!(!was_watched(&[ack(1, 1), start, doubt], 1));
+        assert!(!was_watched(&[ack(1, 1)], 1));
+        assert!(!was_watched(&[ack(1, 2)], 1));
+        assert!(!was_watched(&[], 1));
+    }
 }

@@ -21,6 +21,13 @@ impl Report {
     #[must_use]
     pub fn text(&self, client_runs: bool) -> String {
         let mut text = match self.lost {
+            0 if self.acknowledged == 0 => {
+                "It is not known whether anything is lost: nothing was acknowledged\n".to_owned()
+            }
+            0 if !client_runs => {
+                "Nothing that was acknowledged is lost, until the client ended; what came after is not known\n"
+                    .to_owned()
+            }
             0 => "Nothing that was acknowledged is lost\n".to_owned(),
             1 => "1 row that was acknowledged is lost\n".to_owned(),
             lost => format!("{} rows that were acknowledged are lost\n", count(lost)),
@@ -137,6 +144,13 @@ mod tests {
         assert!(text.starts_with("1,500 rows that were acknowledged are lost\n"), "{text}");
         assert!(text.contains("nobody could write for 3.2 s, from 1970-01-01 00:00:00.000 UTC: refused\n"), "{text}");
         assert!(text.contains("and 1480 more") && text.lines().count() < 40, "{text}");
-        assert!(Report::default().text(false).starts_with("Nothing that was acknowledged is lost\n"));
+        let nothing = Report::default().text(true);
+        assert!(
+            nothing.starts_with("It is not known whether anything is lost: nothing was acknowledged\n"),
+            "{nothing}"
+        );
+        let well = Report { acknowledged: 1, ..Report::default() };
+        assert!(well.text(true).starts_with("Nothing that was acknowledged is lost\n"));
+        assert!(well.text(false).contains("what came after is not known\n"));
     }
 }

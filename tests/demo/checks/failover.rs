@@ -133,6 +133,10 @@ pub fn rejoin_reads_no_table_of_another_role(user: &User) -> Outcome {
     require(user.demo(&format!("{new}/standby.signal")).exists(), "the old primary is not fenced off")?;
     user.succeeds(&["demo", "REPLICA_RECLONE=promoted"])?;
     user.session("psql", "DROP SCHEMA intruder CASCADE; DROP ROLE intruder;")?;
+    // What was thrown away would be lost in all that follows.
+    user.succeeds(&["stop"])?;
+    std::fs::remove_dir_all(user.demo("receipt"))?;
+    user.succeeds(&["demo"])?;
     user.succeeds(&["status"])
 }
 
