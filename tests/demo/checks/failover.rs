@@ -50,6 +50,46 @@ pub fn a_primary_that_lives_is_not_given_up_for_a_replica_that_is_away(user: &Us
     user.succeeds(&["status"])
 }
 
+/// What would be found out only after the fence is refused before.
+pub fn a_replica_that_replays_late_is_refused(user: &User) -> Outcome {
+    let (primary, replica) = roles(user)?;
+    user.session("psql-replica", "ALTER SYSTEM SET recovery_min_apply_delay = '5s';\nSELECT pg_reload_conf();")?;
+    user.becomes("5s", 20, || user.on_replica("SHOW recovery_min_apply_delay;"))?;
+    user.fails(&["failover"])?;
+    user.printed("error: the replica replays 5s late (recovery_min_apply_delay), so nothing was changed")?;
+    user.session("psql-replica", "ALTER SYSTEM RESET recovery_min_apply_delay;\nSELECT pg_reload_conf();")?;
+    user.becomes("0", 20, || user.on_replica("SHOW recovery_min_apply_delay;"))?;
+    require(roles(user)? == (primary, replica), "the roles are others")?;
+    user.succeeds(&["status"])
+}
+
+/// As a failover leaves it that is killed between the fence and the promotion.
+pub fn half_a_failover_is_undone_or_gone_on_with(user: &User) -> Outcome {
+    let (old, new) = roles(user)?;
+    let break_off = || {
+        user.kill(old)?;
+        let files = [user.demo(&format!("{old}/standby.signal")), user.demo(&format!("{old}.fenced"))];
+        for file in &files {
+            user.owner.write(file, b"", false)?;
+        }
+        Ok::<_, crate::user::Stop>(())
+    };
+    break_off()?;
+    user.fails(&["demo"])?;
+    user.printed("error: a failover broke off: both servers are replicas now")?;
+    user.succeeds(&["stop"])?;
+    user.succeeds(&["demo"])?;
+    user.printed("A failover broke off before anything was promoted")?;
+    require(roles(user)? == (old, new), "the roles are others")?;
+    user.succeeds(&["status"])?;
+    break_off()?;
+    user.succeeds(&["failover"])?;
+    user.printed("    lost              nothing")?;
+    user.succeeds(&["rejoin"])?;
+    require(roles(user)? == (new, old), "the old primary takes the writes")?;
+    user.succeeds(&["status"])
+}
+
 pub fn what_was_held_back_is_lost_and_told(user: &User) -> Outcome {
     let (old, new) = roles(user)?;
     hold_back(user, old)?;

@@ -32,7 +32,8 @@ const CHECKS: &[Check<User>] = checks! {
         damaged_replica_is_cloned_anew clone_that_was_cut_short promoted_replica_is_left_alone replica_of_another_primary;
     receipt: a_kill_loses_nothing a_hung_server_hangs_nobody;
     failover: what_cannot_be_fenced_is_not_replaced
-        a_primary_that_lives_is_not_given_up_for_a_replica_that_is_away what_was_held_back_is_lost_and_told
+        a_primary_that_lives_is_not_given_up_for_a_replica_that_is_away a_replica_that_replays_late_is_refused
+        half_a_failover_is_undone_or_gone_on_with what_was_held_back_is_lost_and_told
         an_old_primary_that_is_started_by_hand_takes_no_writes rejoin_keeps_what_only_the_old_primary_had
         rejoin_reads_no_table_of_another_role two_primaries_become_one
         an_old_primary_that_comes_back_by_itself_follows one_url_finds_who_takes_writes synchronous_replication_loses_nothing
