@@ -14,7 +14,8 @@ use crate::demo::layout::Layout;
 use crate::error::{Context, Error};
 use crate::role::Role;
 use crate::say::say;
-use crate::server::{DataDirectory, Owner};
+use crate::server::process::Process;
+use crate::server::{DataDirectory, Owner, Signal};
 
 /// How long what is left of a killed server may take to end.
 const LEFTOVERS_END: Duration = Duration::from_secs(30);
@@ -62,6 +63,7 @@ impl DataLock {
         let lock = |limit| locked_within(&file, limit).context(|| format!("lock {}", path.display()));
         let mut locked = lock(Duration::ZERO)?;
         if !locked {
+            end_cut_short_clone(&file, &layout.owner)?;
             say(&format!("    waiting for what is still at work in {} to end", data.path().display()));
             locked = lock(LEFTOVERS_END)?;
         }
@@ -115,6 +117,29 @@ impl DataLock {
             Ok(())
         })
     }
+}
+
+/// Ends what is left of an entrypoint that was killed: a clone in a group of processes of its own goes on, and pg_basebackup's
+/// second process for ever. Whoever holds the demo's lock knows that nobody waits for it.
+fn end_cut_short_clone(lock: &File, owner: &Owner) -> Result<(), Error> {
+    let identity = |found: std::fs::Metadata| (found.dev(), found.ino());
+    let wanted = lock.metadata().map(identity).context(|| "look at a lock".to_owned())?;
+    let holds = |pid: u32| {
+        let files = std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+        files.into_iter().any(|file| std::fs::metadata(file.path()).map(identity).is_ok_and(|found| found == wanted))
+    };
+    let is_server =
+        |pid: u32| std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim_end() == "postgres");
+    let entries = std::fs::read_dir("/proc").context(|| "look for processes".to_owned())?;
+    let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    for pid in pids.filter(|pid| *pid != std::process::id()) {
+        // Held before it is looked at, so that the number stays its own.
+        let Some(process) = Process::of_user(pid, owner.uid()) else { continue };
+        if holds(pid) && !is_server(pid) {
+            process.signal(Signal::KILL)?;
+        }
+    }
+    Ok(())
 }
 
 /// The first and third line of a `postmaster.pid`.
