@@ -42,7 +42,7 @@ const CHECKS: &[Check<Demo>] = checks! {
     image: defaults_are_as_documented compose_files_fit_together image_has_no_toolchain image_has_the_extension_of_the_checkout
         source_change_keeps_the_dependencies;
     loads: loads_leave_sound_tables_and_indexes;
-    refusals: first_start_logs_no_error other_names_than_the_datas_are_refused rows_that_are_no_number_are_refused
+    refusals: first_start_logs_no_error other_names_than_those_of_the_data_are_refused rows_that_are_no_number_are_refused
         slot_lost_while_the_replica_runs_heals promoted_replica_lives_alone;
 };
 

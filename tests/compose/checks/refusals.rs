@@ -18,7 +18,7 @@ pub fn first_start_logs_no_error(demo: &Demo) -> Outcome {
     Ok(())
 }
 
-pub fn other_names_than_the_datas_are_refused(demo: &Demo) -> Outcome {
+pub fn other_names_than_those_of_the_data_are_refused(demo: &Demo) -> Outcome {
     demo.need()?;
     let began = Instant::now();
     let since = now()?;
