@@ -177,9 +177,12 @@ stranger() {
     fi
 }
 
-# What REPLICA_RECLONE must be for these data to be thrown away.
+# What REPLICA_RECLONE must be for these data to be thrown away. Timelines of two clusters say nothing of each other.
 needed_word() {
-    if is_promoted || [ "$(control "$PGDATA" "Latest checkpoint's TimeLineID")" -gt "$primary_timeline" ] 2>/dev/null; then
+    local id timeline
+    id=$(control "$PGDATA" "Database system identifier")
+    timeline=$(control "$PGDATA" "Latest checkpoint's TimeLineID")
+    if is_promoted || { [ "$id" = "$primary_id" ] && [ "$timeline" -gt "$primary_timeline" ]; }; then
         echo promoted
     else
         echo 1
