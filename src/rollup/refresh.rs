@@ -50,7 +50,6 @@ pub fn may_be_kept(schema: &Schema, table: RelationOid) -> bool {
 /// Folds what was changed into the rollups, and takes into the materialized view what differs from its query.
 pub fn bring_up_to_date(schema: &Schema) -> Result<(), Error> {
     let view = lock(schema)?;
-    fold::require_current(view, Tables::of(schema)?)?;
     let _settings = Settings::set(&PLANNER);
     let is_whole = as_owner_of_the_rollups(schema, || fold(schema, view))?;
     refresh(schema, view, is_whole)
@@ -59,7 +58,6 @@ pub fn bring_up_to_date(schema: &Schema) -> Result<(), Error> {
 /// Sums all partitions up anew.
 pub fn repair(schema: &Schema) -> Result<(), Error> {
     let view = lock(schema)?;
-    fold::require_current(view, Tables::of(schema)?)?;
     let _settings = Settings::set(&PLANNER);
     let is_whole = as_owner_of_the_rollups(schema, || {
         query::run(&schema.sql(FORGET), &[])?;
@@ -70,8 +68,12 @@ pub fn repair(schema: &Schema) -> Result<(), Error> {
 
 /// REFRESH takes this lock itself, but only after it has its snapshot: a session that waited for another's refresh would
 /// then overwrite it with what was true before. Taken here, the snapshots of all that is read come after the wait.
+///
+/// A transaction whose snapshot is older than that is told to try again where it would go wrong.
 fn lock(schema: &Schema) -> Result<Writable, Error> {
-    Ok(Writable::take(schema.client_type_sum_mv()?))
+    let view = Writable::take(schema.client_type_sum_mv()?);
+    fold::require_current(view, Tables::of(schema)?)?;
+    Ok(view)
 }
 
 /// Runs with the rights of the role that owns the rollups, and nobody else's objects are used meanwhile: the rows of
