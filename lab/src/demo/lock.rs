@@ -7,15 +7,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
-use rustix::fs::OFlags;
 use rustix::io::{FdFlags, fcntl_setfd};
 
 use crate::demo::layout::Layout;
 use crate::error::{Context, Error};
 use crate::role::Role;
 use crate::say::say;
-use crate::server::process::Process;
-use crate::server::{DataDirectory, Owner, Signal};
+use crate::server::process::all_of_user;
+use crate::server::{DataDirectory, Owner, Signal, open_to_read};
 
 /// How long what is left of a killed server may take to end.
 const LEFTOVERS_END: Duration = Duration::from_secs(30);
@@ -51,9 +50,7 @@ impl DataLock {
     /// Takes the lock of a server, and clears away what a dead one has left in its data and beside its sockets.
     pub fn take(layout: &Layout, role: Role, data: &DataDirectory) -> Result<Self, Error> {
         let path = layout.folder.join(format!("{}.lock", layout.seat(role)));
-        // Does not wait for a writer where somebody has put a FIFO there.
-        let nonblocking = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
-        let opened = layout.owner.files(|| match OpenOptions::new().read(true).custom_flags(nonblocking).open(&path) {
+        let opened = layout.owner.files(|| match open_to_read(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(&path)
             }
@@ -130,16 +127,9 @@ fn end_cut_short_clone(lock: &File, owner: &Owner) -> Result<(), Error> {
     };
     let is_server =
         |pid: u32| std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim_end() == "postgres");
-    let entries = std::fs::read_dir("/proc").context(|| "look for processes".to_owned())?;
-    let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
-    for pid in pids.filter(|pid| *pid != std::process::id()) {
-        // Held before it is looked at, so that the number stays its own.
-        let Some(process) = Process::of_user(pid, owner.uid()) else { continue };
-        if holds(pid) && !is_server(pid) {
-            process.signal(Signal::KILL)?;
-        }
-    }
-    Ok(())
+    let others = all_of_user(owner.uid()).filter(|process| process.pid() != std::process::id());
+    let mut left = others.filter(|process| holds(process.pid()) && !is_server(process.pid()));
+    left.try_for_each(|process| process.signal(Signal::KILL))
 }
 
 /// The first and third line of a `postmaster.pid`.

@@ -1,7 +1,6 @@
 //! Starts, stops and asks the demo's two servers.
 
 use std::io::{self, Read, Seek, SeekFrom};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -13,7 +12,7 @@ use crate::error::{Context, Error};
 use crate::long;
 use crate::role::Role;
 use crate::say::{say, warn};
-use crate::server::{DataDirectory, Stop, text};
+use crate::server::{DataDirectory, Stop, open_to_read, quoted_for_shell, text};
 
 /// How long a server may take to start; recovery after a crash is part of it.
 pub(crate) const START_SECONDS: &str = "120";
@@ -161,18 +160,13 @@ impl<'a> LogMark<'a> {
 /// The end of a file of the demo, of at most a megabyte.
 pub(crate) fn read_from(demo: &Demo, path: &Path, from: u64) -> io::Result<String> {
     demo.layout.owner.files(|| {
-        let nonblocking = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or_default();
-        let mut file = std::fs::OpenOptions::new().read(true).custom_flags(nonblocking).open(path)?;
+        let mut file = open_to_read(path)?;
         let from = from.max(file.metadata()?.len().saturating_sub(1 << 20));
         file.seek(SeekFrom::Start(from))?;
         let mut bytes = Vec::new();
         file.take(1 << 20).read_to_end(&mut bytes)?;
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     })
-}
-
-fn quoted_for_shell(text: &str) -> String {
-    format!("'{}'", text.replace('\'', r"'\''"))
 }
 
 #[cfg(test)]

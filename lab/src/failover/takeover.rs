@@ -230,7 +230,7 @@ fn cost(whole: &Report, since: &Report, watched: bool) -> String {
     }
     let gap = match since.acknowledged {
         0 => "not known".to_owned(),
-        _ => format!("{}.{} s", since.longest_gap_ms / 1000, since.longest_gap_ms % 1000 / 100),
+        _ => receipt::seconds(since.longest_gap_ms),
     };
     format!("    no writes for     {gap}\n    lost              {lost}")
 }

@@ -9,10 +9,8 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use rustix::fs::OFlags;
-
 use crate::receipt::record::Record;
-use crate::server::Owner;
+use crate::server::{Owner, open_to_read};
 
 /// At this size a new file is begun. The one before is kept: together they have the last [`super::KEPT`] writes.
 const LARGE: u64 = 16 << 20;
@@ -113,9 +111,8 @@ impl Book {
 pub fn read(folder: &Path, owner: &Owner) -> io::Result<Vec<Record>> {
     let text = |path: PathBuf| {
         let text = owner.files(|| {
-            let nonblocking = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
             let mut text = Vec::new();
-            OpenOptions::new().read(true).custom_flags(nonblocking).open(path)?.take(MOST).read_to_end(&mut text)?;
+            open_to_read(&path)?.take(MOST).read_to_end(&mut text)?;
             Ok(text)
         });
         match text {

@@ -27,7 +27,7 @@ pub use client::run;
 pub use judge::{Gap, Report, Row};
 pub use process::{is_running, start, stop};
 pub use record::Moment;
-pub use text::count;
+pub use text::{count, seconds};
 
 use crate::demo::{Demo, Layout};
 use crate::error::{Context, Error};

@@ -12,7 +12,7 @@ impl Report {
     /// In one line.
     #[must_use]
     pub fn line(&self) -> String {
-        let gap = format!("{}.{} s", self.longest_gap_ms / 1000, self.longest_gap_ms % 1000 / 100);
+        let gap = seconds(self.longest_gap_ms);
         let acknowledged = count(self.acknowledged);
         format!("{acknowledged} rows acknowledged, {} lost; at most {gap} without a writer", count(self.lost))
     }
@@ -65,7 +65,7 @@ impl Gap {
     /// How long, from when, and why.
     #[must_use]
     pub fn text(&self) -> String {
-        let length = format!("{}.{} s", self.length_ms / 1000, self.length_ms % 1000 / 100);
+        let length = seconds(self.length_ms);
         let still = if self.is_over { "" } else { " and more" };
         let why = if self.why.is_empty() { String::new() } else { format!(": {}", self.why) };
         format!("{length}{still}, from {}{why}", time(self.from_ms))
@@ -84,6 +84,12 @@ fn rows(text: &mut String, what: &str, rows: &[Row]) {
     if rows.len() > LISTED {
         let _ = writeln!(text, "    and {} more (--json has all)", rows.len() - LISTED);
     }
+}
+
+/// Milliseconds as seconds, cut off after the first digit.
+#[must_use]
+pub fn seconds(ms: u64) -> String {
+    format!("{}.{} s", ms / 1000, ms % 1000 / 100)
 }
 
 /// With a comma between the thousands.

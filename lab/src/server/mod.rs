@@ -13,6 +13,8 @@ mod wait;
 
 pub use directory::{DataDirectory, Stop};
 pub use owner::Owner;
+pub(crate) use owner::open_to_read;
+pub(crate) use programs::quoted_for_shell;
 pub use programs::{Finished, clean, finish};
 pub use resident::Resident;
 pub(crate) use rights::may_write;

@@ -3,7 +3,7 @@
 //! Everybody who may run programs on the server (`COPY .. TO PROGRAM`) acts as that user, and can put a link where root is
 //! about to write. So root follows no name in a folder that this user can change: what is done there is done as that user.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
@@ -109,7 +109,7 @@ impl Owner {
         })
     }
 
-    /// Reads a small file; does not wait for a writer where somebody has put a FIFO there.
+    /// Reads a small file.
     pub fn read(&self, path: &Path) -> io::Result<String> {
         self.read_bytes(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
     }
@@ -117,10 +117,8 @@ impl Owner {
     /// The same as bytes.
     pub fn read_bytes(&self, path: &Path) -> io::Result<Vec<u8>> {
         self.files(|| {
-            let nonblocking = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
-            let file = OpenOptions::new().read(true).custom_flags(nonblocking).open(path)?;
             let mut bytes = Vec::new();
-            file.take(1 << 20).read_to_end(&mut bytes)?;
+            open_to_read(path)?.take(1 << 20).read_to_end(&mut bytes)?;
             Ok(bytes)
         })
     }
@@ -142,6 +140,12 @@ impl Owner {
             std::fs::rename(new, path)
         })
     }
+}
+
+/// Opens a file to be read; does not wait for a writer where somebody has put a FIFO there.
+pub(crate) fn open_to_read(path: &Path) -> io::Result<File> {
+    let nonblocking = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
+    OpenOptions::new().read(true).custom_flags(nonblocking).open(path)
 }
 
 #[cfg(test)]

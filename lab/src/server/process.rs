@@ -20,18 +20,20 @@ pub(crate) fn descendants(parent: u32) -> Vec<u32> {
     found.split_off(1)
 }
 
+/// The numbers of all processes that live now.
+fn pids() -> impl Iterator<Item = u32> {
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+}
+
 /// Every process with its parent, of those that live now.
 fn parents() -> Vec<(u32, u32)> {
-    let Ok(entries) = std::fs::read_dir("/proc") else {
-        return Vec::new();
-    };
-    entries
-        .flatten()
-        .filter_map(|entry| {
-            let pid = entry.file_name().to_str()?.parse().ok()?;
-            Some((pid, stat(pid)?.1))
-        })
-        .collect()
+    pids().filter_map(|pid| Some((pid, stat(pid)?.1))).collect()
+}
+
+/// The processes of a user that live now, held: what is looked up of one by its number is its own.
+pub(crate) fn all_of_user(user: u32) -> impl Iterator<Item = Process> {
+    pids().filter_map(move |pid| Process::of_user(pid, user))
 }
 
 /// State and parent from `/proc/pid/stat`; the name before them is in parentheses and may hold anything.

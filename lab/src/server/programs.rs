@@ -56,3 +56,8 @@ pub fn clean(command: &mut Command) {
         }
     }
 }
+
+/// A text as one word of a shell.
+pub(crate) fn quoted_for_shell(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
+}

@@ -1,15 +1,14 @@
 //! A process that lives in a folder and has written its process id into a file there.
 
-use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use rustix::process::Signal;
 
-use crate::error::{Context, Error};
+use crate::error::Error;
 use crate::server::Owner;
-use crate::server::process::{Process, descendants, held_descendants, is_alive, user_of, wait_gone};
+use crate::server::process::{Process, all_of_user, descendants, held_descendants, is_alive, wait_gone};
 
 /// Such a process: the folder, the file's name, and whose it is.
 #[derive(Clone, Debug)]
@@ -17,12 +16,6 @@ pub struct Resident {
     folder: PathBuf,
     file: &'static str,
     owner: Owner,
-}
-
-/// One that runs. Its number cannot become another process's as long as this lives.
-struct Running {
-    pid: u32,
-    process: OwnedFd,
 }
 
 impl Resident {
@@ -41,7 +34,7 @@ impl Resident {
     /// The process id, if it runs.
     #[must_use]
     pub fn pid(&self) -> Option<u32> {
-        self.running().map(|running| running.pid)
+        self.running().map(|running| running.pid())
     }
 
     /// Sends it a signal; returns it and the processes below it, or nothing if it does not run.
@@ -49,12 +42,9 @@ impl Resident {
         let Some(running) = self.running() else {
             return Ok(Vec::new());
         };
-        let mut pids = descendants(running.pid);
-        pids.insert(0, running.pid);
-        match pidfd_send_signal(&running.process, signal) {
-            Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(pids),
-            Err(error) => Err(error).context(|| format!("send {signal:?} to process {}", running.pid)),
-        }
+        let mut pids = descendants(running.pid());
+        pids.insert(0, running.pid());
+        running.signal(signal).map(|()| pids)
     }
 
     /// Sends it a signal and waits until it, and all below it, are gone. Whether there was one.
@@ -71,28 +61,21 @@ impl Resident {
 
     /// The owner's processes of a program that work in the folder, whose parent may be gone.
     pub(crate) fn all_of(&self, program: &str) -> Vec<Process> {
-        let is_one = |pid: &u32| {
-            let link = |name: &str| format!("/proc/{pid}/{name}");
-            let runs =
-                std::fs::read_link(link("exe")).is_ok_and(|exe| exe.file_name().is_some_and(|name| name == program));
-            runs && user_of(*pid) == Some(self.owner.uid()) && same_file(Path::new(&link("cwd")), &self.folder)
+        let is_one = |process: &Process| {
+            let link = |name: &str| format!("/proc/{}/{name}", process.pid());
+            let exe = std::fs::read_link(link("exe"));
+            exe.is_ok_and(|exe| exe.file_name().is_some_and(|name| name == program))
+                && same_file(Path::new(&link("cwd")), &self.folder)
         };
-        let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
-        entries
-            .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-            // Looked at once it is held.
-            .filter_map(|pid| Process::of_user(pid, self.owner.uid()).filter(|_| is_one(&pid)))
-            .collect()
+        all_of_user(self.owner.uid()).filter(is_one).collect()
     }
 
     /// The process that the file names may be another one: after a restart of the machine, or because the owner wrote it
     /// there. Ours belongs to the owner and works in the folder.
-    fn running(&self) -> Option<Running> {
-        let pid = self.recorded_pid()?;
-        let process = pidfd_open(Pid::from_raw(i32::try_from(pid).ok()?)?, PidfdFlags::empty()).ok()?;
-        let belongs = user_of(pid)? == self.owner.uid();
-        let works_here = same_file(Path::new(&format!("/proc/{pid}/cwd")), &self.folder);
-        (belongs && works_here && is_alive(pid)).then_some(Running { pid, process })
+    fn running(&self) -> Option<Process> {
+        let process = Process::of_user(self.recorded_pid()?, self.owner.uid())?;
+        let works_here = same_file(Path::new(&format!("/proc/{}/cwd", process.pid())), &self.folder);
+        (works_here && is_alive(process.pid())).then_some(process)
     }
 }
 
