@@ -11,6 +11,7 @@ mod run;
 mod scene;
 
 pub use fault::{Drill, Length};
+pub use faults::clock::faketime;
 pub use list::DRILLS;
 pub use page::page;
 pub use report::{Report, Verdict, table};

@@ -49,7 +49,7 @@ pub(crate) fn compile(state: &State) -> Command {
 }
 
 /// Where cargo builds.
-pub(crate) fn target() -> PathBuf {
+fn target() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| checkout().join("target"), PathBuf::from)
 }
 

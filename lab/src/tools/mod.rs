@@ -13,7 +13,7 @@ mod wheel;
 mod wheel_programs;
 
 pub use extension::{SCHEMA, install};
-pub use packages::need as need_packages;
+pub use packages::{can_install, need as need_packages, which};
 pub use postgres::Postgres;
 pub use state::State;
 pub use toolbox::{Meanwhile, Toolbox, test_environment};

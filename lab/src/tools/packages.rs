@@ -11,7 +11,7 @@ use crate::tools::step;
 /// Installs Debian packages, as root; or says what to install. `what` names what is missing.
 pub fn need(state: &State, what: &str, packages: &[&str]) -> Result<(), Error> {
     let names = packages.join(" ");
-    if !rustix::process::geteuid().is_root() || which("apt-get").is_none() {
+    if !can_install() {
         return Err(Error::Environment(format!(
             "{what} is missing: install it (Debian, as root: apt-get install -y {names}), then run make again"
         )));
@@ -23,6 +23,12 @@ pub fn need(state: &State, what: &str, packages: &[&str]) -> Result<(), Error> {
     command.args(["-c", &format!("{install} || {{ {apt} update && {install}; }}"), "sh"]).args(packages);
     command.env("DEBIAN_FRONTEND", "noninteractive");
     step::run(state, "apt", &format!("Installing {names} ({what})"), command)
+}
+
+/// Whether packages can be installed here: as root on Debian.
+#[must_use]
+pub fn can_install() -> bool {
+    rustix::process::geteuid().is_root() && which("apt-get").is_some()
 }
 
 /// A C compiler, whose linker Rust uses, and libclang, which reads PostgreSQL's headers.
@@ -47,14 +53,23 @@ pub(crate) fn need_pip(state: &State) -> Result<(), Error> {
 }
 
 /// pip, which looks for no module in the caller's folder.
-pub(crate) fn pip() -> Command {
+fn pip() -> Command {
     let mut command = Command::new("python3");
     command.args(["-I", "-m", "pip"]).current_dir(checkout());
     command
 }
 
+/// pip that installs what a file pins, with its hashes, into a folder and nowhere else.
+pub(crate) fn pip_install(pin: &Path, folder: &Path) -> Command {
+    let mut pip = pip();
+    pip.args(["install", "--no-cache-dir", "--no-deps", "--require-hashes", "--only-binary=:all:", "--no-compile"]);
+    pip.arg("--target").arg(folder).arg("-r").arg(pin);
+    pip
+}
+
 /// A program in `PATH`, or by its path.
-pub(crate) fn which(name: &str) -> Option<PathBuf> {
+#[must_use]
+pub fn which(name: &str) -> Option<PathBuf> {
     let runs = |path: &Path| {
         let access = rustix::fs::Access::EXEC_OK;
         path.is_file() && rustix::fs::accessat(rustix::fs::CWD, path, access, rustix::fs::AtFlags::empty()).is_ok()

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use rustix::fs::Access;
 
-use crate::error::{Context, Error};
+use crate::error::Error;
 use crate::say::warn;
 use crate::server::{finish, may_write};
 use crate::tools::packages::which;
@@ -128,19 +128,6 @@ fn unfit(state: &State, config: &Path) -> Option<String> {
     let refused = targets.iter().find(|target| !may_write(target))?;
     let user = crate::server::Owner::current().name;
     Some(format!("{user} may not write {}, where the extension goes", refused.display()))
-}
-
-/// The folder of a program of PostgreSQL must hold it.
-pub(crate) fn runs(config: &Path) -> Result<(), Error> {
-    let mut command = Command::new(config);
-    command.arg("--version");
-    let answer = command.output().context(|| format!("run {}", config.display()))?;
-    match answer.status.success() {
-        true => Ok(()),
-        false => Err(Error::Environment(
-            "the unpacked PostgreSQL does not run on this machine: set PG_CONFIG to another one".to_owned(),
-        )),
-    }
 }
 
 #[cfg(test)]

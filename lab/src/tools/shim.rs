@@ -9,7 +9,9 @@ use std::path::{Path, PathBuf};
 
 use crate::checkout;
 use crate::error::{Context, Error};
+use crate::server::quoted_for_shell;
 use crate::tools::postgres::{Postgres, ask};
+use crate::tools::state::remove;
 use crate::tools::{State, packages};
 
 /// Files that name what is stood in for: the pg_config, and the folder of programs.
@@ -57,10 +59,7 @@ pub(crate) fn make(state: &State, postgres: &Postgres) -> Result<(), Error> {
         }
         let partial = state.folder.join("pg.partial");
         for folder in [&partial, &here] {
-            match std::fs::remove_dir_all(folder) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
+            remove(folder)?;
         }
         std::fs::create_dir_all(partial.join("bin"))?;
         let regress = partial.join(REGRESS);
@@ -83,21 +82,17 @@ fn script(state: &State, postgres: &Postgres) -> std::io::Result<String> {
     let pgxs = pgxs.ancestors().nth(3).unwrap_or(&pgxs);
     let here = folder(state);
     let settings = [
-        ("REAL_CONFIG", quoted(&postgres.config.to_string_lossy())),
-        ("REAL_BIN", quoted(&postgres.bindir.to_string_lossy())),
-        ("REAL_PGXS", quoted(&pgxs.to_string_lossy())),
-        ("HERE", quoted(&here.to_string_lossy())),
-        ("RUN_AS", quoted(&state.owner.name)),
+        ("REAL_CONFIG", quoted_for_shell(&postgres.config.to_string_lossy())),
+        ("REAL_BIN", quoted_for_shell(&postgres.bindir.to_string_lossy())),
+        ("REAL_PGXS", quoted_for_shell(&pgxs.to_string_lossy())),
+        ("HERE", quoted_for_shell(&here.to_string_lossy())),
+        ("RUN_AS", quoted_for_shell(&state.owner.name)),
     ];
     let mut text = "#!/bin/sh\n".to_owned();
     for (name, value) in settings {
         text.push_str(&format!("{name}={value}\n"));
     }
     Ok(text + &std::fs::read_to_string(checkout().join("native/shim.sh"))?)
-}
-
-fn quoted(value: &str) -> String {
-    format!("'{}'", value.replace('\'', "'\\''"))
 }
 
 /// The names of the programs in a folder.

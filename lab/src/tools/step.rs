@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
@@ -20,14 +20,10 @@ const SHOWN: usize = 25;
 /// Runs a program to its end; `name` is that of its log, `what` is said to the user.
 pub(crate) fn run(state: &State, name: &str, what: &str, mut command: Command) -> Result<(), Error> {
     let started = Instant::now();
-    std::fs::create_dir_all(state.logs()).context(|| format!("make {}", state.logs().display()))?;
-    let path = state.logs().join(format!("{name}.log"));
-    let log = File::create(&path).context(|| format!("write {}", path.display()))?;
-    let errors = log.try_clone().context(|| format!("write {}", path.display()))?;
+    let path = log_to(state, name, &mut command)?;
     say(what);
     // cargo shows its progress in a log only if it is told to, and then wants to know how wide the log is.
     command.env("CARGO_TERM_PROGRESS_WHEN", "always").env("CARGO_TERM_PROGRESS_WIDTH", "100");
-    command.stdin(Stdio::null()).stdout(log).stderr(errors);
     let program = command.get_program().to_string_lossy().into_owned();
     let child = command.spawn().context(|| format!("run {program}"))?;
     let status = long::wait(child, "    ", || progress(&path))?;
@@ -44,6 +40,16 @@ pub(crate) fn run(state: &State, name: &str, what: &str, mut command: Command) -
         warn(line);
     }
     Err(Error::Environment(format!("{what}: failed after {seconds} s (all of it: {})", path.display())))
+}
+
+/// Has a program that is to be run write to a log of that name, and read nothing; returns the log.
+pub(crate) fn log_to(state: &State, name: &str, command: &mut Command) -> Result<PathBuf, Error> {
+    std::fs::create_dir_all(state.logs()).context(|| format!("make {}", state.logs().display()))?;
+    let path = state.logs().join(format!("{name}.log"));
+    let log = File::create(&path).and_then(|log| Ok((log.try_clone()?, log)));
+    let (stdout, stderr) = log.context(|| format!("write {}", path.display()))?;
+    command.stdin(Stdio::null()).stdout(stdout).stderr(stderr);
+    Ok(path)
 }
 
 /// What a log says of the progress: cargo's "n/m: crates", else its last line.

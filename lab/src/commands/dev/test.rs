@@ -6,8 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::{Args, ValueEnum};
 use operations_lab::Error;
+use operations_lab::drill::faketime;
 use operations_lab::say::{say, warn};
-use operations_lab::tools::{Toolbox, need_packages};
+use operations_lab::tools::{Toolbox, can_install, need_packages, which};
 
 use super::suites::{Suites, succeeds};
 use crate::commands::INTERRUPTED;
@@ -105,18 +106,13 @@ fn test(tools: &Toolbox, which: Which) -> Result<u8, Error> {
 /// Two drills want programs that only root can install and use: iptables cuts a network, libfaketime sets a server's clock. On a machine
 /// that cannot have them these drills are reported as refused.
 fn get_what_drills_use(tools: &Toolbox) -> Result<(), Error> {
-    let has = |text: &str| {
-        let mut asked = Command::new("sh");
-        asked.args(["-c", text]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        asked.status().is_ok_and(|status| status.success())
-    };
-    if !has("[ \"$(id -u)\" = 0 ] && command -v apt-get") {
+    if !can_install() {
         return Ok(());
     }
-    if !has("command -v iptables") {
+    if which("iptables").is_none() {
         need_packages(&tools.state, "iptables, for a drill", &["iptables"])?;
     }
-    if !has("ls /usr/lib/*/faketime/libfaketime.so.1") {
+    if faketime().is_none() {
         need_packages(&tools.state, "libfaketime, for a drill", &["libfaketime"])?;
     }
     Ok(())

@@ -2,7 +2,7 @@
 
 use clap::Args;
 use operations_lab::Error;
-use operations_lab::tools::{State, need_packages};
+use operations_lab::tools::{State, need_packages, which};
 use operations_lab::{checkout, server};
 
 use super::suites::succeeds;
@@ -26,11 +26,12 @@ impl TestCompose {
             asked.args(["-c", text]);
             server::finish(asked).is_ok_and(|answer| answer.is_success())
         };
+        let is_there = |program: &str| which(program).is_some();
         if !answers("docker info") {
-            if !answers("command -v docker && command -v dockerd") {
+            if !["docker", "dockerd"].into_iter().all(is_there) {
                 need_packages(&state, "a Docker engine", &["docker.io", "iptables"])?;
             }
-            if !answers("command -v debootstrap") {
+            if !is_there("debootstrap") {
                 need_packages(&state, "debootstrap", &["debootstrap"])?;
             }
         }
@@ -42,7 +43,7 @@ impl TestCompose {
             }
         }
         // To cut and slow down the containers' networks.
-        if !answers("command -v tc") {
+        if !is_there("tc") {
             need_packages(&state, "ip and tc", &["iproute2"])?;
         }
         let mut cargo = std::process::Command::new("cargo");

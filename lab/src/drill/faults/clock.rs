@@ -21,12 +21,12 @@ impl ClockJump {
 
     /// Why it cannot be done here.
     pub fn refuses(_scene: &Scene) -> Option<String> {
-        library().is_none().then(|| "libfaketime is not installed (Debian: apt-get install libfaketime)".to_owned())
+        faketime().is_none().then(|| "libfaketime is not installed (Debian: apt-get install libfaketime)".to_owned())
     }
 }
 
 /// Where the library is on Debian and its like.
-fn library() -> Option<PathBuf> {
+pub fn faketime() -> Option<PathBuf> {
     let folders = std::fs::read_dir("/usr/lib").into_iter().flatten().flatten().map(|entry| entry.path());
     folders
         .chain([Path::new("/usr/lib").to_owned(), Path::new("/usr/local/lib").to_owned()])
@@ -36,7 +36,7 @@ fn library() -> Option<PathBuf> {
 
 impl Fault for ClockJump {
     fn cause(&mut self, scene: &Scene) -> Result<String, Error> {
-        let library = library().ok_or_else(|| Error::Environment("libfaketime is gone".to_owned()))?;
+        let library = faketime().ok_or_else(|| Error::Environment("libfaketime is gone".to_owned()))?;
         let library = library.to_string_lossy().into_owned();
         let data = scene.data(Role::Replica);
         let again = Scene::new(scene.demo.clone(), std::sync::Arc::default())?;
