@@ -1,7 +1,8 @@
 # The native way (no Docker): see README.md. Most targets are commands of the program operations-lab (lab/).
 .DEFAULT_GOAL := help
-.PHONY: help demo stop clean status doctor drill drills receipt failover rejoin psql psql-replica test test-long test-all test-compose \
-	bench lint
+TARGETS := help demo stop clean status doctor drill drills receipt failover rejoin load psql psql-replica test test-long test-all test-compose \
+	bench lint package release
+.PHONY: $(TARGETS)
 .SILENT:
 
 help:
@@ -13,6 +14,8 @@ help:
 	echo 'make rejoin        the old primary becomes a replica of the new one'
 	echo 'make drill         NAME=replay-paused: break the demo in this way; seen, healed, and at what cost'
 	echo 'make drills        all drills that are over in seconds, and a table'
+	echo 'make load          RATE=500: pgbench loads the demo at this rate, and what that does to it'
+	echo '                   also SECONDS=60 CLIENTS=4 MIX=insert=60,balance=40, or PROFILE=day MINUTES=24'
 	echo 'make psql          a session on the primary (psql-replica: on the replica)'
 	echo 'make stop          stop both; the data stay'
 	echo 'make clean         stop both and delete the data of the demo'
@@ -22,14 +25,21 @@ help:
 	echo 'make test-compose  run the tests of the Compose demo on a Docker engine'
 	echo 'make lint          formatting, spelling, dependencies, shell scripts, lints, documentation'
 	echo 'make bench         measure, and print tables'
+	echo 'make release       VERSION=0.2.0: make a release of what is committed'
+	echo 'make package       a .deb, an archive with an install script and more, in dist/'
 	echo
 	echo 'Set in the environment or after make:'
 	echo '  PRIMARY_PORT=5432 REPLICA_PORT=5433 POSTGRES_USER=postgres POSTGRES_DB=operations_db REPLICATION_USER=replicator'
 	echo '  POSTGRES_PASSWORD and REPLICATION_PASSWORD, or the same with _FILE for a file that holds it'
 	echo '  OPERATIONS_TEST_ROWS=100000   rows of test data at the first start'
+	echo '  OPERATIONS_INSERT_BATCH=1     operations that the job inserts every 5 s; takes effect on a demo that runs'
 	echo '  WAL_LEVEL=replica             logical: lets logical slots decode the WAL'
+	echo '  LAB_PORT=8080                 where the live page is served; off: nowhere'
 	echo '  SYNC=off                      on: a commit waits for the replica'
-	echo '  PG_CONFIG                     the pg_config of the PostgreSQL 16 to use'
+	echo '  EXTENSION                     build: build the extension; installed: use the one that PostgreSQL has;'
+	echo '                                by default the latter, unless it is not there or was built here before'
+	echo '  PG=16                         the major version of PostgreSQL: 15, 16, 17 or 18; each has a demo of its own'
+	echo '  PG_CONFIG                     the pg_config of the PostgreSQL to use'
 	echo '  STATE_DIR=.state              where everything is kept that is unpacked, built or run'
 	echo '  DEMO_DIR=.state/demo          where the data of the demo are kept'
 
@@ -40,9 +50,13 @@ demo stop clean status psql psql-replica failover rejoin:
 doctor:
 	bash native/lab.sh doctor $(DOCTOR)
 
-# DRILL and DRILLS give options: make drills DRILLS=--list
+# DRILL and DRILLS give options: make drills DRILLS=--list. A name that was typed as a target is no reason to list all.
+UNKNOWN := $(firstword $(filter-out $(TARGETS),$(MAKECMDGOALS)))
 drill:
-	bash native/lab.sh drill $(or $(NAME),--list) $(DRILL)
+ifeq ($(NAME)$(DRILL),)
+	$(if $(UNKNOWN),echo 'error: make drill takes NAME=: make drill NAME=$(subst ','\'',$(UNKNOWN))' >&2; exit 2)
+endif
+	bash native/lab.sh drill $(or $(NAME),$(if $(DRILL),,--list)) $(DRILL)
 
 drills:
 	bash native/lab.sh drills $(DRILLS)
@@ -51,9 +65,21 @@ drills:
 receipt:
 	bash native/lab.sh receipt $(RECEIPT)
 
+# CLIENTS=4 SECONDS=60 MIX=insert=60,balance=40, or PROFILE=day MINUTES=24; LOAD gives other options
+load:
+	bash native/lab.sh load $(if $(RATE),"--rate=$(RATE)") $(if $(CLIENTS),"--clients=$(CLIENTS)") $(if $(SECONDS),"--seconds=$(SECONDS)") \
+		$(if $(MIX),"--mix=$(MIX)") $(if $(PROFILE),"--profile=$(PROFILE)") $(if $(MINUTES),"--minutes=$(MINUTES)") $(LOAD)
+
+# PACKAGE gives options: make package PACKAGE="--out /tmp/packages"
+package:
+	bash native/lab.sh package $(PACKAGE)
+
 # BENCH gives options: make bench BENCH=--help
 bench:
 	bash native/lab.sh dev bench -- $(BENCH)
+
+release:
+	bash native/lab.sh dev release $(or $(VERSION),--help)
 
 test:
 	bash native/lab.sh dev test
@@ -63,3 +89,7 @@ test-long test-all:
 
 test-compose lint:
 	bash native/lab.sh dev $@
+
+.DEFAULT:
+	echo 'error: there is no target "$(subst ','\'',$@)": make help lists them' >&2
+	exit 2

@@ -14,6 +14,20 @@ have() { command -v "$1" >/dev/null 2>&1; }
 checkout=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 lab=${CARGO_TARGET_DIR:-$checkout/target}/debug/operations-lab
 
+# Where nothing was built yet, the program of a package will do that is of the same version. For work on the project it is built.
+if [ ! -x "$lab" ] && [ "${EXTENSION:-}" != build ] && packaged=$(command -v operations-lab); then
+    version=$(sed -n 's/^version *= *"\([^"]*\)".*/\1/p' "$checkout/Cargo.toml" | head -n 1)
+    case ${1:-} in
+    dev | package) ;;
+    *)
+        if [ "$("$packaged" --version 2>/dev/null)" = "operations-lab $version" ]; then
+            echo "Using $packaged, of version $version; EXTENSION=build builds it from this checkout" >&2
+            OPERATIONS_CHECKOUT=$checkout exec "$packaged" "$@"
+        fi
+        ;;
+    esac
+fi
+
 PATH=$PATH:${CARGO_HOME:-$HOME/.cargo}/bin
 wanted=$(sed -n 's/^rust-version *= *"\([0-9.]*\)".*/\1/p' "$checkout/Cargo.toml" | head -n 1)
 have cargo || die "Rust is missing: install Rust $wanted or newer (rustup), then run make again"

@@ -1057,7 +1057,7 @@ language c as 'MODULE_PATHNAME', 'operation_insert_one_wrapper';
 revoke all on procedure @extschema@.operation_insert_one() from public;
 
 comment on procedure @extschema@.operation_insert_one() is
-    'Inserts one random new operation (status 0), dated today. Creates the partition of the current month if it is missing.';
+    'Inserts one random new operation (status 0), dated today. As a job it inserts operations_ext.insert_batch of them. Creates the partition of the current month if it is missing.';
 /* </end connected objects> */
 
 /* <begin connected objects> */

@@ -13,7 +13,7 @@ pub fn required<T>(argument: &'static str, value: Option<T>) -> Result<T, Error>
 }
 
 /// The number, if it is in the range.
-pub fn number<T>(argument: &'static str, value: T, range: RangeInclusive<T>) -> Result<T, Error>
+pub fn in_range<T>(argument: &'static str, value: T, range: RangeInclusive<T>) -> Result<T, Error>
 where
     T: Copy + PartialOrd + Into<i64>,
 {

@@ -5,6 +5,8 @@ use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{PgSqlErrorCode, function_name};
 use thiserror::Error;
 
+use crate::version;
+
 /// What can go wrong, apart from what PostgreSQL itself reports.
 #[derive(Debug, Error)]
 pub enum Error {
@@ -50,6 +52,12 @@ pub enum Error {
     OtherRollup { table: String, facts: String },
     #[error("could not serialize access due to concurrent update")]
     ConcurrentUpdate,
+    #[error(
+        "the library operations_ext is of version {library}, its objects in this database are of version {objects}"
+    )]
+    OtherVersion { library: &'static str, objects: String, is_replica: bool },
+    #[error("operations_ext is loaded already, from another file")]
+    LoadedTwice { first: String, second: &'static str },
     #[error("no source of random numbers")]
     NoRandomness { cause: String },
     #[error("cannot keep note of the files that a load makes")]
@@ -82,9 +90,10 @@ impl Error {
             Self::OtherColumns { .. } => PgSqlErrorCode::ERRCODE_DATATYPE_MISMATCH,
             Self::NotEmpty { .. } => PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
             Self::NotSummable => PgSqlErrorCode::ERRCODE_CHECK_VIOLATION,
-            Self::OtherDelta { .. } | Self::OtherRollup { .. } => {
-                PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE
-            }
+            Self::OtherDelta { .. }
+            | Self::OtherRollup { .. }
+            | Self::OtherVersion { .. }
+            | Self::LoadedTwice { .. } => PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
             Self::ConcurrentUpdate => PgSqlErrorCode::ERRCODE_T_R_SERIALIZATION_FAILURE,
             Self::NoRandomness { .. } => PgSqlErrorCode::ERRCODE_SYSTEM_ERROR,
             Self::Note(_) => PgSqlErrorCode::ERRCODE_IO_ERROR,
@@ -133,6 +142,13 @@ impl Error {
             Self::ConcurrentUpdate => {
                 "Another session has changed client_type_sum_mv since this transaction took its snapshot.".into()
             }
+            Self::OtherVersion { library, objects, .. } if version::library_is_older(library, objects) => {
+                "The extension was updated, and the session still has the library that was there before.".into()
+            }
+            Self::OtherVersion { .. } => "A newer library was installed, and the extension was not updated since.".into(),
+            Self::LoadedTwice { first, second } => {
+                format!("The first file is of version {first}, this one of version {second}.")
+            }
             Self::NoRandomness { cause } => format!("The operating system answered: {cause}."),
             Self::Note(cause) => format!("The operating system answered: {cause}."),
             Self::StageIsGone { .. } => {
@@ -177,6 +193,17 @@ impl Error {
             Self::NotSummable => "Give the operation these values before its status is 1.".into(),
             Self::OtherDelta { .. } | Self::OtherRollup { .. } => "Connect again, so that the session loads the library of the version that is installed; if that does not help, drop what was added to the table.".into(),
             Self::ConcurrentUpdate => "Run the transaction again.".into(),
+            Self::OtherVersion { library, objects, .. } if version::library_is_older(library, objects) => format!(
+                "Restart the server (pg_ctl restart) if operations_ext is in shared_preload_libraries, else connect again. If that does not help, install operations_ext {objects} on this machine first."
+            ),
+            Self::OtherVersion { objects, .. } if objects.contains('-') => "A development version has no way to another one: ALTER EXTENSION operations_ext DROP TYPE operation_type_enum; DROP EXTENSION operations_ext CASCADE; CREATE EXTENSION operations_ext; CALL operations_setup();".into(),
+            Self::OtherVersion { is_replica, .. } => {
+                let place = if *is_replica { "On the primary, in this database, run" } else { "Run" };
+                format!("{place} ALTER EXTENSION operations_ext UPDATE;")
+            }
+            Self::LoadedTwice { .. } => {
+                "Name operations_ext once in shared_preload_libraries, and remove the other file.".into()
+            }
             Self::NoRandomness { .. } => "Pass a seed, or see to the operating system's random device.".into(),
             Self::Note(_) => "See to the data directory of the server: the file is to be at its top.".into(),
             Self::StageIsGone { .. } => "Have the event triggers of this database leave such tables alone.".into(),

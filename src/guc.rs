@@ -9,8 +9,12 @@ use crate::pg::session;
 
 const ONE_DAY_IN_SECONDS: i32 = 86_400;
 
+/// A run of so many rows takes about half a second, a tenth of the usual interval.
+const LARGEST_INSERT_BATCH: i32 = 10_000;
+
 static DATABASE: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c""));
 static INSERT_INTERVAL: GucSetting<i32> = GucSetting::<i32>::new(5);
+static INSERT_BATCH: GucSetting<i32> = GucSetting::<i32>::new(1);
 static CHANGE_STATUS_INTERVAL: GucSetting<i32> = GucSetting::<i32>::new(3);
 static JOB_LOCK_TIMEOUT: GucSetting<i32> = GucSetting::<i32>::new(10_000);
 
@@ -28,6 +32,16 @@ pub fn register() {
         c"operations_ext.insert_interval",
         c"How often the worker calls operation_insert_one().",
         &INSERT_INTERVAL,
+    );
+    GucRegistry::define_int_guc(
+        c"operations_ext.insert_batch",
+        c"How many operations the job operation_insert_one inserts each time.",
+        c"Heeded whether pg_cron or the worker runs the job. A call by hand inserts one.",
+        &INSERT_BATCH,
+        1,
+        LARGEST_INSERT_BATCH,
+        GucContext::Sighup,
+        GucFlags::empty(),
     );
     interval(
         c"operations_ext.change_status_interval",
@@ -68,6 +82,11 @@ pub fn database() -> Option<CString> {
 /// How often to insert an operation; `None` if never.
 pub fn insert_interval() -> Option<Duration> {
     duration(&INSERT_INTERVAL)
+}
+
+/// How many operations to insert each time.
+pub fn insert_batch() -> i32 {
+    INSERT_BATCH.get()
 }
 
 /// How often to change status; `None` if never.

@@ -4,6 +4,9 @@
 //! `rollup`, `jobs`, `load`, `setup`, `doctor`. `pg` faces PostgreSQL for all of them and knows nothing of operations. What an operation
 //! is knows the crate `operations_model`, which needs no PostgreSQL. Unsafe code is denied but in the modules that say why they need it.
 
+use pgrx::PgLogLevel;
+use pgrx::pg_sys::panic::ErrorReport;
+
 mod arguments;
 mod doctor;
 mod error;
@@ -21,6 +24,7 @@ mod rights;
 mod rollup;
 mod schema;
 mod setup;
+mod version;
 mod workload;
 
 pgrx::pg_module_magic!(name, version);
@@ -29,6 +33,9 @@ pgrx::pg_module_magic!(name, version);
 #[pgrx::pg_guard]
 pub extern "C-unwind" fn _PG_init() {
     pg::session::keep_backtraces_from_clients();
+    if let Err(error) = version::require_one_library() {
+        ErrorReport::from(error).report(PgLogLevel::ERROR);
+    }
     guc::register();
     jobs::worker::register();
 }

@@ -7,6 +7,7 @@ use pgrx::spi::quote_identifier;
 use crate::error::Error;
 use crate::pg::call::Call;
 use crate::pg::catalog::{self, RelationOid};
+use crate::version;
 
 /// The schema that the extension is installed in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,9 +18,14 @@ pub struct Schema {
 
 impl Schema {
     /// The schema of the procedure that is being called, which is the extension's.
-    pub fn of(call: Call<'_>) -> Self {
+    ///
+    /// # Errors
+    ///
+    /// [`Error::OtherVersion`]: the objects in it are not those that this library knows.
+    pub fn of(call: Call<'_>) -> Result<Self, Error> {
+        version::require_that_of_the_objects()?;
         let oid = catalog::function_schema(call.function());
-        Self { oid, name: catalog::schema_name(oid) }
+        Ok(Self { oid, name: catalog::schema_name(oid) })
     }
 
     /// The schema of the extension, if it is installed in this database. A procedure has it cheaper from [`Self::of`].

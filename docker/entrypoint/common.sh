@@ -61,9 +61,24 @@ require_same_names() {
     done < <(cat "$PGDATA/operations.names" 2>/dev/null)
 }
 
+require_switch() {
+    case ${!1:=off} in
+        on | off) ;;
+        *) refuse "$1=${!1} is neither on nor off" ;;
+    esac
+}
+
 require_wal_level() {
     case ${WAL_LEVEL:=replica} in
         replica | logical) ;;
         *) refuse "WAL_LEVEL=$WAL_LEVEL: give replica or logical" ;;
     esac
+}
+
+# The server would take another one for the default, with a warning in the log of each session.
+require_insert_batch() {
+    local batch=${OPERATIONS_INSERT_BATCH:-1}
+    if ! [[ $batch =~ ^[1-9][0-9]{0,4}$ ]] || [ "$batch" -gt 10000 ]; then
+        refuse "OPERATIONS_INSERT_BATCH=$batch is no number of operations: give a whole number from 1 to 10000"
+    fi
 }

@@ -5,11 +5,23 @@
 . "$(dirname "$0")/common.sh"
 
 # Secrets may be root's to read alone.
-for name in POSTGRES_PASSWORD POSTGRES_USER POSTGRES_DB POSTGRES_INITDB_ARGS REPLICATION_PASSWORD; do from_file "$name"; done
+for name in POSTGRES_PASSWORD POSTGRES_USER POSTGRES_DB POSTGRES_INITDB_ARGS REPLICATION_PASSWORD LAB_PASSWORD; do from_file "$name"; done
 
 go_on_as_postgres "$(dirname "$PGDATA")" "$@"
 
 require_wal_level
+require_insert_batch
+require_switch SYNC
+# It starts this script again, as soon as this server may be opened.
+[ -n "${OPERATIONS_NODE:-}" ] || exec operations-lab node --data "$PGDATA" -- "$0" "$@"
+
+# An old primary, which follows another one.
+if [ -e "$PGDATA/standby.signal" ] || [ -n "${OPERATIONS_FOLLOWS:-}" ]; then
+    require_same_names
+    export REPLICATION_SLOT=postgres_primary
+    exec replica-entrypoint.sh "$@"
+fi
+
 rows=${OPERATIONS_TEST_ROWS:-0}
 if ! [[ $rows =~ ^[0-9]{1,11}$ ]] || [ "$rows" -gt 10000000000 ]; then
     refuse "OPERATIONS_TEST_ROWS=$rows is no number of rows: give a whole number from 0 to 10000000000"

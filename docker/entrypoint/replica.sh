@@ -4,11 +4,14 @@
 # shellcheck source-path=SCRIPTDIR source=common.sh
 . "$(dirname "$0")/common.sh"
 
-from_file REPLICATION_PASSWORD
+# The superuser's is for the day on which it was the primary: see operations-lab node.
+for name in POSTGRES_PASSWORD REPLICATION_PASSWORD; do from_file "$name"; done
 
 volume=/var/lib/postgresql/data
 go_on_as_postgres "$volume" "$@"
 require_wal_level
+require_insert_batch
+require_switch SYNC
 
 # Descriptor 9 stays open in what this script becomes, and holds the number for as long as it lives.
 take_number() {
@@ -36,4 +39,4 @@ for other in "$volume"/replica_*.lock; do
 done
 require_same_names
 say "replica $number: data in $PGDATA, slot $REPLICATION_SLOT"
-exec replica-entrypoint.sh "$@"
+exec operations-lab node --data "$PGDATA" -- replica-entrypoint.sh "$@"

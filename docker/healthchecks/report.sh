@@ -31,6 +31,32 @@ healthy() {
     exit 0
 }
 
+# How long the container runs, in seconds.
+age() {
+    local uptime ticks
+    read -r uptime _ </proc/uptime
+    ticks=$(cut -d ' ' -f 22 /proc/1/stat)
+    echo $((${uptime%.*} - ticks / 100))
+}
+
+# How long its server runs.
+server_age() { echo $(($(date +%s) - $(stat -c %Y /var/run/postgresql/.s.PGSQL.5432.lock 2>/dev/null || date +%s))); }
+
+# starts FILE CODE...: judges, and is healthy also for a reason of these codes.
+starts() {
+    local reason file=$1
+    shift
+    reason=$(judge "$file" 2>/dev/null) && healthy
+    for code in "$@"; do
+        # shellcheck disable=SC2053 # a pattern
+        if [[ ${reason%%:*} == $code ]]; then
+            echo "starting: $reason"
+            exit 0
+        fi
+    done
+    unhealthy "$reason"
+}
+
 # This container's address: pg_hba.conf asks who comes from there for a password, as it asks everybody but the loopback address.
 # Looked up in no DNS, which does not answer where the network is cut.
 own_address() {
@@ -48,10 +74,38 @@ ask() {
 # A line of a file that the server's user may have made anything.
 line_of() { timeout 1 head -c 4096 "$2" 2>/dev/null | sed -n "${1}p"; }
 
+# Whether there is such a note beside the data of this container's server: see operations-lab node.
+is_noted() {
+    local note
+    for note in /var/lib/postgresql/data/*."$1"; do
+        if [ -e "$note" ] && [ "$(line_of 1 "${note%."$1"}.host")" = "$HOSTNAME" ]; then return 0; fi
+    done
+    return 1
+}
+
+# What was the primary is to follow another server, and waits for that one or is being cloned from it.
+follows_later() {
+    if is_noted follows; then
+        unhealthy "follows_later: it was the primary, and becomes the replica of the new one as soon as that answers; docker compose logs"
+    fi
+}
+
+# The lab has fenced off the server of this container.
+require_open() {
+    if is_noted fenced; then
+        follows_later
+        unhealthy "fenced: it was the primary, and another server was to take over; docker compose up --detach --no-deps lab; docker compose exec lab operations-lab rejoin"
+    fi
+}
+
 # Whether a server is ready, as its own files say: asking it too early would leave errors in its log.
 require_ready() {
     local folder state=
-    folder=$(line_of 2 /var/run/postgresql/.s.PGSQL.5432.lock) || unhealthy "not_ready: no server runs"
+    require_open
+    if ! folder=$(line_of 2 /var/run/postgresql/.s.PGSQL.5432.lock); then
+        follows_later
+        unhealthy "no_server: no server runs; docker compose logs"
+    fi
     state=$(line_of 8 "$folder/postmaster.pid") || true
     case $state in
         ready* | standby*) ;;

@@ -1,6 +1,6 @@
 -- Roles to be granted to people and programs. Nobody logs in as one of them.
 select format('create role %I nologin', role)
-from unnest(array['operations_reader', 'operations_worker', 'operations_monitor']) as role
+from unnest(array['operations_reader', 'operations_worker', 'operations_load', 'operations_monitor']) as role
 where role not in (select rolname from pg_catalog.pg_roles) \gexec
 
 comment on role operations_reader is 'Reads operations, its sums and the state of the jobs.';
@@ -13,6 +13,11 @@ grant select on public.operations_load_progress to operations_reader, operations
 grant execute on function public.operations_loads(), public.operations_jobs() to operations_reader, operations_worker;
 grant insert, update (status) on public.operations to operations_worker;
 grant execute on procedure public.operation_insert_one(), public.change_status(integer) to operations_worker;
+
+-- What the scripts of a load do besides: correct amounts, and take operations back.
+comment on role operations_load is 'Loads the server: does the work, corrects amounts and deletes operations.';
+grant operations_worker to operations_load;
+grant update (amount), delete on public.operations to operations_load;
 
 -- What the doctor reads, and no more.
 comment on role operations_monitor is 'Examines the server: may call operations_doctor().';

@@ -7,6 +7,7 @@
 #   PGDATA                               the replica's data; the folder it lies in must be writable, too
 #   WAIT_SECONDS (300)                   how long a clone waits for the primary
 #   WATCH_SECONDS (5)                    how often the primary is asked for the slot while the server runs
+#   REPLICA_PREPARED=1                   the data were made ready by this script a moment ago, for another command
 #   REPLICA_RECLONE=1                    throw away data that can't follow this primary, and clone anew
 #   REPLICA_RECLONE=promoted             the same also for data of a server that was promoted: rows that only it has are lost
 #   REPLICA_RECLONE=always               throw away the data once, whatever they are, and clone anew
@@ -34,6 +35,7 @@ PRIMARY_PORT=${PRIMARY_PORT:-5432}
 REPLICATION_USER=${REPLICATION_USER:-replicator}
 WAIT_SECONDS=${WAIT_SECONDS:-300}
 WATCH_SECONDS=${WATCH_SECONDS:-5}
+SLOT_SECONDS=2
 PGDATA=${PGDATA%/}
 export PGDATA
 parent=$(dirname "$PGDATA")
@@ -191,6 +193,10 @@ needed_word() {
 
 # Why data that once followed this primary no longer can. Nothing if it can.
 left_behind() {
+    if [ -e "$PGDATA.behind" ]; then
+        echo "a new clone was begun and did not become whole"
+        return
+    fi
     case $1 in
         lost) echo "the primary has given up the WAL that it lacks (its slot is lost)" ;;
         none) echo "the primary keeps no WAL for it (its slot is gone)" ;;
@@ -235,7 +241,7 @@ failed_starts() {
 follow_primary() {
     local folder=$1 quote="'"
     touch "$folder/standby.signal"
-    sed -E '/^ *(primary_conninfo|primary_slot_name)\>/d' "$folder/postgresql.auto.conf" >"$folder/postgresql.auto.conf.new"
+    sed -E '/^ *(primary_conninfo|primary_slot_name|synchronous_standby_names)\>/d' "$folder/postgresql.auto.conf" >"$folder/postgresql.auto.conf.new"
     {
         printf "primary_conninfo = '%s'\n" "$(printf '%s' "$conninfo $receiver" | sed -e 's/\\/\\\\/g' -e "s/'/$quote$quote/g")"
         printf "primary_slot_name = '%s'\n" "$REPLICATION_SLOT"
@@ -261,7 +267,7 @@ clone() {
     say "cloning $PRIMARY_HOST:$PRIMARY_PORT into $PGDATA"
     # The slot may still be held by a clone that was killed a moment ago.
     until rm -rf "$PGDATA.clone" &&
-        pg_basebackup --dbname="$conninfo" --no-password --pgdata="$PGDATA.clone" --wal-method=stream \
+        pg_basebackup --dbname="$conninfo application_name=${REPLICATION_SLOT}_clone" --no-password --pgdata="$PGDATA.clone" --wal-method=stream \
             --slot="$REPLICATION_SLOT" --checkpoint=fast --progress 2>&1 | filtered; do
         [ $((SECONDS - started)) -lt 60 ] || die "cloning failed: see the lines above"
         sleep 2
@@ -280,7 +286,7 @@ take_whole_clone() {
         rm -rf "$PGDATA.old"
         [ ! -e "$PGDATA" ] || mv "$PGDATA" "$PGDATA.old"
         mv "$PGDATA.whole" "$PGDATA"
-        rm -f "$PGDATA.starts"
+        rm -f "$PGDATA.starts" "$PGDATA.behind" "$PGDATA.rewinding"
         sync "$parent"
     fi
     rm -rf "$PGDATA.old" "$PGDATA.clone"
@@ -290,6 +296,9 @@ take_whole_clone() {
 prepare() {
     local why='' word slot
     take_whole_clone
+    # What pg_rewind has begun and not ended is no server's data, and looks like a primary's. What only it had was kept before. This
+    # runs in a shell of its own, so it is said for this one time.
+    [ ! -e "$PGDATA.rewinding" ] || REPLICA_RECLONE=always
     rmdir "$PGDATA" 2>/dev/null || true
     if [ ! -e "$PGDATA" ]; then
         wait_for_primary
@@ -323,8 +332,17 @@ prepare() {
             [[ $REPLICA_RECLONE =~ ^(promoted|always)$ ]] || [ "$REPLICA_RECLONE" = "$word" ] ||
                 die "not touching $PGDATA: $why; with REPLICA_RECLONE=$word it is thrown away and cloned anew"
         elif [ -z "$why" ]; then
+            # A server that was promoted a moment ago is still making the slots of those that are to follow it.
+            for _ in 1 2; do
+                if [ "$slot" != none ] || [ -e "$PGDATA.behind" ]; then break; fi
+                say "the primary has no slot for it: looking again in $SLOT_SECONDS s"
+                sleep "$SLOT_SECONDS"
+                slot=$(slot_state)
+            done
             why=$(left_behind "$slot")
         fi
+        # A new slot keeps nothing of what these data lack, and nobody could tell that from the slot.
+        [ -z "$why" ] || : >"$PGDATA.behind"
         [ -z "$why" ] || say "cloning anew what is in $PGDATA: $why"
     fi
     if [ "$slot" = lost ]; then
@@ -340,17 +358,20 @@ prepare() {
 LOST=10
 
 # Ends the server when what it needs is gone from the primary: its receiver would try in vain for ever. Not when it is
-# promoted, nor for what another primary says that has come to this address.
+# promoted, nor for what another primary says that has come to this address. It is gone for good, so one more look costs nothing:
+# whoever watches both servers can name it meanwhile.
 watch_slot() {
-    local server=$1 id answer state why
+    local server=$1 id answer state why before=''
     id=$(control "$PGDATA" "Database system identifier")
     while sleep "$WATCH_SECONDS"; do
-        ! is_promoted || return 0
         answer=$(examine_primary 2>/dev/null) || continue
+        ! is_promoted || return 0
         state=${answer##*|}
         [ "${answer%%|*}" = "$id" ] || continue
         why=$(left_behind "$state")
-        if [ -n "$why" ]; then
+        if [ -z "$why" ] || [ "$why" != "$before" ]; then
+            before=$why
+        else
             say "stopping the server, for a new clone: $why"
             kill -INT "$server"
             return "$LOST"
@@ -390,11 +411,15 @@ wait_for() {
 
 [ $# -gt 0 ] || set -- postgres
 while [ -z "$stopping" ]; do
-    prepare &
-    job=$!
-    wait_for "$job"
-    job=
-    [ "$status" = 0 ] || exit "$status"
+    if [ -n "${REPLICA_PREPARED:-}" ]; then
+        unset REPLICA_PREPARED
+    else
+        prepare &
+        job=$!
+        wait_for "$job"
+        job=
+        [ "$status" = 0 ] || exit "$status"
+    fi
     [ "$REPLICA_RECLONE" != always ] || REPLICA_RECLONE=promoted
     [ "${1##*/}" = postgres ] || exec "$@"
 

@@ -1,7 +1,7 @@
 //! Named checks that share what they look at and run in their order: those of the native demo and of the Compose demo.
 //!
 //! A test target with `harness = false` lists its checks with [`checks!`](crate::checks!) and ends in [`run`]. Arguments that are
-//! no options are patterns: a check runs whose name contains one of them. `--list` names the checks.
+//! no options are patterns: a check runs whose name contains one of them, or whose group has that name. `--list` names the checks.
 
 use std::fmt::Display;
 use std::fs::OpenOptions;
@@ -56,6 +56,38 @@ pub trait Subject: Sized {
 /// A check by its name.
 pub type Check<S> = (&'static str, fn(&S) -> Outcome);
 
+/// Checks that share a subject and run in their order. Groups share nothing: nextest runs them at once.
+#[derive(Debug)]
+pub struct Group<S: 'static> {
+    name: &'static str,
+    first: Option<Check<S>>,
+    checks: &'static [Check<S>],
+}
+
+impl<S> Group<S> {
+    /// These checks, by that name.
+    #[must_use]
+    pub const fn new(name: &'static str, checks: &'static [Check<S>]) -> Self {
+        Self { name, first: None, checks }
+    }
+
+    /// All of them need what this check makes: it runs before them, also if only some are wanted.
+    #[must_use]
+    pub const fn after(self, first: Check<S>) -> Self {
+        Self { first: Some(first), ..self }
+    }
+
+    /// Those that are wanted by one of the patterns, with what they need.
+    fn wanted(&self, patterns: &[String]) -> Vec<Check<S>> {
+        let is_wanted =
+            |name: &str| patterns.is_empty() || patterns.iter().any(|pattern| name.contains(pattern.as_str()));
+        let is_whole = patterns.iter().any(|pattern| pattern == self.name);
+        let wanted: Vec<_> = self.checks.iter().filter(|(name, _)| is_whole || is_wanted(name)).copied().collect();
+        let first = self.first.filter(|(name, _)| is_wanted(name) || !wanted.is_empty());
+        first.into_iter().chain(wanted).collect()
+    }
+}
+
 /// Names the functions that check something, in the order in which they run: `checks! { Subject; module: name name; }`.
 #[macro_export]
 macro_rules! checks {
@@ -63,9 +95,6 @@ macro_rules! checks {
         &[$($((stringify!($name), $module::$name as fn(&$subject) -> $crate::checks::Outcome)),+),+]
     };
 }
-
-/// The name of all checks as one test.
-const ALL: &str = "checks";
 
 /// `make test` shows at its end what is in this file.
 fn repeat_at_the_end(line: &str) {
@@ -81,24 +110,22 @@ static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
 /// Runs the checks that the command line asks for, says what became of each, and ends with `TITLE: N passed, N failed, N skipped`.
 /// After an interrupt it ends with the check that runs, so that the subject can clean up; after a second one at once.
-pub fn run<S: Subject>(title: &str, checks: &[Check<S>]) -> ExitCode {
+pub fn run<S: Subject>(title: &str, groups: &[Group<S>]) -> ExitCode {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
     let is_given = |option: &str| arguments.iter().any(|given| given == option);
-    // nextest asks for its format of the list, and then for what it was told. To it all checks are one test.
+    // nextest asks for its format of the list, and then for what it was told. To it a group is a test.
     if is_given("--list") && is_given("--format") {
         if !is_given("--ignored") {
-            println!("{ALL}: test");
+            groups.iter().for_each(|group| println!("{}: test", group.name));
         }
         return ExitCode::SUCCESS;
     }
-    let mut patterns: Vec<_> = arguments.iter().filter(|argument| !argument.starts_with('-')).cloned().collect();
-    if is_given("--exact") && patterns == [ALL] {
-        patterns.clear();
-    }
-    let wanted = |name: &str| patterns.is_empty() || patterns.iter().any(|pattern| name.contains(pattern.as_str()));
-    let wanted: Vec<_> = checks.iter().filter(|(name, _)| wanted(name)).collect();
+    let patterns: Vec<_> = arguments.iter().filter(|argument| !argument.starts_with('-')).cloned().collect();
+    let is_one = |group: &&Group<S>| !is_given("--exact") || patterns.iter().any(|pattern| pattern == group.name);
+    let wanted = groups.iter().filter(is_one).map(|group| (group.name, group.wanted(&patterns)));
+    let wanted: Vec<_> = wanted.filter(|(_, checks)| !checks.is_empty()).collect();
     if is_given("--list") {
-        wanted.iter().for_each(|(name, _)| println!("{name}"));
+        wanted.iter().flat_map(|(_, checks)| checks).for_each(|(name, _)| println!("{name}"));
         return ExitCode::SUCCESS;
     }
     if wanted.is_empty() {
@@ -114,20 +141,48 @@ pub fn run<S: Subject>(title: &str, checks: &[Check<S>]) -> ExitCode {
     if let Err(error) = handler {
         eprintln!("an interrupt will leave things behind: {error}");
     }
-    let subject = match S::prepare(&patterns) {
-        Ok(subject) => subject,
-        Err(Stop::Skipped(why)) => {
-            println!("SKIPPED all checks of {title}: {why}");
-            println!("{title}: 0 passed, 0 failed, {} skipped", wanted.len());
-            return ExitCode::SUCCESS;
-        }
-        Err(Stop::Failed(why)) => {
+    let mut tally = Tally::default();
+    for (name, checks) in wanted {
+        if let Err(why) = run_group(name, &checks, &patterns, &mut tally) {
             eprintln!("error: {why}");
             return ExitCode::FAILURE;
         }
+    }
+    let Tally { passed, failed, skipped } = tally;
+    println!("{title}: {passed} passed, {failed} failed, {skipped} skipped");
+    match INTERRUPTED.load(Ordering::Relaxed) {
+        true => ExitCode::from(130),
+        false if failed == 0 && passed + skipped > 0 => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
+    }
+}
+
+#[derive(Default)]
+struct Tally {
+    passed: usize,
+    failed: usize,
+    skipped: usize,
+}
+
+/// Runs these checks on a subject of their own. An error is why there is none.
+fn run_group<S: Subject>(
+    group: &str,
+    checks: &[Check<S>],
+    patterns: &[String],
+    tally: &mut Tally,
+) -> Result<(), String> {
+    let subject = match S::prepare(patterns) {
+        Ok(subject) => subject,
+        Err(Stop::Skipped(why)) => {
+            let line = format!("SKIPPED all {group}: {why}\n");
+            print!("{line}");
+            repeat_at_the_end(&line);
+            tally.skipped += checks.len();
+            return Ok(());
+        }
+        Err(Stop::Failed(why)) => return Err(why),
     };
-    let (mut passed, mut failed, mut skipped) = (0, 0, 0);
-    for (name, check) in wanted {
+    for (name, check) in checks {
         if INTERRUPTED.load(Ordering::Relaxed) {
             break;
         }
@@ -137,28 +192,22 @@ pub fn run<S: Subject>(title: &str, checks: &[Check<S>]) -> ExitCode {
         let took = began.elapsed().as_secs();
         match outcome.unwrap_or_else(|_| Err(Stop::Failed("it panicked: see above".to_owned()))) {
             Ok(()) => {
-                passed += 1;
+                tally.passed += 1;
                 println!("ok      {name} ({took} s)");
             }
             Err(Stop::Skipped(why)) => {
-                skipped += 1;
+                tally.skipped += 1;
                 let line = format!("SKIPPED {name}: {why}\n");
                 print!("{line}");
                 repeat_at_the_end(&line);
             }
             Err(Stop::Failed(why)) => {
-                failed += 1;
+                tally.failed += 1;
                 println!("FAILED  {name} ({took} s)");
                 let evidence = subject.evidence();
                 evidence.lines().chain(why.lines()).for_each(|line| println!("        {line}"));
             }
         }
     }
-    drop(subject);
-    println!("{title}: {passed} passed, {failed} failed, {skipped} skipped");
-    match INTERRUPTED.load(Ordering::Relaxed) {
-        true => ExitCode::from(130),
-        false if failed == 0 && passed > 0 => ExitCode::SUCCESS,
-        false => ExitCode::FAILURE,
-    }
+    Ok(())
 }

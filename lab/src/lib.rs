@@ -16,26 +16,38 @@
 //! ```
 
 pub mod checks;
+pub mod compose;
 pub mod connect;
 pub mod demo;
 pub mod doctor;
 pub mod drill;
 mod error;
 pub mod failover;
+pub mod http;
+pub mod load;
 mod long;
 pub mod lsn;
+mod marks;
+pub mod metrics;
+mod moment;
+pub mod monitoring;
+pub mod node;
+pub mod package;
 mod passfile;
 pub mod receipt;
+pub mod release;
 pub mod role;
 pub mod say;
+pub mod serve;
 pub mod server;
 pub mod target;
 pub mod throwaway;
 pub mod tools;
 
-pub use error::Error;
+pub use error::{DemoError, DrillError, Error, FailoverError, LoadError, PageError, SettingError};
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 /// The database of the lab.
 pub const DATABASE: &str = "operations_db";
@@ -46,9 +58,18 @@ pub const SUPERUSER: &str = "postgres";
 /// The role that replicas connect as.
 pub const REPLICATOR: &str = "replicator";
 
-/// The checkout that this was built from. What the servers run (`docker/`) is read from there.
+/// The checkout that this was built from, or that `OPERATIONS_CHECKOUT` names. What the servers run (`docker/`) is read from there.
 #[must_use]
 pub fn checkout() -> &'static Path {
-    let lab = Path::new(env!("CARGO_MANIFEST_DIR"));
-    lab.parent().unwrap_or(lab)
+    static CHECKOUT: OnceLock<PathBuf> = OnceLock::new();
+    CHECKOUT.get_or_init(|| {
+        let given = std::env::var_os("OPERATIONS_CHECKOUT").filter(|given| !given.is_empty());
+        given.map_or_else(|| Path::new(BUILT_FROM).parent().unwrap_or(Path::new(BUILT_FROM)).to_owned(), PathBuf::from)
+    })
 }
+
+/// The folder of this crate. A package comes from no folder that its user has.
+const BUILT_FROM: &str = match option_env!("OPERATIONS_LAB_PACKAGED") {
+    Some(_) => "/usr/src/operations_ext/lab",
+    None => env!("CARGO_MANIFEST_DIR"),
+};

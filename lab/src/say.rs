@@ -5,14 +5,21 @@
 use std::borrow::Cow;
 use std::io::Write;
 
+use crate::compose::{are_containers, typed};
+
 /// A line on standard output.
 pub fn say(line: &str) {
-    let _ = writeln!(std::io::stdout().lock(), "{}", plain(line));
+    let _ = writeln!(std::io::stdout().lock(), "{}", plain(&here(line)));
 }
 
 /// A line on standard error.
 pub fn warn(line: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "{}", plain(line));
+    let _ = writeln!(std::io::stderr().lock(), "{}", plain(&here(line)));
+}
+
+/// The text with the commands that can be typed where this runs.
+fn here(text: &str) -> Cow<'_, str> {
+    if are_containers() { typed(text).into() } else { text.into() }
 }
 
 /// The text with its control characters written out, but for ends of lines and tabs.

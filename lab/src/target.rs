@@ -9,6 +9,11 @@ use crate::error::Error;
 use crate::passfile;
 use crate::role::Role;
 
+const NATIVE: &str = "make demo";
+/// Not `up`, which would make of `--scale` what it was.
+const COMPOSE: &str = "docker compose start # docker compose logs says why it ended";
+const ELSEWHERE: &str = "pg_ctl start --pgdata \"$PGDATA\" # where it runs; its log says why it ended";
+
 /// A server to be asked.
 #[derive(Clone, Debug)]
 pub struct Target {
@@ -16,6 +21,8 @@ pub struct Target {
     pub role: Role,
     /// Host and port, as in a message.
     pub address: String,
+    /// The command that starts it.
+    pub start: String,
     config: Config,
 }
 
@@ -49,19 +56,27 @@ impl Target {
         let file = variable("PGPASSFILE")
             .map(PathBuf::from)
             .or_else(|| variable("HOME").map(|home| Path::new(&home).join(".pgpass")));
-        let mut target = Self { role, address: address(&config), config };
+        let mut target = Self { role, address: address(&config), start: ELSEWHERE.to_owned(), config };
         target.find_password(file.as_deref());
         Ok(target)
     }
 
-    /// A server of this machine, with this password unless `PGPASSWORD` has another.
+    /// A server of the native demo, with this password unless `PGPASSWORD` has another.
     #[must_use]
     pub fn local(role: Role, port: u16, user: &str, database: &str, password: &str) -> Self {
         let mut config = Config::new();
         config.host("127.0.0.1").port(port).user(user).dbname(database).password(password);
-        let mut target = Self { role, address: address(&config), config };
+        let mut target = Self { role, address: address(&config), start: NATIVE.to_owned(), config };
         target.find_password(None);
         target
+    }
+
+    /// A server in a container, by its name and where it is reached.
+    #[must_use]
+    pub fn of_container(role: Role, (name, host, port): (&str, &str, u16), user: &str, database: &str) -> Self {
+        let mut config = Config::new();
+        config.host(host).port(port).user(user).dbname(database);
+        Self { role, address: format!("{name}:{port}"), start: COMPOSE.to_owned(), config }
     }
 
     /// The same server with this password.

@@ -40,8 +40,10 @@ fn help_names_the_commands_and_the_exit_codes() {
         "psql-replica ",
         "doctor ",
         "receipt ",
+        "serve ",
         "failover ",
         "rejoin ",
+        "load ",
         "Exit codes:",
         "64  the command",
     ] {
@@ -61,6 +63,7 @@ fn without_a_demo_each_command_says_so() {
         ("clean", 0, "The demo is not running\nThere is no demo data\n"),
         ("failover", 1, "error: the replica is not running: make demo starts it\n"),
         ("rejoin", 1, "error: the primary is not running: make demo starts it\n"),
+        ("load", 1, "error: the primary is not running: make demo starts it\n"),
         ("psql", 1, "error: the primary is not running: make demo starts it\n"),
         ("psql-replica", 1, "error: the replica is not running: make demo starts it\n"),
     ] {
@@ -85,6 +88,53 @@ fn what_cannot_be_started_is_one_line_before_anything_is_made() {
     let expected =
         format!("error: DEMO_DIR={} holds files but no demo: name a new or an empty folder\n", demo.display());
     assert_eq!(printed(&output), expected);
+}
+
+#[test]
+fn a_number_that_is_none_is_one_line_that_says_what_would_do() {
+    let whole = |least: u32, most: u32| format!("give a whole number from {least} to {most}\n");
+    for (arguments, said, todo) in [
+        (["load", "--rate=abc", ""], "--rate (RATE=) abc", whole(1, 100_000)),
+        (["load", "--rate=0", ""], "--rate (RATE=) 0", whole(1, 100_000)),
+        (["load", "--rate=5.5", ""], "--rate (RATE=) 5.5", whole(1, 100_000)),
+        (["load", "--seconds", "20s"], "--seconds (SECONDS=) 20s", whole(1, 86_400)),
+        (["load", "--profile", "night"], "--profile (PROFILE=) night", "give day\n".to_owned()),
+        (["drill", "replay-paused", "--hold=x"], "--hold x", whole(0, 3600)),
+        (["drills", "--patience", "1000"], "--patience 1000", whole(1, 100)),
+        (["serve", "--port", "80x"], "--port 80x", whole(1, 65_535)),
+        (["test-servers", "--replicas", "+1"], "--replicas +1", whole(0, 10)),
+    ] {
+        let output = program().args(arguments.iter().filter(|one| !one.is_empty())).output().unwrap();
+        assert_eq!((output.status.code(), printed(&output)), (Some(64), format!("error: {said}: {todo}")));
+    }
+    let since = program().args(["receipt", "--since", "x"]).output().unwrap();
+    let wanted = "error: --since x: give an age such as 90s, 10m or 2h, or the number of a row\n";
+    assert_eq!((since.status.code(), printed(&since).as_str()), (Some(64), wanted));
+    for arguments in [vec!["load", "--minutes", "1"], vec!["load", "--minutes", "1", "--seconds", "1"]] {
+        let output = program().args(&arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(64), "{}", printed(&output));
+        assert!(printed(&output).starts_with("error: --minutes (MINUTES=) is for a day: "), "{}", printed(&output));
+    }
+}
+
+#[test]
+fn a_taken_port_is_told_before_a_folder_is_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().join("state");
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let output = program().arg("demo").env("STATE_DIR", &state).env("PRIMARY_PORT", port.to_string()).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(printed(&output).starts_with(&format!("error: port {port} of 127.0.0.1, for the primary, is taken: ")));
+    assert!(!state.exists());
+}
+
+#[test]
+fn a_folder_that_cannot_hold_a_demo_is_told_why() {
+    let long = format!("/tmp/{}/demo", "x".repeat(80));
+    let output = program().args(["demo", "--demo", &long]).output().unwrap();
+    let wanted = format!("error: DEMO_DIR={long} cannot be used: it is longer than 80 characters\n");
+    assert_eq!((output.status.code(), printed(&output)), (Some(1), wanted));
 }
 
 #[test]

@@ -29,9 +29,9 @@ comment on procedure @extschema@.operations_prune_job_history(integer) is
 "#)]
 fn operations_prune_job_history(call: Call<'_>, p_keep_days: Option<i32>) -> Result<(), ErrorReport> {
     let days = arguments::required("p_keep_days", p_keep_days)?;
-    let days = arguments::number("p_keep_days", days, 0..=MAX_DAYS)?;
+    let days = arguments::in_range("p_keep_days", days, 0..=MAX_DAYS)?;
     session::require_writable("operations_prune_job_history")?;
-    Ok(prune(&Schema::of(call), days)?)
+    Ok(prune(&Schema::of(call)?, days)?)
 }
 
 fn prune(schema: &Schema, days: i32) -> Result<(), Error> {

@@ -33,7 +33,7 @@ comment on procedure @extschema@.operations_schedule() is
 "#)]
 fn operations_schedule(call: Call<'_>) -> Result<(), ErrorReport> {
     session::require_writable("operations_schedule")?;
-    Ok(schedule(&Schema::of(call))?)
+    Ok(schedule(&Schema::of(call)?)?)
 }
 
 fn schedule(schema: &Schema) -> Result<(), Error> {
@@ -138,7 +138,7 @@ comment on procedure @extschema@.operations_unschedule() is
 "#)]
 fn operations_unschedule(call: Call<'_>) -> Result<(), ErrorReport> {
     session::require_writable("operations_unschedule")?;
-    Ok(unschedule(&Schema::of(call))?)
+    Ok(unschedule(&Schema::of(call)?)?)
 }
 
 fn unschedule(schema: &Schema) -> Result<(), Error> {

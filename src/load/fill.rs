@@ -10,7 +10,7 @@ use operations_model::operation::Operation;
 use operations_model::test_data::TestData;
 use pgrx::{check_for_interrupts, pg_guard, pg_sys};
 
-use crate::load::progress::{Counter, Phase, Progress};
+use crate::load::progress::{Phase, Progress, RowCounter};
 use crate::load::storage::bulk_insert::BulkInsert;
 use crate::load::storage::heap_file::{HeapFile, PageCache, Tids};
 use crate::load::storage::index::{self, EmptyIndex};
@@ -51,7 +51,7 @@ pub enum FillMode {
 
 impl FillMode {
     /// How the NOTICE names it.
-    pub fn told(self) -> &'static str {
+    pub fn label(self) -> &'static str {
         match self {
             Self::NewFile(_) => "into a new table",
             Self::InPlace { indexes: false, .. } => "in place, indexes rebuilt",
@@ -65,10 +65,10 @@ pub struct SharedFill {
     data: TestData,
     /// The id of the first row of the set.
     first_id: i64,
-    counter: Counter,
+    counter: RowCounter,
     plans: [Option<MonthPlan>; MAX_MONTHS],
-    /// The index of the next plan that no process has taken.
-    taken: AtomicUsize,
+    /// The index of the first plan that no process has taken.
+    next_plan: AtomicUsize,
     done: [Done; MAX_MONTHS],
 }
 
@@ -87,17 +87,16 @@ struct Done {
 
 impl SharedFill {
     /// Work for a load whose first row gets that id. Months beyond [`MAX_MONTHS`] are left out.
-    pub fn new(data: &TestData, first_id: i64, counter: Counter, plans: &[MonthPlan]) -> Self {
+    pub fn new(data: &TestData, first_id: i64, counter: RowCounter, plans: &[MonthPlan]) -> Self {
         let mut slots = [None; MAX_MONTHS];
         for (slot, plan) in slots.iter_mut().zip(plans) {
             *slot = Some(*plan);
         }
         let done = std::array::from_fn(|_| Done { is_done: AtomicBool::new(false), microseconds: AtomicU64::new(0) });
-        Self { data: *data, first_id, counter, plans: slots, taken: AtomicUsize::new(0), done }
+        Self { data: *data, first_id, counter, plans: slots, next_plan: AtomicUsize::new(0), done }
     }
 
-    /// Does the work in so many processes. Tells of each month, by its place in the work, when it is done and how long it
-    /// took.
+    /// Fills all months in so many processes. Reports each month, by its index, when it is done and how long it took.
     pub fn run(self, processes: usize, progress: &Progress, mut report: impl FnMut(usize, Duration)) {
         let mut report_done = |fill: &Self| {
             for (index, done) in fill.done.iter().enumerate() {
@@ -107,7 +106,7 @@ impl SharedFill {
             }
         };
         let mut lead = |fill: &Self| {
-            fill.share(&mut |event| match event {
+            fill.fill_what_is_left(&mut |event| match event {
                 FillEvent::Phase(phase, month) => {
                     report_done(fill);
                     progress.enter(phase, Some(month), processes);
@@ -117,14 +116,14 @@ impl SharedFill {
             report_done(fill);
             progress.enter(Phase::Waiting, None, processes);
         };
-        // Called again when all have ended, it finds no work, and what the others have done.
+        // Called again when all have ended, it finds no month left, and what the others have done.
         parallel::run(processes - 1, self, &mut lead);
     }
 
-    /// Takes work until there is none left.
-    fn share(&self, watch: &mut dyn FnMut(FillEvent)) {
+    /// Fills months that no process has taken, until there are none left.
+    fn fill_what_is_left(&self, watch: &mut dyn FnMut(FillEvent)) {
         loop {
-            let index = self.taken.fetch_add(1, Ordering::Relaxed);
+            let index = self.next_plan.fetch_add(1, Ordering::Relaxed);
             let (Some(Some(plan)), Some(done)) = (self.plans.get(index), self.done.get(index)) else { return };
             let began = Instant::now();
             watch(FillEvent::Phase(Phase::Inserting, plan.month));
@@ -213,5 +212,5 @@ pub unsafe extern "C-unwind" fn operations_ext_load_worker(
 ) {
     // SAFETY: PostgreSQL calls this with the worker's table of contents, in which `SharedFill::run` put what is shared.
     let fill = unsafe { parallel::shared_state::<SharedFill>(toc) };
-    fill.share(&mut |_| ());
+    fill.fill_what_is_left(&mut |_| ());
 }

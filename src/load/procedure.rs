@@ -49,7 +49,7 @@ fn operations_test_data(
     let start = arguments::day("p_start_date", arguments::required("p_start_date", p_start_date)?)?;
     let end = arguments::day("p_end_date", arguments::required("p_end_date", p_end_date)?)?;
     let rows = arguments::required("p_rows_total", p_rows_total)?;
-    let rows = arguments::number("p_rows_total", rows, 1..=MAX_ROWS)?.unsigned_abs();
+    let rows = arguments::in_range("p_rows_total", rows, 1..=MAX_ROWS)?.unsigned_abs();
     if end < start {
         return Err(Error::EndBeforeStart { start: start.to_string(), end: end.to_string() }.into());
     }
@@ -58,12 +58,12 @@ fn operations_test_data(
     if months > MAX_MONTHS {
         return Err(Error::TooManyMonths { first, last, months, limit: MAX_MONTHS }.into());
     }
-    let processes = p_workers.map(|workers| arguments::number("p_workers", workers, 1..=MAX_WORKERS)).transpose()?;
+    let processes = p_workers.map(|workers| arguments::in_range("p_workers", workers, 1..=MAX_WORKERS)).transpose()?;
     let processes = processes.and_then(|workers| usize::try_from(workers).ok());
     session::require_writable(run::PROCEDURE)?;
     let seed = p_seed.map_or_else(random::seed, |seed| Ok(seed.cast_unsigned()))?;
 
-    let schema = Schema::of(call);
+    let schema = Schema::of(call)?;
     let months: Vec<Month> = Month::range_inclusive(first, last).collect();
     Ok(run::load(&schema, &TestData::new(seed, start, end, rows), &months, processes)?)
 }

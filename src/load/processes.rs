@@ -18,7 +18,7 @@ pub fn count(asked_for: Option<usize>, months: usize) -> usize {
     })
 }
 
-/// Those of the processes that are worth their start for so many rows.
+/// At most one process for each ROWS_PER_PROCESS rows, and at least one.
 pub fn useful(processes: usize, rows: u64) -> usize {
     let useful = usize::try_from(rows / ROWS_PER_PROCESS).unwrap_or(usize::MAX);
     processes.min(useful).max(1)

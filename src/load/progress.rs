@@ -137,8 +137,8 @@ impl Progress {
     }
 
     /// What other processes count rows by.
-    pub fn counter(&self) -> Counter {
-        Counter { slot: self.slot }
+    pub fn counter(&self) -> RowCounter {
+        RowCounter { slot: self.slot }
     }
 
     /// pg_stat_progress_copy shows the load as a COPY while rows are written. Building indexes ended that.
@@ -170,11 +170,11 @@ impl Drop for Progress {
 
 /// Counts the rows of a load, in whatever process.
 #[derive(Clone, Copy, Debug)]
-pub struct Counter {
+pub struct RowCounter {
     slot: Option<usize>,
 }
 
-impl Counter {
+impl RowCounter {
     /// So many more rows are written.
     pub fn add(self, rows: u64) {
         if let Some(slot) = self.slot.and_then(|slot| slots().get(slot)) {

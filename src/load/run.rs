@@ -6,7 +6,7 @@ use operations_model::test_data::TestData;
 use pgrx::debug1;
 
 use super::progress::Progress;
-use super::strategy::Bulk;
+use super::strategy::BulkLoad;
 use super::{copy, processes, staging, standard};
 use crate::error::Error;
 use crate::orphans;
@@ -29,7 +29,7 @@ pub fn load(schema: &Schema, data: &TestData, months: &[Month], processes: Optio
     if deviation.is_none() {
         let with_rows: Vec<Month> = months.iter().copied().filter(|month| !data.rows_of(*month).is_empty()).collect();
         let processes = processes::count(processes, with_rows.len());
-        deviation = match Bulk::begin(schema, operations, data, processes, &progress) {
+        deviation = match BulkLoad::begin(schema, operations, data, processes, &progress) {
             Ok(bulk) => bulk.load(&with_rows)?,
             Err(deviation) => Some(deviation),
         };

@@ -23,6 +23,7 @@ use crate::orphans;
 use crate::partitions;
 use crate::pg::catalog::{self, LockMode, RelationOid};
 use crate::pg::lock::Exclusive;
+use crate::pg::partition_bounds;
 use crate::pg::session::{self, Settings};
 use crate::pg::{relation_files, sequence, statistics};
 use crate::rights::{self, AsOwner};
@@ -34,8 +35,7 @@ const FEW: u64 = 10_000;
 /// A partition whose pages are at most this part of those to come is small: its indexes are rebuilt.
 const SMALL_PART: u64 = 8;
 
-/// A month that gets more rows than this is sampled as if it got so many: autovacuum soon does it again, as it does not for the
-/// table as a whole.
+/// ANALYZE samples a month at most as for this many rows: autovacuum soon analyses the month again, but never the table as a whole.
 const SAMPLED: u64 = 1_000_000;
 
 /// How long to wait for the lock that ANALYZE of a month takes: autovacuum soon does it, too; and for that on the table, where it
@@ -58,7 +58,7 @@ enum Strategy {
 }
 
 /// A load by these strategies.
-pub struct Bulk<'a> {
+pub struct BulkLoad<'a> {
     schema: &'a Schema,
     operations: RelationOid,
     data: &'a TestData,
@@ -68,7 +68,7 @@ pub struct Bulk<'a> {
     labels: [pg_sys::Oid; 2],
 }
 
-impl<'a> Bulk<'a> {
+impl<'a> BulkLoad<'a> {
     /// Reserves the ids. An error is what about the table is not as it should be.
     pub fn begin(
         schema: &'a Schema,
@@ -138,7 +138,7 @@ impl<'a> Bulk<'a> {
         let stages = self.run(others)?;
         self.progress.enter(Phase::Attaching, None, 1);
         if !(stages.is_empty() && rebuilds.is_empty()) {
-            self.operations.lock(LockMode::ShareUpdateExclusive);
+            partition_bounds::lock(self.operations);
         }
         self.run(rebuilds)?;
         self.progress.enter(Phase::Attaching, None, 1);
@@ -233,7 +233,7 @@ impl<'a> Bulk<'a> {
         let task = SharedFill::new(self.data, self.first_id, self.progress.counter(), &plans);
         task.run(processes, self.progress, |index, took| {
             if let Some(MonthPlan { month, mode, .. }) = plans.get(index) {
-                report(*month, self.rows(*month), mode.told(), took);
+                report(*month, self.rows(*month), mode.label(), took);
             }
         });
         drop(settings);

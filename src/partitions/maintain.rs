@@ -10,8 +10,8 @@ use crate::error::Error;
 use crate::orphans;
 use crate::partitions::{create_missing, partitions_of, today};
 use crate::pg::call::Call;
-use crate::pg::catalog::{self, LockMode, RelationOid};
-use crate::pg::partition_bounds::{Bound, Partition};
+use crate::pg::catalog::{self, RelationOid};
+use crate::pg::partition_bounds::{self, Bound, Partition};
 use crate::pg::session::{self, Settings};
 use crate::query;
 use crate::rights;
@@ -43,22 +43,22 @@ fn operations_maintain_partitions(
     p_retain_months: Option<i32>,
 ) -> Result<(), ErrorReport> {
     let ahead = arguments::required("p_months_ahead", p_months_ahead)?;
-    let ahead = arguments::number("p_months_ahead", ahead, 0..=MAX_MONTHS)?;
+    let ahead = arguments::in_range("p_months_ahead", ahead, 0..=MAX_MONTHS)?;
     let retain =
-        p_retain_months.map(|retain| arguments::number("p_retain_months", retain, 0..=MAX_MONTHS)).transpose()?;
+        p_retain_months.map(|retain| arguments::in_range("p_retain_months", retain, 0..=MAX_MONTHS)).transpose()?;
     if session::is_replica() {
         notice!("operations_maintain_partitions() does nothing on a replica: partitions come from the primary");
         return Ok(());
     }
     session::require_writable("operations_maintain_partitions")?;
     orphans::remove()?;
-    Ok(maintain(&Schema::of(call), ahead, retain)?)
+    Ok(maintain(&Schema::of(call)?, ahead, retain)?)
 }
 
 fn maintain(schema: &Schema, ahead: i32, retain: Option<i32>) -> Result<(), Error> {
     let operations = schema.operations()?;
     let today = today()?;
-    operations.lock(LockMode::ShareUpdateExclusive);
+    partition_bounds::lock(operations);
     if let Some(retain) = retain {
         let first_kept = Bound::Day(today.plus(-retain).first_day().to_postgres());
         for partition in partitions_of(schema, operations)?.ranges.iter().filter(|p| p.to <= first_kept) {

@@ -7,8 +7,8 @@ use pgrx::notice;
 use pgrx::spi::{quote_identifier, quote_literal};
 
 use crate::error::Error;
-use crate::pg::catalog::{self, LockMode, RelationOid};
-use crate::pg::partition_bounds::{Bound, Partitions};
+use crate::pg::catalog::{self, RelationOid};
+use crate::pg::partition_bounds::{self, Bound, Partitions};
 use crate::pg::session::{self, Settings};
 use crate::query;
 use crate::rights;
@@ -50,7 +50,7 @@ pub fn create_missing(
         return Ok(Vec::new());
     }
     // Another session may be creating the same months: wait for it, then look again.
-    operations.lock(LockMode::ShareUpdateExclusive);
+    partition_bounds::lock(operations);
     let months = missing(&partitions_of(schema, operations)?, months.into_iter())?;
     let _settings = Settings::safe_search_path();
     let _owner = rights::act_as_owner(operations)?;

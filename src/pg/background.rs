@@ -8,7 +8,7 @@ use pgrx::pg_sys::panic::{CaughtError, ErrorReport, ErrorReportable};
 use pgrx::{PgSqlErrorCode, PgTryBuilder, pg_sys};
 
 use crate::error::Error;
-use crate::pg::session;
+use crate::pg::{major, session};
 
 // pgrx binds these two, but not as functions that C can call.
 unsafe extern "C-unwind" {
@@ -16,10 +16,11 @@ unsafe extern "C-unwind" {
     fn SignalHandlerForConfigReload(signal: c_int);
 }
 
-/// Whether the server is starting and loading `shared_preload_libraries`.
+/// Whether the server is starting and loading `shared_preload_libraries`. For pg_upgrade nothing is started: it wants a database to
+/// itself, and copies what it finds.
 pub fn server_is_starting() -> bool {
-    // SAFETY: a plain read of a variable that only this thread writes.
-    unsafe { pg_sys::process_shared_preload_libraries_in_progress }
+    // SAFETY: a plain read of variables that only this thread writes.
+    unsafe { pg_sys::process_shared_preload_libraries_in_progress && !pg_sys::IsBinaryUpgrade }
 }
 
 /// Lets the process obey SIGTERM, also in the middle of a query, and SIGHUP.
@@ -30,25 +31,9 @@ pub fn server_is_starting() -> bool {
 pub unsafe fn attach_signal_handlers() {
     // SAFETY: these are PostgreSQL's own handlers, meant for this; by the contract the process has just started.
     unsafe {
-        handle(pg_sys::SIGTERM, die);
-        handle(pg_sys::SIGHUP, SignalHandlerForConfigReload);
+        major::set_handler(pg_sys::SIGTERM, die);
+        major::set_handler(pg_sys::SIGHUP, SignalHandlerForConfigReload);
         pg_sys::BackgroundWorkerUnblockSignals();
-    }
-}
-
-/// # Safety
-///
-/// `handler` must be safe to run in a signal handler.
-unsafe fn handle(signal: u32, handler: unsafe extern "C-unwind" fn(c_int)) {
-    // SAFETY: by the contract.
-    #[cfg(not(feature = "pg18"))]
-    unsafe {
-        pg_sys::pqsignal(signal as c_int, Some(handler));
-    }
-    // SAFETY: by the contract.
-    #[cfg(feature = "pg18")]
-    unsafe {
-        pg_sys::pqsignal_be(signal as c_int, Some(handler));
     }
 }
 
@@ -78,13 +63,27 @@ pub fn database_exists(name: &CStr) -> bool {
     }
 }
 
+/// Whether a scheduler runs what is run now: our worker, or pg_cron, be it in a background worker or in a session of its own. By
+/// that name anybody may call a session, so no right may hang on it.
+pub fn is_run_by_scheduler() -> bool {
+    const PG_CRON: &CStr = c"pg_cron";
+    // SAFETY: both are set when a process or session starts, and point to strings that end in NUL.
+    unsafe {
+        match pg_sys::MyBgworkerEntry.as_ref() {
+            Some(worker) => {
+                let library = CStr::from_ptr(worker.bgw_library_name.as_ptr());
+                library == PG_CRON || library == c"operations_ext"
+            }
+            None => !pg_sys::application_name.is_null() && CStr::from_ptr(pg_sys::application_name) == PG_CRON,
+        }
+    }
+}
+
 /// Ends the process so that the postmaster starts it anew.
 pub fn restart() -> ! {
-    // SAFETY: runs PostgreSQL's exit handlers; an exit code other than 0 asks for a restart.
-    unsafe { pg_sys::proc_exit(1) };
-    // It does not return, but its binding for PostgreSQL 18 does not say so.
-    #[cfg(feature = "pg18")]
-    std::process::abort()
+    /// Any but 0.
+    const ASK_FOR_RESTART: c_int = 1;
+    major::exit(ASK_FOR_RESTART)
 }
 
 /// Waits for that long, or for ever, but no longer than until a signal comes. Reloads the settings if SIGHUP asked for

@@ -4,7 +4,7 @@ use std::ffi::{CStr, c_char};
 
 use pgrx::{IntoDatum, pg_sys};
 
-use crate::pg::unbound;
+use crate::pg::{major, unbound};
 
 /// A relation that existed when it was looked up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -264,7 +264,7 @@ pub fn has_new_file(relation: pg_sys::Oid) -> bool {
             return true;
         }
         let new = (*relation).rd_createSubid != INVALID_SUBTRANSACTION
-            || (*relation).rd_firstRelfilelocatorSubid != INVALID_SUBTRANSACTION;
+            || major::first_file_subid(relation) != INVALID_SUBTRANSACTION;
         pg_sys::relation_close(relation, pg_sys::NoLock as i32);
         new
     }
@@ -276,8 +276,7 @@ pub fn extension_schema() -> Option<pg_sys::Oid> {
     if extension == pg_sys::InvalidOid {
         return None;
     }
-    // SAFETY: takes any OID, and answers InvalidOid for one that is no extension.
-    let schema = unsafe { pg_sys::get_extension_schema(extension) };
+    let schema = major::extension_schema(extension);
     (schema != pg_sys::InvalidOid).then_some(schema)
 }
 

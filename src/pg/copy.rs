@@ -11,6 +11,7 @@ use pgrx::{PgList, pg_guard, pg_sys};
 
 use crate::error::Error;
 use crate::pg::catalog::RelationOid;
+use crate::pg::major;
 
 /// Appends some more bytes of the COPY stream; appends none when it has ended.
 type Source<'a> = dyn FnMut(&mut Vec<u8>) + 'a;
@@ -121,16 +122,8 @@ unsafe fn open_for_insert(table: RelationOid, columns: &[&CStr]) -> (pg_sys::Rel
             false,
             false,
         );
-        let permissions = (*item).p_perminfo;
-        (*permissions).requiredPerms = pg_sys::ACL_INSERT.into();
-        for column in columns {
-            let number = i32::from(pg_sys::get_attnum(table.oid(), column.as_ptr()));
-            let member = number - pg_sys::FirstLowInvalidHeapAttributeNumber;
-            (*permissions).insertedCols = pg_sys::bms_add_member((*permissions).insertedCols, member);
-        }
-        let mut list = PgList::<pg_sys::RTEPermissionInfo>::new();
-        list.push(permissions);
-        pg_sys::ExecCheckPermissions((*parse_state).p_rtable, list.into_pg(), true);
+        let numbers = columns.iter().map(|column| pg_sys::get_attnum(table.oid(), column.as_ptr()));
+        major::require_insert(parse_state, item, numbers);
         (relation, parse_state)
     }
 }

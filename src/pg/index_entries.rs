@@ -4,6 +4,8 @@ use std::ptr;
 
 use pgrx::pg_sys;
 
+use crate::pg::major::{self, Entries};
+
 /// The indexes of a table that is being filled.
 pub struct IndexEntries {
     relation: *mut pg_sys::ResultRelInfo,
@@ -48,24 +50,22 @@ impl IndexEntries {
         unsafe { self.make(slot, false, false) }
     }
 
-    /// Makes the entries of a row that was updated: those that heap_update asks for.
+    /// Makes the entries of a row that was updated: those that [`major::update`] asks for.
     ///
     /// # Safety
     ///
     /// As for [`Self::insert`].
-    pub unsafe fn update(&self, slot: *mut pg_sys::TupleTableSlot, wanted: pg_sys::TU_UpdateIndexes::Type) {
-        if wanted != pg_sys::TU_UpdateIndexes::TU_None {
+    pub unsafe fn update(&self, slot: *mut pg_sys::TupleTableSlot, wanted: Entries) {
+        if wanted != Entries::None {
             // SAFETY: by the contract.
-            unsafe { self.make(slot, true, wanted == pg_sys::TU_UpdateIndexes::TU_Summarizing) }
+            unsafe { self.make(slot, true, wanted == Entries::Summarizing) }
         }
     }
 
     unsafe fn make(&self, slot: *mut pg_sys::TupleTableSlot, is_update: bool, only_summarizing: bool) {
-        let (none, nowhere) = (ptr::null_mut(), ptr::null_mut());
         // SAFETY: by the contract. The executor's memory for a row is freed after it, as COPY does.
         unsafe {
-            let (relation, executor) = (self.relation, self.executor);
-            pg_sys::ExecInsertIndexTuples(relation, slot, executor, is_update, false, none, nowhere, only_summarizing);
+            major::insert_entries(self.relation, slot, self.executor, is_update, only_summarizing);
             let context = (*self.executor).es_per_tuple_exprcontext;
             if !context.is_null() {
                 pg_sys::MemoryContextReset((*context).ecxt_per_tuple_memory);

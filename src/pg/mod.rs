@@ -13,6 +13,7 @@ pub mod descriptor;
 pub mod durable;
 pub mod index_entries;
 pub mod lock;
+pub mod major;
 pub mod parallel;
 pub mod partition_bounds;
 pub mod relation_files;

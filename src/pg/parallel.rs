@@ -4,6 +4,8 @@ use std::ffi::{CStr, c_int};
 
 use pgrx::pg_sys;
 
+use crate::pg::major;
+
 /// Where the state is in the shared memory.
 const STATE: u64 = 1;
 
@@ -72,19 +74,17 @@ pub fn is_worker() -> bool {
 
 /// How many client backends and background workers are running something, this one included.
 pub fn busy_processes() -> usize {
-    // SAFETY: the entries are copied for this transaction when they are first asked for; an index in their range gives one.
-    unsafe {
-        let count = pg_sys::pgstat_fetch_stat_numbackends();
-        (1..=count)
-            .filter_map(|index| pg_sys::pgstat_get_local_beentry_by_index(index).as_ref())
-            .map(|entry| &entry.backendStatus)
-            // A walsender is always running, and hardly ever busy.
-            .filter(|status| {
-                [pg_sys::BackendType::B_BACKEND, pg_sys::BackendType::B_BG_WORKER].contains(&status.st_backendType)
-            })
-            .filter(|status| status.st_state == pg_sys::BackendState::STATE_RUNNING)
-            .count()
-    }
+    // SAFETY: the entries are copied for this transaction when they are first asked for.
+    let count = unsafe { pg_sys::pgstat_fetch_stat_numbackends() };
+    (1..=count)
+        .filter_map(major::backend_status)
+        .map(|entry| entry.backendStatus)
+        // A walsender is always running, and hardly ever busy.
+        .filter(|status| {
+            [pg_sys::BackendType::B_BACKEND, pg_sys::BackendType::B_BG_WORKER].contains(&status.st_backendType)
+        })
+        .filter(|status| status.st_state == pg_sys::BackendState::STATE_RUNNING)
+        .count()
 }
 
 /// How many parallel workers a command of maintenance may have in this session.

@@ -2,7 +2,7 @@
 
 use pgrx::pg_sys;
 
-use crate::pg::catalog::RelationOid;
+use crate::pg::catalog::{LockMode, RelationOid};
 
 /// The bound of a partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -48,8 +48,7 @@ pub struct Partitions {
 impl Partitions {
     /// The partitions that `table` has now; `None` if it is not partitioned by range of one date column.
     ///
-    /// Holds until another session attaches or detaches one, so lock the table before, in a mode that forbids that,
-    /// if it matters.
+    /// Holds until another session attaches or detaches one; where that matters, [`lock`] comes before.
     pub fn of(table: RelationOid) -> Option<Self> {
         with_bounds(table, |bounds| Self {
             ranges: bounds
@@ -77,6 +76,17 @@ impl Partitions {
     pub fn overlapping(&self, from: i32, to: i32) -> Option<&Partition> {
         self.ranges.iter().find(|partition| partition.from < Bound::Day(to) && Bound::Day(from) < partition.to)
     }
+}
+
+/// Has nobody else attach or detach a partition of the table before the transaction ends, and has its partitions be read anew.
+///
+/// Other than the lock says, the relation cache may lack a partition that was attached before: PostgreSQL reads the catalogs for
+/// it, heeds meanwhile what others tell of their changes, and then stores what it had read (RelationBuildPartitionDesc of partdesc.c).
+/// ATTACH would look there, and accept a second partition for the same dates.
+pub fn lock(table: RelationOid) {
+    table.lock(LockMode::ShareUpdateExclusive);
+    // SAFETY: takes any OID, and does what it does when another session says that the relation has changed.
+    unsafe { pg_sys::RelationCacheInvalidateEntry(table.oid()) }
 }
 
 /// The bounds of a table's partitions, in the relation cache.

@@ -1,6 +1,6 @@
 //! The files of relations: which is whose, how large they are, and what of them the kernel caches.
 
-use std::ffi::{CStr, c_int};
+use std::ffi::c_int;
 use std::fs::File;
 use std::num::NonZeroU64;
 use std::path::Path;
@@ -10,10 +10,8 @@ use rustix::fs::{Advice, fadvise};
 
 use crate::pg::catalog::RelationOid;
 use crate::pg::lock::Exclusive;
+use crate::pg::major::{self, RelFileLocator};
 use crate::pg::session;
-
-/// As the files of relations are named that do not belong to one session: InvalidBackendId, or INVALID_PROC_NUMBER.
-const NO_BACKEND: c_int = -1;
 
 /// How many pages the relation has. The lock is given back at once: it would keep others from replacing an empty file.
 pub fn pages(relation: RelationOid) -> u64 {
@@ -35,12 +33,12 @@ pub fn cacheable_pages() -> u64 {
 /// Asks the kernel to forget pages of a file, all within one gigabyte of it. Those that are not written yet stay. It is an
 /// advice: that it can't be followed is no error.
 pub fn drop_from_page_cache(
-    file: pg_sys::RelFileLocator,
+    file: &RelFileLocator,
     fork: pg_sys::ForkNumber::Type,
     first: pg_sys::BlockNumber,
     count: u32,
 ) {
-    let path = path(file, fork);
+    let path = major::path(file, fork);
     // As md.c names the files that a relation is kept in.
     let path = match first / pg_sys::RELSEG_SIZE {
         0 => path,
@@ -50,23 +48,6 @@ pub fn drop_from_page_cache(
         let bytes = |pages: u32| u64::from(pages) * u64::from(pg_sys::BLCKSZ);
         let start = bytes(first % pg_sys::RELSEG_SIZE);
         let _unheeded = fadvise(file, start, NonZeroU64::new(bytes(count)), Advice::DontNeed);
-    }
-}
-
-/// The path of the first file of a logged relation, from the data directory, which is where a process of the server is.
-fn path(file: pg_sys::RelFileLocator, fork: pg_sys::ForkNumber::Type) -> String {
-    let pg_sys::RelFileLocator { dbOid, spcOid, relNumber } = file;
-    // SAFETY: the path is a string that ends with a zero byte; before PostgreSQL 18, its caller's to free.
-    unsafe {
-        let path = pg_sys::GetRelationPath(dbOid, spcOid, relNumber, NO_BACKEND, fork);
-        #[cfg(feature = "pg18")]
-        return CStr::from_ptr(path.str_.as_ptr()).to_string_lossy().into_owned();
-        #[cfg(not(feature = "pg18"))]
-        {
-            let text = CStr::from_ptr(path).to_string_lossy().into_owned();
-            pg_sys::pfree(path.cast());
-            text
-        }
     }
 }
 
@@ -80,13 +61,14 @@ pub struct RelationFile {
 }
 
 impl RelationFile {
-    fn locator(&self) -> pg_sys::RelFileLocator {
-        pg_sys::RelFileLocator { spcOid: self.tablespace, dbOid: session::database(), relNumber: self.relfilenumber }
+    fn locator(&self) -> RelFileLocator {
+        major::locator_of(self.tablespace, session::database(), self.relfilenumber)
     }
 
     /// Whether there are such files.
     pub fn exists(&self) -> bool {
-        Path::new(&path(self.locator(), pg_sys::ForkNumber::MAIN_FORKNUM)).exists()
+        // From the data directory, which is where a process of the server is.
+        Path::new(&major::path(&self.locator(), pg_sys::ForkNumber::MAIN_FORKNUM)).exists()
     }
 }
 
@@ -106,9 +88,7 @@ pub unsafe fn remove_at_commit(files: &[RelationFile]) {
         // SAFETY: what stands for the relation has what RelationDropStorage looks at, which keeps a copy of that.
         unsafe {
             let relation = pg_sys::CreateFakeRelcacheEntry(file.locator());
-            // Since PostgreSQL 17 it comes with a reference that is not counted, which RelationDropStorage would count down.
-            #[cfg(not(feature = "pg16"))]
-            (&raw mut (*relation).rd_smgr).write(std::ptr::null_mut());
+            major::forget_files(relation);
             pg_sys::RelationDropStorage(relation);
             pg_sys::FreeFakeRelcacheEntry(relation);
         }
@@ -124,8 +104,9 @@ fn files_to_be_removed() -> Vec<RelationFile> {
         let Ok(count @ 1..) = usize::try_from(count) else { return Vec::new() };
         let of_this_database = std::slice::from_raw_parts(files, count)
             .iter()
-            .filter(|file| file.dbOid == session::database())
-            .map(|file| RelationFile { tablespace: file.spcOid, relfilenumber: file.relNumber })
+            .map(major::numbers_of)
+            .filter(|[_, database, _]| *database == session::database())
+            .map(|[tablespace, _, relfilenumber]| RelationFile { tablespace, relfilenumber })
             .collect();
         pg_sys::pfree(files.cast());
         of_this_database

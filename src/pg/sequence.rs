@@ -3,6 +3,7 @@
 use pgrx::pg_sys;
 
 use crate::pg::catalog::RelationOid;
+use crate::pg::major::{self, RelFileLocator};
 use crate::pg::wal;
 
 /// The row of a sequence, `FormData_pg_sequence_data` of sequence.h.
@@ -16,7 +17,7 @@ struct State {
 /// What a change of a sequence is logged with, before its new row: `xl_seq_rec` of sequence.h.
 #[repr(C)]
 struct LogRecord {
-    locator: pg_sys::RelFileLocator,
+    locator: RelFileLocator,
 }
 
 const XLOG_SEQ_LOG: u8 = 0;
@@ -27,18 +28,8 @@ pub struct IdentitySequence(RelationOid);
 
 /// The sequence of an identity column, if the column has one.
 pub fn of_identity_column(table: RelationOid, column: i16) -> Option<IdentitySequence> {
-    // SAFETY: takes any OID and number; `true` asks for InvalidOid instead of an error.
-    #[cfg(feature = "pg16")]
-    let sequence = unsafe { pg_sys::getIdentitySequence(table.oid(), column, true) };
-    // SAFETY: the relation is open while it is asked.
-    #[cfg(not(feature = "pg16"))]
-    let sequence = unsafe {
-        let relation = pg_sys::relation_open(table.oid(), pg_sys::AccessShareLock as i32);
-        let sequence = pg_sys::getIdentitySequence(relation, column, true);
-        pg_sys::relation_close(relation, pg_sys::NoLock as i32);
-        sequence
-    };
-    RelationOid::from_oid(sequence).map(IdentitySequence)
+    // SAFETY: it is a relation, or PostgreSQL raises an error.
+    RelationOid::from_oid(unsafe { major::identity_sequence(table.oid(), column) }).map(IdentitySequence)
 }
 
 /// Takes `count` consecutive numbers, and returns the first; `None` if the sequence has not as many left.
@@ -70,7 +61,7 @@ pub fn reserve(IdentitySequence(sequence): IdentitySequence, count: u64) -> Opti
             // replay of a record.
             let logged = (*(*relation).rd_rel).relpersistence as u8 == pg_sys::RELPERSISTENCE_PERMANENT
                 && wal::is_needed_for(relation);
-            let mut record = LogRecord { locator: (*relation).rd_locator };
+            let mut record = LogRecord { locator: *major::locator(relation) };
             if logged {
                 pg_sys::XLogEnsureRecordSpace(1, 2);
             }
@@ -82,15 +73,29 @@ pub fn reserve(IdentitySequence(sequence): IdentitySequence, count: u64) -> Opti
             if logged {
                 pg_sys::XLogBeginInsert();
                 pg_sys::XLogRegisterBuffer(0, buffer, pg_sys::REGBUF_WILL_INIT as u8);
-                pg_sys::XLogRegisterData((&raw mut record).cast(), size_of::<LogRecord>() as u32);
-                pg_sys::XLogRegisterData(tuple.cast(), length);
+                pg_sys::XLogRegisterData((&raw mut record).cast(), size_of::<LogRecord>() as _);
+                pg_sys::XLogRegisterData(tuple.cast(), length as _);
                 let position = pg_sys::XLogInsert(pg_sys::RmgrIds::RM_SEQ_ID as u8, XLOG_SEQ_LOG);
-                pg_sys::PageSetLSN(page, position);
+                set_lsn(page, position);
             }
             pg_sys::CritSectionCount -= 1;
         }
         pg_sys::UnlockReleaseBuffer(buffer);
         pg_sys::relation_close(relation, pg_sys::NoLock as i32);
         range.map(|(first, _)| first)
+    }
+}
+
+/// Notes in a page which record it was changed by last: the function PageSetLSN, a macro in PostgreSQL 15.
+///
+/// # Safety
+///
+/// The page must be one that is locked exclusively.
+unsafe fn set_lsn(page: pg_sys::Page, position: pg_sys::XLogRecPtr) {
+    // SAFETY: by the contract; each page begins with this header.
+    unsafe {
+        let header = page.cast::<pg_sys::PageHeaderData>();
+        (*header).pd_lsn.xlogid = (position >> 32) as u32;
+        (*header).pd_lsn.xrecoff = position as u32;
     }
 }

@@ -6,6 +6,8 @@ use std::time::Duration;
 use pgrx::{check_for_interrupts, pg_sys};
 
 use crate::error::Error;
+use crate::pg::major;
+pub use crate::pg::major::gives_up_old_snapshots;
 
 /// Settings that hold until the value is dropped, or the (sub)transaction is aborted.
 #[derive(Debug)]
@@ -196,17 +198,6 @@ pub fn wal_is_logical() -> bool {
     unsafe { pg_sys::wal_level >= pg_sys::WalLevel::WAL_LEVEL_LOGICAL as c_int }
 }
 
-/// Whether rows may be gone that an old snapshot is to see (`old_snapshot_threshold`, which PostgreSQL 17 has no more). An index
-/// that is built then is not for such a snapshot.
-pub fn gives_up_old_snapshots() -> bool {
-    // SAFETY: a plain read of a variable that is set before the process starts.
-    #[cfg(feature = "pg16")]
-    let gives_up = unsafe { pg_sys::old_snapshot_threshold >= 0 };
-    #[cfg(not(feature = "pg16"))]
-    let gives_up = false;
-    gives_up
-}
-
 /// Has what follows see what was done so far.
 pub fn next_command() {
     // SAFETY: has no preconditions inside a transaction.
@@ -231,14 +222,11 @@ pub fn pause(limit: Option<Duration>) {
 
 /// Whether the current role may make tables in the tablespace that the session prefers (`default_tablespace`), if it prefers one.
 pub fn may_use_default_tablespace() -> bool {
-    let create = pg_sys::AclMode::from(pg_sys::ACL_CREATE);
     // SAFETY: looks the setting up, which answers InvalidOid for the tablespace of the database; then asks for a right on it,
     // which is an OID of pg_tablespace.
     unsafe {
         let tablespace = pg_sys::GetDefaultTablespace(pg_sys::RELPERSISTENCE_PERMANENT as c_char, false);
-        tablespace == pg_sys::InvalidOid
-            || pg_sys::object_aclcheck(pg_sys::TableSpaceRelationId, tablespace, pg_sys::GetUserId(), create)
-                == pg_sys::AclResult::ACLCHECK_OK
+        tablespace == pg_sys::InvalidOid || major::may_create_in(tablespace, pg_sys::GetUserId())
     }
 }
 

@@ -6,7 +6,7 @@ use std::ptr;
 use pgrx::pg_sys;
 
 use crate::pg::catalog::RelationOid;
-use crate::pg::unbound;
+use crate::pg::{major, unbound};
 
 /// The partitioned table that a view reads, in itself or in a query below it; none, if it reads none.
 pub fn partitioned_table_of(view: RelationOid) -> Option<RelationOid> {
@@ -55,6 +55,7 @@ pub fn is_made_by(view: RelationOid, file: &str) -> bool {
         let is_same = queries.next().is_some_and(|query| {
             // `equal` does not leave this one out.
             (*expected).stmt_len = (*query).stmt_len;
+            major::as_view_rule(expected, query, view.oid());
             pg_sys::equal(query.cast(), expected.cast())
         });
         let is_alone = queries.next().is_none();

@@ -4,6 +4,8 @@ use std::ffi::c_int;
 
 use pgrx::pg_sys;
 
+use crate::pg::major;
+
 /// Whether changes of the relation are logged: the macro RelationNeedsWAL.
 ///
 /// # Safety
@@ -13,7 +15,7 @@ pub unsafe fn is_needed_for(relation: pg_sys::Relation) -> bool {
     // SAFETY: by the contract; wal_level does not change while the server runs.
     unsafe {
         // The subtransactions that made the relation, or its file; 0 stands for none.
-        let is_new = (*relation).rd_createSubid != 0 || (*relation).rd_firstRelfilelocatorSubid != 0;
+        let is_new = (*relation).rd_createSubid != 0 || major::first_file_subid(relation) != 0;
         (*(*relation).rd_rel).relpersistence as u8 == pg_sys::RELPERSISTENCE_PERMANENT
             && (pg_sys::wal_level >= pg_sys::WalLevel::WAL_LEVEL_REPLICA as c_int || !is_new)
     }

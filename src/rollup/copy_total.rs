@@ -24,7 +24,7 @@ pub fn copy_total(tables: Tables, view: Writable) -> Result<(), Error> {
     unsafe {
         let mut sums = Sums::default();
         let total = KeptRows::begin(tables.total, Columns { types: &types, equal: &BY_PARTITION[1..] })?;
-        total.each(|row| {
+        total.for_each_row(|row| {
             let [Some(rows), Some(amount)] = [row.values[2], row.values[3]] else { return Ok(()) };
             if let Some(key) = Key::of(&row.values[..2])
                 && rows.value() as i64 != 0
@@ -36,11 +36,11 @@ pub fn copy_total(tables: Tables, view: Writable) -> Result<(), Error> {
         total.end();
         let types = [types[0], types[1], types[3]];
         let view = KeptRows::begin(view.relation(), Columns { types: &types, equal: &BY_PARTITION[1..] })?;
-        view.each(|row| {
+        view.for_each_row(|row| {
             let sum = Key::of(&row.values[..2]).and_then(|key| Some((key, sums.remove(&key)?)));
-            let Some((key, amount)) = sum else { return view.remove(row.place) };
+            let Some((key, amount)) = sum else { return view.remove(row.tid) };
             let is_same = row.values[2].is_some_and(|before| is_same(before, amount));
-            if is_same { Ok(()) } else { view.put(Some(row.place), &row_of(key, amount)) }
+            if is_same { Ok(()) } else { view.put(Some(row.tid), &row_of(key, amount)) }
         })?;
         for (key, amount) in sums {
             check_for_interrupts!();

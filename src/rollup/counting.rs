@@ -68,14 +68,14 @@ pub struct Leaf {
 
 /// What the leaves are looked at for.
 #[derive(Clone, Copy, Debug)]
-pub struct Counter {
+pub struct CountingTriggers {
     /// The function of the triggers.
     pub function: pg_sys::Oid,
     /// The type of `operation_type`.
     pub operation_type: pg_sys::Oid,
 }
 
-impl Counter {
+impl CountingTriggers {
     /// The function of the triggers, and the type that the extension brings.
     pub fn of(schema: &Schema) -> Result<Self, Error> {
         let column = catalog::column(schema.delta()?.oid(), c"operation_type");

@@ -10,7 +10,7 @@ use pgrx::{AnyNumeric, FromDatum, check_for_interrupts, pg_sys};
 use crate::error::Error;
 use crate::pg::catalog::RelationOid;
 use crate::pg::lock::Writable;
-use crate::rollup::counting::Counter;
+use crate::rollup::counting::CountingTriggers;
 use crate::rollup::kept_rows::{Columns, KeptRows};
 use crate::rollup::sum_key::{BY_PARTITION, Key, Sums, oid};
 use crate::rollup::table_rows::{self, Row, Values};
@@ -39,7 +39,7 @@ impl Tables {
             partitions: schema.rollup_partition()?,
             rollup: schema.rollup()?,
             total: schema.rollup_total()?,
-            operation_type: Counter::of(schema)?.operation_type,
+            operation_type: CountingTriggers::of(schema)?.operation_type,
         })
     }
 }
@@ -65,8 +65,8 @@ pub fn require_current(_view: Writable, tables: Tables) -> Result<(), Error> {
         let rows = |snapshot: pg_sys::Snapshot| {
             let mut places = Vec::new();
             pg_sys::PushActiveSnapshot(snapshot);
-            table_rows::each(relation, |row| {
-                let pg_sys::ItemPointerData { ip_blkid, ip_posid } = row.place;
+            table_rows::for_each_row(relation, |row| {
+                let pg_sys::ItemPointerData { ip_blkid, ip_posid } = row.tid;
                 places.push((ip_blkid.bi_hi, ip_blkid.bi_lo, ip_posid));
                 Ok(())
             })?;
@@ -156,9 +156,9 @@ unsafe fn take(tables: Tables, tracked: &[pg_sys::Oid]) -> Result<Changes, Error
         pg_sys::CommandCounterIncrement();
         pg_sys::PushActiveSnapshot(pg_sys::GetTransactionSnapshot());
         let command = pg_sys::GetCurrentCommandId(true);
-        table_rows::each(relation, |row| {
+        table_rows::for_each_row(relation, |row| {
             let [Some(partition), Some(client_id), Some(operation_type), Some(rows), Some(stored)] = row.values else {
-                return Err(table_rows::other(relation, "A value is null."));
+                return Err(table_rows::layout_error(relation, "A value is null."));
             };
             let partition = oid(partition);
             if tracked.contains(&partition) {
@@ -171,7 +171,7 @@ unsafe fn take(tables: Tables, tracked: &[pg_sys::Oid]) -> Result<Changes, Error
                 changes.add(key, i64::from(rows.value() as i32), amount);
                 free(amount, stored);
             }
-            table_rows::remove(relation, row.place, command)
+            table_rows::remove(relation, row.tid, command)
         })?;
         pg_sys::PopActiveSnapshot();
         pg_sys::table_close(relation, pg_sys::NoLock as c_int);
@@ -192,7 +192,7 @@ unsafe fn add(table: RelationOid, columns: Columns<'_>, mut changes: Changes) ->
         let of_key = columns.equal.len();
         let sums = KeptRows::begin(table, columns)?;
         if sums.is_better_read_whole(changes.len()) {
-            sums.each(|row| {
+            sums.for_each_row(|row| {
                 let Some(key) = Key::of(&row.values[..of_key]) else { return Ok(()) };
                 changes.remove(&key).map_or(Ok(()), |change| add_one(&sums, key, of_key, change, Some(row)))
             })?;
@@ -228,14 +228,14 @@ unsafe fn add_one(sums: &KeptRows, key: Key, of_key: usize, change: Change, row:
             None => (change.rows, change.amount),
         };
         match row {
-            Some(row) if rows == 0 && is_zero(amount) => sums.remove(row.place)?,
+            Some(row) if rows == 0 && is_zero(amount) => sums.remove(row.tid)?,
             _ => {
                 let datums = key.datums();
                 let key = &datums[datums.len() - of_key..];
                 let mut values = Values::default();
                 let all = key.iter().copied().chain([rows.into(), amount.into()]);
                 values.iter_mut().zip(all).for_each(|(value, one)| *value = Some(one));
-                sums.put(row.map(|row| row.place), &values)?;
+                sums.put(row.map(|row| row.tid), &values)?;
             }
         }
         pg_sys::pfree(amount.cast());

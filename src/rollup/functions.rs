@@ -11,7 +11,7 @@ use crate::pg::result_set::ResultSet;
 use crate::pg::session::{self, ActingAs, Settings};
 use crate::rights;
 use crate::rollup;
-use crate::rollup::counting::{self, Counter};
+use crate::rollup::counting::{self, CountingTriggers};
 use crate::rollup::trigger;
 use crate::schema::Schema;
 
@@ -55,12 +55,12 @@ fn operations_partitions_now(call: Call<'_>) -> Result<(), ErrorReport> {
 }
 
 fn partitions_now(call: Call<'_>) -> Result<(), Error> {
-    let schema = Schema::of(call);
+    let schema = Schema::of(call)?;
     let mut result = ResultSet::new(call);
     let Some(table) = rollup::table(&schema) else { return Ok(()) };
     let root_columns = counting::numbers_of_columns(table.oid());
     let may_be_kept = rollup::may_be_kept(&schema, table);
-    for leaf in Counter::of(&schema)?.leaves(table) {
+    for leaf in CountingTriggers::of(&schema)?.leaves(table) {
         let (from, to) = (leaf.bounds.0.to_date(), leaf.bounds.1.to_date());
         result.put([
             leaf.oid.into(),
@@ -99,10 +99,10 @@ fn operations_direct_sums(call: Call<'_>, p_partitions: Vec<Option<pg_sys::Oid>>
     Ok(direct_sums(call, p_partitions.into_iter().flatten())?)
 }
 
-/// What is in a partition's way of being read is evaluated as its owner, who can put nothing there that others have not to
-/// fear: a policy, an expression of an index, a constraint, a server that a foreign table is on.
+/// What runs when a partition is read (policies, expressions of indexes, constraints, the server of a foreign table) runs as the
+/// partition's owner, so an owner can harm only itself.
 fn direct_sums(call: Call<'_>, partitions: impl IntoIterator<Item = pg_sys::Oid>) -> Result<(), Error> {
-    let schema = Schema::of(call);
+    let schema = Schema::of(call)?;
     let mut result = ResultSet::new(call);
     let query = schema.sql(DIRECT_SUMS);
     for partition in partitions.into_iter().filter_map(RelationOid::from_oid) {
@@ -140,7 +140,7 @@ comment on function @extschema@.operations_sampled_sums() is
     'The same of one small partition whose changes are followed, another each time. For operations_doctor(): who may call it names no partition.';
 "#)]
 fn operations_sampled_sums(call: Call<'_>) -> Result<(), ErrorReport> {
-    Ok(direct_sums(call, sample(&Schema::of(call))?)?)
+    Ok(direct_sums(call, sample(&Schema::of(call)?)?)?)
 }
 
 fn sample(schema: &Schema) -> Result<Option<pg_sys::Oid>, Error> {
@@ -178,7 +178,7 @@ fn verify(call: Call<'_>, repair: bool) -> Result<(), Error> {
     if repair {
         session::require_writable("operations_verify_rollup")?;
     }
-    let schema = Schema::of(call);
+    let schema = Schema::of(call)?;
     let mut result = ResultSet::new(call);
     let _settings = Settings::safe_search_path();
     rollup::as_owner_of_the_rollups(&schema, || result.add(&schema.sql(DIFFERENCES), !repair))?;
@@ -206,7 +206,7 @@ fn operations_stale_sums(call: Call<'_>) -> Result<(), ErrorReport> {
 }
 
 fn stale_sums(call: Call<'_>) -> Result<(), Error> {
-    let schema = Schema::of(call);
+    let schema = Schema::of(call)?;
     let mut result = ResultSet::new(call);
     let Some(owner) = schema.client_type_sum_mv()?.owner() else { return Ok(()) };
     // Also where that is who asks: a doctor's look is no reason to run what others put on their partitions.

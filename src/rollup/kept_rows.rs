@@ -10,8 +10,9 @@ use pgrx::pg_sys;
 use crate::error::Error;
 use crate::pg::catalog::RelationOid;
 use crate::pg::index_entries::IndexEntries;
+use crate::pg::major;
 use crate::rollup::table_rows::{
-    Row, Values, check_columns, done, each, is_unique_by_first_columns, other, remove, values_of,
+    Row, Values, check_columns, check_result, for_each_row, is_unique_by_first_columns, layout_error, remove, values_of,
 };
 
 /// The columns that a table must have.
@@ -53,7 +54,7 @@ impl KeptRows {
             let indexes = IndexEntries::open(relation);
             let is_key = |index: &&pg_sys::Relation| is_unique_by_first_columns(**index, columns.equal.len());
             let Some(index) = indexes.relations().iter().find(is_key).copied() else {
-                return Err(other(relation, "It has no unique index on its key."));
+                return Err(layout_error(relation, "It has no unique index on its key."));
             };
             let mut keys = vec![pg_sys::ScanKeyData::default(); columns.equal.len()];
             for ((number, key), equal) in (1..).zip(&mut keys).zip(columns.equal) {
@@ -130,7 +131,7 @@ impl KeptRows {
             let tuple = pg_sys::systable_getnext_ordered(scan, pg_sys::ScanDirection::ForwardScanDirection);
             let is_found = !tuple.is_null();
             if is_found {
-                visit(&Row { place: (*tuple).t_self, values: values_of(tuple, (*self.relation).rd_att) });
+                visit(&Row { tid: (*tuple).t_self, values: values_of(tuple, (*self.relation).rd_att) });
             }
             pg_sys::systable_endscan_ordered(scan);
             is_found
@@ -151,9 +152,9 @@ impl KeptRows {
     /// # Safety
     ///
     /// What `visit` is lent does not outlast it.
-    pub unsafe fn each(&self, visit: impl FnMut(&Row) -> Result<(), Error>) -> Result<(), Error> {
+    pub unsafe fn for_each_row(&self, visit: impl FnMut(&Row) -> Result<(), Error>) -> Result<(), Error> {
         // SAFETY: `begin` opened the relation and has a snapshot active.
-        unsafe { each(self.relation, visit) }
+        unsafe { for_each_row(self.relation, visit) }
     }
 
     /// Removes a row.
@@ -180,20 +181,8 @@ impl KeptRows {
             (*tuple).t_tableOid = (*self.relation).rd_id;
             match place {
                 Some(mut place) => {
-                    let mut wanted = pg_sys::TU_UpdateIndexes::TU_All;
-                    let mut mode = pg_sys::LockTupleMode::LockTupleExclusive;
-                    let mut failure = pg_sys::TM_FailureData::default();
-                    done(pg_sys::heap_update(
-                        self.relation,
-                        &raw mut place,
-                        tuple,
-                        self.command,
-                        ptr::null_mut(),
-                        true,
-                        &raw mut failure,
-                        &raw mut mode,
-                        &raw mut wanted,
-                    ))?;
+                    let (result, wanted) = major::update(self.relation, &mut place, tuple, self.command);
+                    check_result(result)?;
                     pg_sys::ExecStoreHeapTuple(tuple, self.slot, false);
                     self.indexes.update(self.slot, wanted);
                 }

@@ -14,7 +14,7 @@ use crate::pg::view_rule;
 use crate::query;
 use crate::rights;
 use crate::rollup::copy_total::copy_total;
-use crate::rollup::counting::{self, Counter};
+use crate::rollup::counting::{self, CountingTriggers};
 use crate::rollup::fold::{self, Tables};
 use crate::rollup::matview::{Mergeable, Shape};
 use crate::schema::Schema;
@@ -83,7 +83,7 @@ pub fn as_owner_of_the_rollups<T>(schema: &Schema, work: impl FnOnce() -> Result
     work()
 }
 
-/// Answers whether the total is that of all partitions: of none the rows are to be summed up.
+/// Folds the deltas and untracks what has changed. Returns whether every partition is tracked, so that the total is complete.
 fn fold(schema: &Schema, view: Writable) -> Result<bool, Error> {
     let (tracked, empty) = Spi::connect_mut(|client| {
         let row = client.update(schema.sql(UNTRACK).as_str(), None, &[])?.first();
@@ -150,7 +150,7 @@ fn refresh(schema: &Schema, locked: Writable, is_whole: bool) -> Result<(), Erro
     let Some(owner) = view.owner() else { return Ok(()) };
     let_read(schema, owner)?;
     let _owner = as_owner_of_the_view(schema, owner)?;
-    let types = [pg_sys::INT4OID, Counter::of(schema)?.operation_type, pg_sys::NUMERICOID];
+    let types = [pg_sys::INT4OID, CountingTriggers::of(schema)?.operation_type, pg_sys::NUMERICOID];
     let shape = Shape { types, key: KEY };
     let Some(mergeable) = Mergeable::of(locked, shape) else {
         // A view that holds nothing has no readers to spare, and CONCURRENTLY refuses it.
@@ -202,7 +202,7 @@ fn views_are_total(schema: &Schema, view: RelationOid, owner: pg_sys::Oid) -> Re
 /// Lets the owner of a view over the rollups read them, if it may read the rows themselves.
 pub fn let_read(schema: &Schema, owner: pg_sys::Oid) -> Result<(), Error> {
     const GRANT: &str = "grant select on @extschema@.operations_rollup_live to ";
-    // Not one that has only taken the name: the rollups hold the sums of that which the live view reads.
+    // Only for the table that the live view reads, not for one that has taken its name.
     let may_read = table(schema).map_or_else(|| schema.operations(), Ok)?.may_be_read_by(owner);
     if !may_read || schema.rollup_live()?.may_be_read_by(owner) {
         return Ok(());

@@ -19,7 +19,7 @@ pub type Values = [Option<pg_sys::Datum>; MAX_COLUMNS];
 #[derive(Clone, Copy, Debug)]
 pub struct Row {
     /// Its TID.
-    pub place: pg_sys::ItemPointerData,
+    pub tid: pg_sys::ItemPointerData,
     /// Its values, up to the number of columns.
     pub values: Values,
 }
@@ -42,14 +42,14 @@ pub unsafe fn check_columns(relation: pg_sys::Relation, types: &[pg_sys::Oid]) -
             && columns.len() <= MAX_COLUMNS
             && columns.iter().zip(types).all(|(column, of_type)| !column.attisdropped && column.atttypid == *of_type)
             && ptr::eq((*relation).rd_tableam, pg_sys::GetHeapamTableAmRoutine());
-        if fits { Ok(()) } else { Err(other(relation, "It has other columns, or other storage.")) }
+        if fits { Ok(()) } else { Err(layout_error(relation, "It has other columns, or other storage.")) }
     }
 }
 
 /// # Safety
 ///
 /// `relation` must be open.
-pub unsafe fn other(relation: pg_sys::Relation, facts: &str) -> Error {
+pub unsafe fn layout_error(relation: pg_sys::Relation, facts: &str) -> Error {
     // SAFETY: by the contract.
     let oid = unsafe { (*relation).rd_id };
     Error::OtherRollup { table: catalog::relation_name(oid), facts: facts.into() }
@@ -77,7 +77,10 @@ pub unsafe fn is_unique_by_first_columns(index: pg_sys::Relation, columns: usize
 /// # Safety
 ///
 /// `relation` must be open, with columns that were checked, and a snapshot active. What `visit` is lent does not outlast it.
-pub unsafe fn each(relation: pg_sys::Relation, mut visit: impl FnMut(&Row) -> Result<(), Error>) -> Result<(), Error> {
+pub unsafe fn for_each_row(
+    relation: pg_sys::Relation,
+    mut visit: impl FnMut(&Row) -> Result<(), Error>,
+) -> Result<(), Error> {
     // SAFETY: by the contract. A row stays in its buffer until the next is read; an error in between ends the scan with the
     // transaction. What is changed meanwhile the snapshot does not see.
     unsafe {
@@ -89,7 +92,7 @@ pub unsafe fn each(relation: pg_sys::Relation, mut visit: impl FnMut(&Row) -> Re
                 break;
             }
             check_for_interrupts!();
-            visit(&Row { place: (*tuple).t_self, values: values_of(tuple, (*relation).rd_att) })?;
+            visit(&Row { tid: (*tuple).t_self, values: values_of(tuple, (*relation).rd_att) })?;
         }
         pg_sys::systable_endscan(scan);
         Ok(())
@@ -122,18 +125,18 @@ pub unsafe fn values_of(tuple: pg_sys::HeapTuple, descriptor: pg_sys::TupleDesc)
 /// `relation` must be open and locked for writing, and the row be one of it; an active snapshot must be there.
 pub unsafe fn remove(
     relation: pg_sys::Relation,
-    mut place: pg_sys::ItemPointerData,
+    mut tid: pg_sys::ItemPointerData,
     command: pg_sys::CommandId,
 ) -> Result<(), Error> {
     let mut failure = pg_sys::TM_FailureData::default();
     // SAFETY: by the contract.
-    done(unsafe {
-        pg_sys::heap_delete(relation, &raw mut place, command, ptr::null_mut(), true, &raw mut failure, false)
+    check_result(unsafe {
+        pg_sys::heap_delete(relation, &raw mut tid, command, ptr::null_mut(), true, &raw mut failure, false)
     })
 }
 
 /// Whether a row could be changed. Under the lock of the view it was, unless the transaction's snapshot is older than the lock
 /// and another transaction has changed it since.
-pub fn done(result: pg_sys::TM_Result::Type) -> Result<(), Error> {
+pub fn check_result(result: pg_sys::TM_Result::Type) -> Result<(), Error> {
     if result == pg_sys::TM_Result::TM_Ok { Ok(()) } else { Err(Error::ConcurrentUpdate) }
 }

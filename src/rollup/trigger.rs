@@ -13,7 +13,7 @@ use crate::pg::call::Call;
 use crate::pg::catalog::{self, RelationOid};
 use crate::pg::descriptor;
 use crate::pg::view_rule;
-use crate::rollup::counting::{Columns, Counter};
+use crate::rollup::counting::{Columns, CountingTriggers};
 use crate::rollup::trigger_condition::DONE;
 
 /// The columns of `operations_delta`.
@@ -34,7 +34,7 @@ thread_local! {
     static PARTITIONS: RefCell<HashMap<(pg_sys::Oid, pg_sys::Oid), Option<CountedPartition>>> = RefCell::default();
     /// Rises when PostgreSQL says that a relation may have changed.
     static CHANGES: Cell<u64> = const { Cell::new(0) };
-    /// What it was when the places were looked up.
+    /// What it was when PARTITIONS was filled.
     static SEEN: Cell<u64> = const { Cell::new(0) };
     static IS_REGISTERED: Cell<bool> = const { Cell::new(false) };
 }
@@ -80,11 +80,13 @@ pub fn count(call: Call<'_>) -> Result<(), Error> {
         {
             return Err(Error::NotATrigger);
         }
-        let Some(place) = place(call, (*data).tg_relation)? else { return Ok(()) };
+        let Some(partition) = counted_partition(call, (*data).tg_relation)? else { return Ok(()) };
         let (old, new) = match event & pg_sys::TRIGGER_EVENT_OPMASK {
-            pg_sys::TRIGGER_EVENT_INSERT => (None, counted(&place, (*data).tg_trigslot)),
-            pg_sys::TRIGGER_EVENT_DELETE => (counted(&place, (*data).tg_trigslot), None),
-            pg_sys::TRIGGER_EVENT_UPDATE => (counted(&place, (*data).tg_trigslot), counted(&place, (*data).tg_newslot)),
+            pg_sys::TRIGGER_EVENT_INSERT => (None, counted(&partition, (*data).tg_trigslot)),
+            pg_sys::TRIGGER_EVENT_DELETE => (counted(&partition, (*data).tg_trigslot), None),
+            pg_sys::TRIGGER_EVENT_UPDATE => {
+                (counted(&partition, (*data).tg_trigslot), counted(&partition, (*data).tg_newslot))
+            }
             _ => return Err(Error::NotATrigger),
         };
         let new = new.transpose().map_err(|()| Error::NotSummable)?;
@@ -96,7 +98,7 @@ pub fn count(call: Call<'_>) -> Result<(), Error> {
         {
             return Ok(());
         }
-        append(&place, (*(*data).tg_relation).rd_id, old, new)
+        append(&partition, (*(*data).tg_relation).rd_id, old, new)
     }
 }
 
@@ -113,13 +115,13 @@ unsafe fn bytes<'a>(numeric: pg_sys::Datum) -> &'a [u8] {
     }
 }
 
-/// Looks the place up once for each partition, until a relation changes: a statement of one row would else cost more for the
+/// Looks up once for each partition whether it is counted, until a relation changes: a statement of one row would else cost more for the
 /// look-up than for the row.
 ///
 /// # Safety
 ///
 /// `relation` must be open.
-unsafe fn place(call: Call<'_>, relation: pg_sys::Relation) -> Result<Option<CountedPartition>, Error> {
+unsafe fn counted_partition(call: Call<'_>, relation: pg_sys::Relation) -> Result<Option<CountedPartition>, Error> {
     // SAFETY: by the contract. The callback stays registered for as long as the process lives, as the library does.
     let key = unsafe {
         if !IS_REGISTERED.replace(true) {
@@ -131,14 +133,14 @@ unsafe fn place(call: Call<'_>, relation: pg_sys::Relation) -> Result<Option<Cou
     if SEEN.replace(changes) != changes {
         PARTITIONS.with_borrow_mut(HashMap::clear);
     }
-    if let Some(place) = PARTITIONS.with_borrow(|partitions| partitions.get(&key).copied()) {
-        return Ok(place);
+    if let Some(partition) = PARTITIONS.with_borrow(|partitions| partitions.get(&key).copied()) {
+        return Ok(partition);
     }
     // SAFETY: by the contract.
-    let place = unsafe { look_up(key.0, relation) }?;
+    let partition = unsafe { look_up(key.0, relation) }?;
     // The look-up itself may have been told of changes; then the next call looks again.
-    PARTITIONS.with_borrow_mut(|partitions| partitions.insert(key, place));
-    Ok(place)
+    PARTITIONS.with_borrow_mut(|partitions| partitions.insert(key, partition));
+    Ok(partition)
 }
 
 /// # Safety
@@ -155,7 +157,7 @@ unsafe fn look_up(function: pg_sys::Oid, relation: pg_sys::Relation) -> Result<O
     }
     let operation_type = catalog::column(delta.oid(), c"operation_type").map(|column| column.of_type);
     let Some(operation_type) = operation_type else { return Err(other_delta("The column operation_type is missing.")) };
-    let counter = Counter { function, operation_type };
+    let counter = CountingTriggers { function, operation_type };
     let Ok(columns) = Columns::of(oid, operation_type) else { return Ok(None) };
     // SAFETY: by the contract.
     if !unsafe { counter.triggers_count(relation, columns.status) } {
@@ -191,8 +193,8 @@ fn other_delta(facts: impl Into<String>) -> Error {
 /// # Safety
 ///
 /// `relation` must be open.
-unsafe fn check_delta(relation: pg_sys::Relation, place: &CountedPartition) -> Result<(), Error> {
-    let types = [pg_sys::OIDOID, pg_sys::INT4OID, place.operation_type, pg_sys::INT4OID, pg_sys::NUMERICOID];
+unsafe fn check_delta(relation: pg_sys::Relation, partition: &CountedPartition) -> Result<(), Error> {
+    let types = [pg_sys::OIDOID, pg_sys::INT4OID, partition.operation_type, pg_sys::INT4OID, pg_sys::NUMERICOID];
     // SAFETY: by the contract; the descriptor has natts columns.
     unsafe {
         let descriptor = (*relation).rd_att;
@@ -205,8 +207,8 @@ unsafe fn check_delta(relation: pg_sys::Relation, place: &CountedPartition) -> R
         }
         let fits =
             |(column, of_type): (&pg_sys::FormData_pg_attribute, _)| !column.attisdropped && column.atttypid == of_type;
-        if let Some(place) = columns.iter().zip(types).position(|pair| !fits(pair)) {
-            return Err(other_delta(format!("Column {} is of another type than is written.", place + 1)));
+        if let Some(index) = columns.iter().zip(types).position(|pair| !fits(pair)) {
+            return Err(other_delta(format!("Column {} is of another type than is written.", index + 1)));
         }
         if (*(*relation).rd_rel).relhasindex {
             let indexes = pg_sys::RelationGetIndexList(relation);
@@ -222,24 +224,26 @@ unsafe fn check_delta(relation: pg_sys::Relation, place: &CountedPartition) -> R
 ///
 /// # Safety
 ///
-/// `slot` must hold a row of the partition that `place` was looked up for.
-unsafe fn counted(place: &CountedPartition, slot: *mut pg_sys::TupleTableSlot) -> Option<Result<Counted, ()>> {
+/// `slot` must hold a row of the partition that `partition` was looked up for.
+unsafe fn counted(partition: &CountedPartition, slot: *mut pg_sys::TupleTableSlot) -> Option<Result<Counted, ()>> {
     // SAFETY: by the contract; the arrays of the slot have an entry for each column, and up to `last` they are filled.
     // A value that is not null is of its column's type, and PG_DETOAST leaves a numeric that is not toasted where it is.
     unsafe {
-        if c_int::from((*slot).tts_nvalid) < place.last {
-            pg_sys::slot_getsomeattrs_int(slot, place.last);
+        if c_int::from((*slot).tts_nvalid) < partition.last {
+            pg_sys::slot_getsomeattrs_int(slot, partition.last);
         }
         let value = |column: pg_sys::AttrNumber| {
             let index = column as usize - 1;
             (!*(*slot).tts_isnull.add(index)).then(|| *(*slot).tts_values.add(index))
         };
-        if value(place.columns.status).is_none_or(|status| status.value() as i16 != DONE) {
+        if value(partition.columns.status).is_none_or(|status| status.value() as i16 != DONE) {
             return None;
         }
-        let (Some(client_id), Some(operation_type), Some(amount)) =
-            (value(place.columns.client_id), value(place.columns.operation_type), value(place.columns.amount))
-        else {
+        let (Some(client_id), Some(operation_type), Some(amount)) = (
+            value(partition.columns.client_id),
+            value(partition.columns.operation_type),
+            value(partition.columns.amount),
+        ) else {
             return Some(Err(()));
         };
         let amount: pg_sys::Datum = pg_sys::pg_detoast_datum(amount.cast_mut_ptr()).into();
@@ -252,9 +256,9 @@ unsafe fn counted(place: &CountedPartition, slot: *mut pg_sys::TupleTableSlot) -
 
 /// # Safety
 ///
-/// The values must be valid, and `place` that of the partition.
+/// The values must be valid, and `partition` that of the partition.
 unsafe fn append(
-    place: &CountedPartition,
+    counted: &CountedPartition,
     partition: pg_sys::Oid,
     old: Option<Counted>,
     new: Option<Counted>,
@@ -275,8 +279,8 @@ unsafe fn append(
                 [old.map(|old| (-1, Counted { amount: minus(old.amount), ..old })), new.map(|new| (1, new))]
             }
         };
-        let relation = pg_sys::table_open(place.delta, pg_sys::RowExclusiveLock as i32);
-        check_delta(relation, place)?;
+        let relation = pg_sys::table_open(counted.delta, pg_sys::RowExclusiveLock as i32);
+        check_delta(relation, counted)?;
         for (rows, change) in changes.into_iter().flatten() {
             let rows: i32 = rows;
             let mut values: [pg_sys::Datum; DELTA_COLUMNS] =

@@ -17,7 +17,7 @@ use crate::pg::view_rule;
 use crate::query;
 use crate::rights;
 use crate::rollup;
-use crate::rollup::counting::{self, Counter};
+use crate::rollup::counting::{self, CountingTriggers};
 use crate::schema::Schema;
 
 /// What the demo needs and the extension must not own.
@@ -42,7 +42,7 @@ comment on procedure @extschema@.operations_setup() is
 "#)]
 fn operations_setup(call: Call<'_>) -> Result<(), ErrorReport> {
     session::require_writable("operations_setup")?;
-    Ok(set_up(&Schema::of(call))?)
+    Ok(set_up(&Schema::of(call)?)?)
 }
 
 fn set_up(schema: &Schema) -> Result<(), Error> {
@@ -74,7 +74,7 @@ fn set_up(schema: &Schema) -> Result<(), Error> {
 fn create_views(schema: &Schema) -> Result<(), Error> {
     rollup::let_read(schema, session::current_user())?;
     let operations = schema.operations()?;
-    let counter = Counter::of(schema)?;
+    let counter = CountingTriggers::of(schema)?;
     if !counter.has_triggers(operations) || counter.leaves(operations).iter().any(|leaf| !leaf.has_triggers) {
         run(schema, COUNT_TRIGGERS)?;
     }

@@ -39,9 +39,9 @@ comment on procedure @extschema@.change_status(integer) is
     'Sets status 1 on the p_batch oldest new operations (status 0), of even id in an even second and of odd id in an odd one, that no other session holds; then, if a sum changed, refreshes client_type_sum_mv.';
 "#)]
 fn change_status(call: Call<'_>, p_batch: Option<i32>) -> Result<(), ErrorReport> {
-    let batch = arguments::number("p_batch", arguments::required("p_batch", p_batch)?, 1..=i32::MAX)?;
+    let batch = arguments::in_range("p_batch", arguments::required("p_batch", p_batch)?, 1..=i32::MAX)?;
     session::require_writable("change_status")?;
-    let schema = Schema::of(call);
+    let schema = Schema::of(call)?;
     schema.operations()?;
     schema.client_type_sum_mv()?;
     flip(&schema, batch)?;

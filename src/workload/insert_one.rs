@@ -13,7 +13,9 @@ use rand::rngs::ChaCha8Rng;
 
 use super::stored;
 use crate::error::Error;
+use crate::guc;
 use crate::partitions;
+use crate::pg::background;
 use crate::pg::call::Call;
 use crate::pg::catalog::LockMode;
 use crate::pg::session;
@@ -46,14 +48,15 @@ language c as '@MODULE_PATHNAME@', '@FUNCTION_NAME@';
 revoke all on procedure @extschema@.operation_insert_one() from public;
 
 comment on procedure @extschema@.operation_insert_one() is
-    'Inserts one random new operation (status 0), dated today. Creates the partition of the current month if it is missing.';
+    'Inserts one random new operation (status 0), dated today. As a job it inserts operations_ext.insert_batch of them. Creates the partition of the current month if it is missing.';
 "#)]
 fn operation_insert_one(call: Call<'_>) -> Result<(), ErrorReport> {
     session::require_writable("operation_insert_one")?;
-    Ok(insert_one(Schema::of(call))?)
+    let rows = if background::is_run_by_scheduler() { guc::insert_batch() } else { 1 };
+    Ok(insert_rows(Schema::of(call)?, rows)?)
 }
 
-fn insert_one(schema: Schema) -> Result<(), Error> {
+fn insert_rows(schema: Schema, rows: i32) -> Result<(), Error> {
     let operations = schema.operations()?;
     // The lock that INSERT takes. Once it is held nobody can detach the partition that is found now.
     operations.lock(LockMode::RowExclusive);
@@ -62,7 +65,7 @@ fn insert_one(schema: Schema) -> Result<(), Error> {
         let month = partitions::today()?;
         partitions::create_missing(&schema, operations, std::iter::once(month))?;
     }
-    insert(schema, &random_operation(today)?)
+    (0..rows).try_for_each(|_| insert(&schema, &random_operation(today)?))
 }
 
 fn random_operation(today: i32) -> Result<Operation, Error> {
@@ -77,7 +80,7 @@ fn random_operation(today: i32) -> Result<Operation, Error> {
     })
 }
 
-fn insert(schema: Schema, operation: &Operation) -> Result<(), Error> {
+fn insert(schema: &Schema, operation: &Operation) -> Result<(), Error> {
     let row = [
         DatumWithOid::from(Date::saturating_from_raw(operation.date.to_postgres())),
         DatumWithOid::from(Uuid::from_bytes(operation.guid)),
@@ -88,7 +91,7 @@ fn insert(schema: Schema, operation: &Operation) -> Result<(), Error> {
         stored::message(&operation.message),
     ];
     // Taken out while it is used: a trigger on the table may call the procedure again.
-    let plan = PLAN.take().filter(|(of, _)| *of == schema);
+    let plan = PLAN.take().filter(|(of, _)| of == schema);
     let plan = Spi::connect_mut(|client| {
         let plan = match plan {
             Some((_, plan)) => plan,
@@ -97,6 +100,6 @@ fn insert(schema: Schema, operation: &Operation) -> Result<(), Error> {
         client.update(&plan, None, &row)?;
         Ok::<_, Error>(plan)
     })?;
-    PLAN.set(Some((schema, plan)));
+    PLAN.set(Some((schema.clone(), plan)));
     Ok(())
 }

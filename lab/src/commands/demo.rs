@@ -31,11 +31,11 @@ impl Folder {
 
 /// Starts the primary and the replica, waits until they live, and says how to connect.
 ///
-/// What runs already is left alone. The first start makes the data; what it needs (cargo-pgrx, PostgreSQL 16) it gets itself.
+/// What runs already is left alone. The first start makes the data; what it needs (PostgreSQL 16, or the version that PG names) it gets itself.
 ///
 /// From the environment: PRIMARY_PORT and REPLICA_PORT (5432, 5433), POSTGRES_USER, POSTGRES_DB, REPLICATION_USER,
 /// POSTGRES_PASSWORD and REPLICATION_PASSWORD (or the same with _FILE for a file that holds it), OPERATIONS_TEST_ROWS (100000),
-/// WAL_LEVEL (replica, or logical for logical slots), PG_CONFIG (the PostgreSQL to use), REPLICA_RECLONE=1 (throw away a replica
+/// LAB_PORT (8080; off serves no page), WAL_LEVEL (replica, or logical for logical slots), SYNC (off, or on: a commit waits for the replica), PG_CONFIG (the PostgreSQL to use), REPLICA_RECLONE=1 (throw away a replica
 /// of another primary; `promoted`: also one that was promoted, with the rows that only it has), STATE_DIR, SERVER_USER.
 #[derive(Args)]
 pub struct Demo {
@@ -46,6 +46,7 @@ pub struct Demo {
 impl Demo {
     /// Runs the command; returns its exit code.
     pub fn run(&self) -> Result<u8, Error> {
+        demo::check_before_the_folder_is_made(self.folder.get())?;
         // What is half made is useless; a server that was already running, or is started for good, is left alone.
         let half_made = demo::Layout::find(self.folder.get())?.half_made();
         let interrupted = ctrlc::set_handler(move || {
@@ -59,7 +60,7 @@ impl Demo {
     }
 }
 
-/// Stops both servers; the data stay.
+/// Stops both servers, the receipt's client and the page; the data stay.
 #[derive(Args)]
 pub struct Stop {
     #[command(flatten)]
@@ -73,7 +74,7 @@ impl Stop {
     }
 }
 
-/// Stops both servers and deletes the demo's data. What was downloaded and built stays.
+/// Stops both servers and deletes the demo's data, with the rows that a rejoin kept aside. What was downloaded and built stays.
 #[derive(Args)]
 pub struct Clean {
     #[command(flatten)]
@@ -87,7 +88,7 @@ impl Clean {
     }
 }
 
-/// Shows what lives, in one screen: operations, jobs, view, replica, partitions.
+/// Shows the state of the demo on one screen: operations, jobs, view, replica, partitions.
 #[derive(Args)]
 #[command(after_help = "Exit codes:
   0   all is well

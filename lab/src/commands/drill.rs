@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use clap::Args;
 use operations_lab::Error;
@@ -10,6 +11,7 @@ use operations_lab::drill::{self, DRILLS, Length, Report, Verdict};
 use operations_lab::say::{say, warn};
 
 use super::demo::Folder;
+use super::usage::whole;
 
 /// Breaks the running demo in one way, and shows that it is noticed and healed, and what it cost.
 ///
@@ -18,12 +20,12 @@ use super::demo::Folder;
 #[derive(Args)]
 #[command(after_help = "Exit codes:
   0   the drill passed: seen and healed in time, and nothing is lost
-  1   it did not, or could not be run
+  1   it did not, could not be run, or is refused on this machine
   64  the command line is wrong, or no drill has that name
   130 interrupted; what was broken is mended, or it is said what is not")]
 pub struct Drill {
-    /// Which one; --list names them
-    #[arg(required_unless_present = "list")]
+    /// Name of the drill (see --list)
+    #[arg(required_unless_present_any = ["list", "json"])]
     name: Option<String>,
 
     /// Name all drills, with a line each
@@ -35,7 +37,28 @@ pub struct Drill {
     json: bool,
 
     #[command(flatten)]
+    pace: Pace,
+
+    #[command(flatten)]
     folder: Folder,
+}
+
+/// How long things may take.
+#[derive(Args)]
+struct Pace {
+    /// Leave broken what is broken for so long at least, to be watched on the page
+    #[arg(long, value_name = "SECONDS", default_value_t = 0, value_parser = whole::<u64>(0..=3600))]
+    hold: u64,
+
+    /// Let all take so many times longer until a drill has failed: for a machine that does much else
+    #[arg(long, value_name = "TIMES", default_value_t = 1, value_parser = whole::<u32>(1..=100))]
+    patience: u32,
+}
+
+impl Pace {
+    fn get(&self) -> drill::Pace {
+        drill::Pace { hold: Duration::from_secs(self.hold), patience: self.patience }
+    }
 }
 
 /// Runs all drills that are over in seconds, one after the other, and prints a table.
@@ -46,7 +69,7 @@ pub struct Drill {
   64  the command line is wrong
   130 interrupted; what was broken is mended, or it is said what is not")]
 pub struct Drills {
-    /// Those that take a minute or more, too
+    /// Also those that take a minute or more
     #[arg(long)]
     all: bool,
 
@@ -58,9 +81,12 @@ pub struct Drills {
     #[arg(long)]
     json: bool,
 
-    /// Write a page with the table, and with what else was asked at the moment of each fault
+    /// Write a page with the table, and with the answers of pg_isready and the usual lag queries at each fault
     #[arg(long, value_name = "FILE")]
     markdown: Option<PathBuf>,
+
+    #[command(flatten)]
+    pace: Pace,
 
     #[command(flatten)]
     folder: Folder,
@@ -71,13 +97,13 @@ impl Drill {
     pub fn run(&self) -> Result<u8, Error> {
         let name = match &self.name {
             Some(name) if !self.list => name,
-            _ => return Ok(list()),
+            _ => return Ok(list(self.json)),
         };
         let drill = drill::find(name)?;
         if !self.json {
             say(&format!("{}: {}", drill.name, drill.line));
         }
-        let reports = drill::run(self.folder.get(), &[drill], &interruptible()?, |_| {})?;
+        let reports = drill::run(self.folder.get(), &[drill], self.pace.get(), &interruptible()?, |_| {})?;
         for report in &reports {
             say(&if self.json { json(report) } else { report.text() });
         }
@@ -89,7 +115,7 @@ impl Drills {
     /// Runs the command; returns its exit code.
     pub fn run(&self) -> Result<u8, Error> {
         if self.list {
-            return Ok(list());
+            return Ok(list(self.json));
         }
         let wanted: Vec<_> = DRILLS.iter().filter(|drill| self.all || drill.length == Length::Quick).collect();
         let tell = |report: &Report| {
@@ -101,7 +127,7 @@ impl Drills {
                 _ => say(&format!("{:<8} {}", report.verdict.word(), report.name)),
             }
         };
-        let reports = drill::run(self.folder.get(), &wanted, &interruptible()?, tell)?;
+        let reports = drill::run(self.folder.get(), &wanted, self.pace.get(), &interruptible()?, tell)?;
         if let Some(file) = &self.markdown {
             std::fs::write(file, drill::page(&reports))
                 .map_err(|source| Error::Io { what: format!("write {}", file.display()), source })?;
@@ -117,9 +143,14 @@ impl Drills {
     }
 }
 
-fn list() -> u8 {
+fn list(in_json: bool) -> u8 {
+    if in_json {
+        let line = |drill: &drill::Drill| serde_json::json!({ "name": drill.name, "line": drill.line, "long": drill.length == Length::Long });
+        say(&json(&DRILLS.iter().map(line).collect::<Vec<_>>()));
+        return 0;
+    }
     for drill in DRILLS {
-        let long = if drill.length == Length::Long { " (long)" } else { "" };
+        let long = if drill.length == Length::Long { " (only with drills --all)" } else { "" };
         say(&format!("{:<22} {}{long}", drill.name, drill.line));
     }
     0

@@ -5,7 +5,7 @@ use operations_lab::{Error, failover};
 
 use super::demo::Folder;
 
-/// Stops the primary for certain, makes the replica the primary, and shows that writes and both jobs go on there.
+/// Fences the primary, promotes the replica, and shows that writes and both jobs go on there.
 ///
 /// The old primary is stopped fast, then at once, then killed; if a process of it is still there, nothing is promoted. It
 /// cannot take writes again, by whatever command it is started. Ports stay with the servers. See docs/failover.md.

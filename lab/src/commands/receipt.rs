@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::Args;
-use operations_lab::Error;
 use operations_lab::demo::Demo;
 use operations_lab::receipt::{self, Mark, Report};
 use operations_lab::say::say;
+use operations_lab::{DemoError, Error, FailoverError, failover};
 
 use super::demo::Folder;
 
@@ -39,6 +39,10 @@ pub struct Receipt {
     #[arg(long, hide = true, conflicts_with_all = ["json", "since"])]
     write: bool,
 
+    /// Say by the exit code whether the client runs, and nothing else
+    #[arg(long, hide = true, conflicts_with_all = ["json", "since", "write"])]
+    running: bool,
+
     #[command(flatten)]
     folder: Folder,
 }
@@ -68,8 +72,11 @@ impl Receipt {
             return self.write_rows();
         }
         let demo = Demo::as_started(self.folder.get())?;
+        if self.running {
+            return Ok(if receipt::is_running(&demo) { 0 } else { super::FAILED });
+        }
         if !receipt::folder(&demo.layout).is_dir() {
-            return Err(Error::NoReceipt { folder: demo.layout.folder.clone() });
+            return Err(FailoverError::NoReceipt { folder: demo.layout.folder.clone() }.into());
         }
         let mark = match self.since {
             None => Mark::default(),
@@ -82,7 +89,7 @@ impl Receipt {
             let json = serde_json::to_string_pretty(&report);
             say(&json.unwrap_or_else(|error| format!("{{\"error\": \"{error}\"}}")));
         } else {
-            say(report.text(client_runs).trim_end());
+            say(report.text(client_runs, &failover::where_kept(&demo)).trim_end());
         }
         Ok(code(&report, client_runs))
     }
@@ -90,7 +97,10 @@ impl Receipt {
     /// What cannot be seen has a code of its own.
     pub fn failure(error: &Error) -> u8 {
         match error {
-            Error::NoWriter { .. } | Error::NoReceipt { .. } | Error::ReceiptNotOurs { .. } => UNSEEN,
+            Error::Demo(DemoError::Stopped)
+            | Error::Failover(
+                FailoverError::NoWriter { .. } | FailoverError::NoReceipt { .. } | FailoverError::ReceiptNotOurs { .. },
+            ) => UNSEEN,
             _ => super::FAILED,
         }
     }

@@ -12,6 +12,7 @@ use operations_lab::tools::{Postgres, State, install, test_environment};
 use operations_lab::{DATABASE, Error, SUPERUSER};
 
 use super::FAILED;
+use super::usage::whole;
 
 /// Starts a throw-away primary, and replicas of it, for the tests of an application.
 ///
@@ -20,7 +21,7 @@ use super::FAILED;
 #[derive(Args)]
 pub struct TestServers {
     /// How many replicas
-    #[arg(long, value_name = "NUMBER", default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=10))]
+    #[arg(long, value_name = "NUMBER", default_value_t = 0, value_parser = whole::<u8>(0..=10))]
     replicas: u8,
     /// Make 20,000 operations of 2025-08 to 2025-11, of which 3,000 are done
     #[arg(long)]

@@ -8,7 +8,7 @@ use std::path::Path;
 use rustix::fs::Access;
 
 use crate::demo::layout::Layout;
-use crate::error::{Context, Error};
+use crate::error::{Context, Error, SettingError};
 use crate::server::{Owner, may_write};
 
 /// A socket in the demo must fit into the 107 bytes that the kernel allows.
@@ -18,14 +18,24 @@ const LONGEST: usize = 80;
 pub(crate) fn check(layout: &Layout) -> Result<(), Error> {
     let (folder, owner) = (&layout.folder, &layout.owner);
     let parent = folder.parent().unwrap_or(folder);
-    let made = parent.is_dir() || owner.make_folders(parent).is_ok();
-    let writable = may_write(parent);
-    if folder.as_os_str().len() > LONGEST || !made || !writable || !owner.may(parent, Access::EXEC_OK) {
-        return Err(Error::UnusableFolder { folder: folder.clone(), owner: owner.name.clone() });
+    let above = parent.display();
+    let why = if folder.as_os_str().len() > LONGEST {
+        Some(format!("it is longer than {LONGEST} characters"))
+    } else if !parent.is_dir() && owner.make_folders(parent).is_err() {
+        Some(format!("{above} cannot be made"))
+    } else if !may_write(parent) {
+        Some(format!("the user {} may not write to {above}", Owner::current().name))
+    } else if !owner.may(parent, Access::EXEC_OK) {
+        Some(format!("the user {}, who runs the servers, may not enter {above}", owner.name))
+    } else {
+        None
+    };
+    if let Some(why) = why {
+        return Err(SettingError::UnusableFolder { folder: folder.clone(), why }.into());
     }
     // A folder of somebody else's is not ours to fill, nor later to empty.
     if !layout.sockets().exists() && !is_empty(folder) {
-        return Err(Error::ForeignFolder { folder: folder.clone() });
+        return Err(SettingError::ForeignFolder { folder: folder.clone() }.into());
     }
     Ok(())
 }
@@ -41,7 +51,7 @@ pub(crate) fn owned_folder(path: &Path, owner: &Owner) -> Result<(), Error> {
     if owner.is_lent() && !owner.owns(path) {
         let is_link = std::fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink());
         if is_link || owner.may_change(path) {
-            return Err(Error::NotOwned { folder: path.to_owned(), owner: owner.name.clone() });
+            return Err(SettingError::NotOwned { folder: path.to_owned(), owner: owner.name.clone() }.into());
         }
         let given = std::os::unix::fs::lchown(path, Some(owner.uid()), Some(owner.gid()));
         given.context(|| format!("give {} to the user {}", path.display(), owner.name))?;

@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use postgres::{Client, Config, NoTls};
 
-use crate::connect::within;
+use crate::connect::{guarded, within};
 use crate::demo::settings::TEST_ROWS;
 use crate::demo::{Demo, Programs, Scheduler, folders};
-use crate::error::{Context, Error};
+use crate::error::{Context, DemoError, Error};
 use crate::long;
 use crate::role::Role;
 use crate::say::say;
@@ -72,7 +72,7 @@ impl Demo {
         command.args(["--encoding", "UTF8", locale()]);
         let status = self.logged(&mut command, &log, false, || None);
         folders::remove(&password, &layout.owner)?;
-        if status? { Ok(()) } else { Err(Error::Initdb { why: first_error(&log), log }) }
+        if status? { Ok(()) } else { Err(DemoError::Initdb { why: first_error(&log), log }.into()) }
     }
 
     /// The temporary server takes connections on its socket only: nobody else comes in before all is done.
@@ -92,7 +92,9 @@ impl Demo {
             Ok::<_, postgres::Error>(())
         };
         let made = self.socket_config("postgres").connect(NoTls).and_then(create);
-        made.map_err(|error| Error::Database { name: name.clone(), why: Error::from(error).to_string() })
+        made.map_err(|error| {
+            Error::Demo(DemoError::Database { name: name.clone(), why: Error::from(error).to_string() })
+        })
     }
 
     /// How to connect as the superuser, through the socket.
@@ -105,7 +107,7 @@ impl Demo {
             .password(&self.settings.password)
             .dbname(database)
             .connect_timeout(Duration::from_secs(2));
-        config
+        guarded(config, "")
     }
 
     fn run_init_files(&self, programs: &Programs) -> Result<(), Error> {
@@ -118,7 +120,7 @@ impl Demo {
                 continue;
             };
             if !self.logged(&mut command, &log, true, || self.loaded_rows())? {
-                return Err(Error::InitFile { file: name, why: first_error(&log), log });
+                return Err(DemoError::InitFile { file: name, why: first_error(&log), log }.into());
             }
             say(&format!("    {name:<28} {:>5} ms", began.elapsed().as_millis()));
         }

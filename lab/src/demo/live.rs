@@ -3,31 +3,32 @@
 use std::time::{Duration, Instant};
 
 use crate::connect::Refusal;
-use crate::demo::{Demo, SLOT};
-use crate::error::Error;
+use crate::demo::Demo;
+use crate::error::{DemoError, Error, SettingError};
 use crate::role::Role;
 use crate::say::say;
+use crate::serve;
 
 /// How long a demo may take from the start of its servers until it lives.
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// What the primary still lacks: the replica's stream, and a good run of both jobs since its start.
-const PRIMARY_LACKS: &str = include_str!("primary_lacks.sql");
+const PRIMARY_MISSING: &str = include_str!("primary_missing.sql");
 
-const REPLICA_LACKS: &str = "\
+const REPLICA_MISSING: &str = "\
     select case when pg_is_in_recovery() then 'the replica receives nothing yet' \
-                else 'the replica was promoted: it follows no primary' end \
+                else 'two servers take writes: make rejoin makes the one on the older timeline a replica' end \
     where not exists (select from pg_stat_wal_receiver where status = 'streaming')";
 
 /// Why a demo does not live; no reasons when it does.
-pub(crate) struct Lacks {
+pub(crate) struct Missing {
     /// One after the other.
     pub reasons: Vec<String>,
     /// Whether a server does not take our password.
     pub password_refused: bool,
 }
 
-impl Lacks {
+impl Missing {
     /// All in one line.
     pub fn line(&self) -> String {
         self.reasons.join("; ")
@@ -36,26 +37,26 @@ impl Lacks {
 
 impl Demo {
     /// What is still missing.
-    pub(crate) fn lacks(&self) -> Lacks {
-        let mut lacks = Lacks { reasons: Vec::new(), password_refused: false };
-        let primary = PRIMARY_LACKS.replace("SLOT", &format!("'{SLOT}'"));
-        for (role, query) in [(Role::Primary, primary.as_str()), (Role::Replica, REPLICA_LACKS)] {
+    pub(crate) fn missing(&self) -> Missing {
+        let mut missing = Missing { reasons: Vec::new(), password_refused: false };
+        let primary = self.of_the_replica(PRIMARY_MISSING);
+        for (role, query) in [(Role::Primary, primary.as_str()), (Role::Replica, REPLICA_MISSING)] {
             match self.ask(role, query) {
-                Ok(answer) => lacks.reasons.extend(answer.lines().map(str::to_owned)),
+                Ok(answer) => missing.reasons.extend(answer.lines().map(str::to_owned)),
                 Err(refusal) => {
-                    lacks.password_refused |= matches!(refusal, Refusal::Password(_));
-                    lacks.reasons.push(format!("the {role} does not answer: {refusal}"));
+                    missing.password_refused |= matches!(refusal, Refusal::Password(_));
+                    missing.reasons.push(format!("the {role} does not answer: {refusal}"));
                 }
             }
         }
-        lacks
+        missing
     }
 
     pub(crate) fn streams_within(&self, limit: Duration) -> bool {
         let start = Instant::now();
         loop {
-            match self.ask(Role::Replica, REPLICA_LACKS) {
-                Ok(lacks) if lacks.is_empty() => return true,
+            match self.ask(Role::Replica, REPLICA_MISSING) {
+                Ok(missing) if missing.is_empty() => return true,
                 // No wait brings them back.
                 Err(Refusal::Files(_)) => return false,
                 _ if start.elapsed() >= limit => return false,
@@ -70,21 +71,21 @@ impl Demo {
         let start = Instant::now();
         let mut reported = start;
         loop {
-            let lacks = self.lacks();
-            if lacks.reasons.is_empty() {
+            let missing = self.missing();
+            if missing.reasons.is_empty() {
                 return Ok(());
             }
-            if lacks.password_refused {
+            if missing.password_refused {
                 self.restore_passwords()?;
-                return Err(Error::OtherPassword);
+                return Err(SettingError::OtherPassword.into());
             }
             if start.elapsed() >= LIMIT {
                 let logs = [Role::Primary, Role::Replica].map(|role| self.layout.log(role));
-                return Err(Error::NotLive { seconds: LIMIT.as_secs(), lacks: lacks.line(), logs });
+                return Err(DemoError::NotLive { seconds: LIMIT.as_secs(), missing: missing.line(), logs }.into());
             }
             if reported.elapsed() >= Duration::from_secs(5) {
                 reported = Instant::now();
-                say(&format!("    {} s: {}", start.elapsed().as_secs(), lacks.line()));
+                say(&format!("    {} s: {}", start.elapsed().as_secs(), missing.line()));
             }
             std::thread::sleep(Duration::from_millis(200));
         }
@@ -101,10 +102,18 @@ impl Demo {
         let password = if settings.password == "postgres" { "postgres" } else { "as you set it" };
         let (primary, replica, database, user) =
             (self.port(Role::Primary), self.port(Role::Replica), &settings.database, &settings.user);
+        let operations = match settings.insert_batch {
+            1 => "one new operation".to_owned(),
+            more => format!("{more} new operations"),
+        };
+        let page = match settings.lab_port.filter(|_| serve::is_running(&self.layout)) {
+            Some(port) => format!("\n    page     http://127.0.0.1:{port}/"),
+            None => String::new(),
+        };
         say(&format!(
             "
-The demo lives: one new operation every 5 s, a batch of status changes every 3 s.
-    primary  127.0.0.1:{primary}    replica  127.0.0.1:{replica}    database {database}, user {user}, password {password}
+The demo lives: {operations} every 5 s, a batch of status changes every 3 s.
+    primary  127.0.0.1:{primary}    replica  127.0.0.1:{replica}    database {database}, user {user}, password {password}{page}
 
     make status         what lives, in one screen
     make psql           a session on the primary, for example:

@@ -10,11 +10,14 @@ use std::time::{Duration, Instant};
 use rustix::io::{FdFlags, fcntl_setfd};
 
 use crate::demo::layout::Layout;
-use crate::error::{Context, Error};
+use crate::error::{Context, DemoError, Error};
 use crate::role::Role;
 use crate::say::say;
 use crate::server::process::all_of_user;
-use crate::server::{DataDirectory, Owner, Signal, open_to_read};
+use crate::server::{DataDirectory, Owner, Signal, open_to_read, try_wait};
+
+/// How long a lock may be held by who only looks whether it is.
+const LOOKED: Duration = Duration::from_secs(1);
 
 /// How long what is left of a killed server may take to end.
 const LEFTOVERS_END: Duration = Duration::from_secs(30);
@@ -28,12 +31,12 @@ pub(crate) fn lock_demo(layout: &Layout, limit: Duration) -> Result<Option<File>
     let folder = layout.owner.files(|| File::open(&layout.folder));
     let folder = folder.context(|| format!("open {}", layout.folder.display()))?;
     if !locked_within(&folder, limit).context(|| format!("lock {}", layout.folder.display()))? {
-        return Err(Error::Locked);
+        return Err(DemoError::Locked.into());
     }
     // It may have been made anew meanwhile.
     let identity = |found: io::Result<std::fs::Metadata>| found.map(|found| (found.dev(), found.ino())).ok();
     if identity(folder.metadata()) != identity(std::fs::metadata(&layout.folder)) {
-        return Err(Error::LockGone);
+        return Err(DemoError::LockGone.into());
     }
     Ok(Some(folder))
 }
@@ -49,7 +52,8 @@ pub(crate) struct DataLock {
 impl DataLock {
     /// Takes the lock of a server, and clears away what a dead one has left in its data and beside its sockets.
     pub fn take(layout: &Layout, role: Role, data: &DataDirectory) -> Result<Self, Error> {
-        let path = layout.folder.join(format!("{}.lock", layout.seat(role)));
+        // That of a container holds the folder's number, too.
+        let path = layout.beside(role, if layout.nodes.is_empty() { "lock" } else { "server" });
         let opened = layout.owner.files(|| match open_to_read(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(&path)
@@ -58,14 +62,14 @@ impl DataLock {
         });
         let file = opened.context(|| format!("open {}", path.display()))?;
         let lock = |limit| locked_within(&file, limit).context(|| format!("lock {}", path.display()));
-        let mut locked = lock(Duration::ZERO)?;
+        let mut locked = lock(LOOKED)?;
         if !locked {
-            end_cut_short_clone(&file, &layout.owner)?;
+            end_all_but_the_server(&file, &layout.owner)?;
             say(&format!("    waiting for what is still at work in {} to end", data.path().display()));
             locked = lock(LEFTOVERS_END)?;
         }
         if !locked {
-            return Err(Error::DataInUse { data: data.path().to_owned(), lock: path });
+            return Err(DemoError::DataInUse { data: data.path().to_owned(), lock: path }.into());
         }
         let lock = Self { file, path, owner: layout.owner.clone() };
         let cleared = lock.clear_stale(data.path(), &layout.sockets());
@@ -82,13 +86,14 @@ impl DataLock {
         child
     }
 
+    /// Leaves the lock to what was started under it; what is noted of that, can still be.
+    pub fn into_note(self) -> LockNote {
+        LockNote { path: self.path, owner: self.owner }
+    }
+
     /// Notes which server has the lock now: its number and its start, as its `postmaster.pid` says them.
     pub fn remember(&self, data: &Path) -> Result<(), Error> {
-        let noted = self.owner.files(|| {
-            let mut file = OpenOptions::new().write(true).truncate(true).open(&self.path)?;
-            file.write_all(identity_of(data)?.as_bytes())
-        });
-        noted.context(|| format!("write {}", self.path.display()))
+        remember(&self.path, &self.owner, data)
     }
 
     /// The server refuses to start on the `postmaster.pid` of one that was killed, for as long as there is another process of
@@ -116,9 +121,51 @@ impl DataLock {
     }
 }
 
-/// Ends what is left of an entrypoint that was killed: a clone in a group of processes of its own goes on, and pg_basebackup's
-/// second process for ever. Whoever holds the demo's lock knows that nobody waits for it.
-fn end_cut_short_clone(lock: &File, owner: &Owner) -> Result<(), Error> {
+/// Where it is noted which server has a lock.
+pub(crate) struct LockNote {
+    path: PathBuf,
+    owner: Owner,
+}
+
+impl LockNote {
+    /// The same as [`DataLock::remember`].
+    pub fn remember(&self, data: &Path) -> Result<(), Error> {
+        remember(&self.path, &self.owner, data)
+    }
+}
+
+fn remember(path: &Path, owner: &Owner, data: &Path) -> Result<(), Error> {
+    let noted = owner.files(|| {
+        let mut file = OpenOptions::new().write(true).truncate(true).open(path)?;
+        file.write_all(identity_of(data)?.as_bytes())
+    });
+    noted.context(|| format!("write {}", path.display()))
+}
+
+/// Ends who would start a server of the demo again, or is about to: the script that runs the replica. What it has started and
+/// cannot be told from a server yet is waited for.
+pub(crate) fn end_watcher(layout: &Layout, role: Role, data: &DataDirectory) -> Result<(), Error> {
+    let path = layout.folder.join(format!("{}.lock", layout.initial_role(role)));
+    let Ok(lock) = layout.owner.files(|| open_to_read(&path)) else {
+        return Ok(());
+    };
+    if end_all_but_the_server(&lock, &layout.owner)? == 0 {
+        return Ok(());
+    }
+    try_wait("what runs the server to end", LEFTOVERS_END, || {
+        end_all_but_the_server(&lock, &layout.owner).map_err(|error| error.to_string())?;
+        match data.is_running() || locked_within(&lock, Duration::ZERO).unwrap_or(true) {
+            true => Ok(()),
+            false => Err(format!("{} is held, and no server runs", path.display())),
+        }
+    })
+}
+
+/// Ends what else than a server holds its lock: an entrypoint, or what is left of one that was killed. A clone in a group of
+/// processes of its own goes on, and pg_basebackup's second process for ever. Whoever holds the demo's lock knows that nobody
+/// waits for it. How many there were. A process of this program is none of them: it may be at a look, and a server's container holds
+/// nothing of its own.
+fn end_all_but_the_server(lock: &File, owner: &Owner) -> Result<usize, Error> {
     let identity = |found: std::fs::Metadata| (found.dev(), found.ino());
     let wanted = lock.metadata().map(identity).context(|| "look at a lock".to_owned())?;
     let holds = |pid: u32| {
@@ -127,9 +174,16 @@ fn end_cut_short_clone(lock: &File, owner: &Owner) -> Result<(), Error> {
     };
     let is_server =
         |pid: u32| std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim_end() == "postgres");
-    let others = all_of_user(owner.uid()).filter(|process| process.pid() != std::process::id());
-    let mut left = others.filter(|process| holds(process.pid()) && !is_server(process.pid()));
-    left.try_for_each(|process| process.signal(Signal::KILL))
+    let others = all_of_user(owner.uid()).filter(|process| !is_this_program(process.pid()));
+    let left: Vec<_> = others.filter(|process| holds(process.pid()) && !is_server(process.pid())).collect();
+    left.iter().try_for_each(|process| process.signal(Signal::KILL))?;
+    Ok(left.len())
+}
+
+/// Whether a process is this one, or another one of this program.
+fn is_this_program(pid: u32) -> bool {
+    let program = |of: &str| std::fs::metadata(format!("/proc/{of}/exe")).map(|found| (found.dev(), found.ino())).ok();
+    program(&pid.to_string()).is_some_and(|found| program("self") == Some(found))
 }
 
 /// The first and third line of a `postmaster.pid`.
@@ -154,30 +208,47 @@ fn locked_within(file: &File, limit: Duration) -> io::Result<bool> {
 #[allow(clippy::unwrap_used, reason = "a test fails by a panic")]
 mod tests {
     use super::*;
-    use crate::tools::State;
-
-    fn layout(folder: &Path) -> Layout {
-        let owner = Owner::current();
-        let state = State { folder: folder.to_owned(), owner: owner.clone() };
-        Layout { state, folder: folder.join("demo"), owner, swapped: false }
-    }
 
     #[test]
     fn one_command_at_a_time_works_on_a_demo() {
         let folder = tempfile::tempdir().unwrap();
-        let layout = layout(folder.path());
+        let layout = Layout::of_its_owner(&folder.path().join("demo"));
         assert!(lock_demo(&layout, Duration::ZERO).unwrap().is_none());
         std::fs::create_dir(&layout.folder).unwrap();
         let lock = lock_demo(&layout, Duration::ZERO).unwrap();
-        assert!(matches!(lock_demo(&layout, Duration::ZERO), Err(Error::Locked)));
+        assert!(matches!(lock_demo(&layout, Duration::ZERO), Err(Error::Demo(DemoError::Locked))));
         drop(lock);
         assert!(lock_demo(&layout, Duration::ZERO).unwrap().is_some());
+    }
+
+    /// The page's process in the lab looks at each server's lock all the time.
+    #[test]
+    fn who_only_looks_is_waited_for_and_what_is_left_is_ended() {
+        let folder = tempfile::tempdir().unwrap();
+        let layout = Layout::of_its_owner(&folder.path().join("demo"));
+        let data = layout.data(Role::Primary);
+        std::fs::create_dir_all(data.path()).unwrap();
+        let path = layout.beside(Role::Primary, "lock");
+        let look = File::create(&path).unwrap();
+        look.lock_shared().unwrap();
+        let looks = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(200));
+            drop(look);
+        });
+        let lock = DataLock::take(&layout, Role::Primary, &data).unwrap();
+        looks.join().unwrap();
+
+        let mut left = lock.spawn(Command::new("sleep").arg("60")).unwrap();
+        let file = File::open(&path).unwrap();
+        assert_eq!(end_all_but_the_server(&file, &layout.owner).unwrap(), 1);
+        assert!(is_this_program(std::process::id()) && !is_this_program(left.id()));
+        assert!(!left.wait().unwrap().success());
     }
 
     #[test]
     fn what_a_dead_server_left_is_cleared_away_if_it_was_ours() {
         let folder = tempfile::tempdir().unwrap();
-        let layout = layout(folder.path());
+        let layout = Layout::of_its_owner(&folder.path().join("demo"));
         let data = layout.data(Role::Primary);
         std::fs::create_dir_all(data.path()).unwrap();
         std::fs::create_dir(layout.sockets()).unwrap();

@@ -1,10 +1,12 @@
 //! The native demo: a primary and a replica on this machine, made, started, looked at, stopped and removed.
 
+pub(crate) mod containers;
 pub(crate) mod folders;
 mod init;
 mod layout;
 mod live;
 mod lock;
+pub(crate) mod nodes;
 mod programs;
 mod replica;
 mod roles;
@@ -16,24 +18,30 @@ mod stop;
 mod synchronous;
 mod traces;
 
+pub use containers::become_servers_user;
 pub use layout::Layout;
 pub(crate) use lock::{DataLock, lock_demo};
 pub use programs::{Programs, Scheduler};
-pub(crate) use roles::timeline_of_wal;
+#[cfg(test)]
+pub(crate) use roles::make_up;
+pub(crate) use roles::{DataState, FENCED, REWINDING, is_noted, timeline_of_wal};
 pub use settings::{Named, Settings, port_variable};
-pub use start::start;
+pub use start::{check_before_the_folder_is_made, start};
 pub use status::{Health, status};
 pub use stop::{clean, stop};
 
 use std::path::Path;
 use std::time::Duration;
 
-use crate::doctor::{Finding, Options, Report, Severity, codes, examine};
-use crate::error::Error;
+use crate::compose::are_containers;
+use crate::connect::Refusal;
+use crate::doctor::{Finding, Options, Report, Severity, codes, examine_known};
+use crate::error::{DemoError, Error};
 use crate::role::Role;
 use crate::say::warn;
-use crate::server::{DataDirectory, LIMIT, Stop};
+use crate::server::{DataDirectory, LIMIT, Owner, Stop};
 use crate::target::Target;
+use crate::tools::Major;
 
 /// The replica's slot on the primary.
 pub const SLOT: &str = "operations_replica";
@@ -83,7 +91,7 @@ fn still_replica(demo: &Demo) -> Result<DataDirectory, Error> {
     let is_standby = demo.layout.owner.files(|| std::fs::symlink_metadata(&signal)).is_ok_and(|found| found.is_file());
     match now.path() == data.path() && is_standby {
         true => Ok(data),
-        false => Err(Error::NoReplica { data: data.path().to_owned() }),
+        false => Err(DemoError::NoReplica { data: data.path().to_owned() }.into()),
     }
 }
 
@@ -100,19 +108,40 @@ pub struct Demo {
 impl Demo {
     /// The demo in a folder, with the settings of its last start only, whatever is given now.
     pub fn as_started(folder: Option<&Path>) -> Result<Self, Error> {
-        Self::saved_in(Layout::find(folder)?)
+        let layout = Layout::find(folder)?;
+        match layout.another_users_demo().filter(|_| folder.is_none()) {
+            Some(other) => Err(other.into()),
+            None => Self::saved_in(layout),
+        }
     }
 
-    /// The same for who runs its servers, who may be unable to reach the state folder.
+    /// The same for who runs its servers, who may be unable to reach the state folder. In containers there is one demo.
     pub(crate) fn of_its_owner(folder: &Path) -> Result<Self, Error> {
+        if are_containers() {
+            return Self::as_started(None);
+        }
         Self::saved_in(Layout::of_its_owner(folder))
     }
 
     fn saved_in(layout: Layout) -> Result<Self, Error> {
+        if !layout.nodes.is_empty() {
+            return Self::in_containers(layout);
+        }
         let saved = Named::saved(&layout)?;
         let nothing = Named::default();
         let settings = Settings::of(&nothing, &saved).or_else(|_| Settings::of(&nothing, &nothing))?;
         Ok(Self { layout, settings, saved })
+    }
+
+    /// A demo in containers: its settings are those of the container that this runs in.
+    pub(crate) fn in_containers(layout: Layout) -> Result<Self, Error> {
+        let (given, nothing) = (Named::given()?.lasting(), Named::default());
+        Ok(Self { settings: Settings::of(&given, &nothing)?, layout, saved: given })
+    }
+
+    /// The same demo as it is now: a failover swaps the roles.
+    pub(crate) fn again(&self) -> Result<Self, Error> {
+        Self::of_its_owner(&self.layout.folder)
     }
 
     /// Says where a server that runs is asked, if the environment names another port.
@@ -124,41 +153,124 @@ impl Demo {
         }
     }
 
+    /// The replica's slot, which is its name, too.
+    fn slot(&self) -> &str {
+        self.layout.node(Role::Replica).map_or(SLOT, |node| &node.name)
+    }
+
+    /// A query about the replica, with the name of its slot and of the role that it logs in as.
+    pub(crate) fn of_the_replica(&self, query: &str) -> String {
+        let follower = crate::failover::literal(&self.settings.replication_user);
+        query.replace("SLOT", &format!("'{}'", self.slot())).replace("FOLLOWER", &follower)
+    }
+
     /// The port of a server.
     #[must_use]
     pub fn port(&self, role: Role) -> u16 {
-        self.settings.port(self.layout.seat(role))
+        if !self.layout.nodes.is_empty() {
+            return nodes::PORT;
+        }
+        self.settings.port(self.layout.initial_role(role))
     }
 
     /// The variable that names the port of a server.
     #[must_use]
     pub fn port_variable(&self, role: Role) -> &'static str {
-        port_variable(self.layout.seat(role))
+        port_variable(self.layout.initial_role(role))
+    }
+
+    /// What a server is called in a message.
+    #[must_use]
+    pub fn called(&self, role: Role) -> String {
+        match self.layout.node(role) {
+            Some(node) => node.name.clone(),
+            None => format!("the server on port {}", self.port(role)),
+        }
+    }
+
+    /// The same after "the primary" or "the replica".
+    pub(crate) fn place(&self, role: Role) -> String {
+        match self.layout.node(role) {
+            Some(node) => format!(", {},", node.name),
+            None => format!(" on port {}", self.port(role)),
+        }
     }
 
     /// Its servers, to be asked.
     #[must_use]
     pub fn targets(&self) -> Vec<Target> {
-        SERVERS.map(|role| self.target(role)).into()
+        match self.layout.nodes.as_slice() {
+            [] => SERVERS.map(|role| self.target(role)).into(),
+            nodes => nodes.iter().enumerate().map(|(index, node)| self.target_of(index, node)).collect(),
+        }
+    }
+
+    /// The same as another role.
+    #[must_use]
+    pub(crate) fn targets_as(&self, user: &str, password: &str) -> Vec<Target> {
+        let mut other = self.clone();
+        user.clone_into(&mut other.settings.user);
+        password.clone_into(&mut other.settings.password);
+        other.targets()
+    }
+
+    /// Those of them that may be asked by somebody who asks all the time: one that only starts would note it as an error.
+    #[must_use]
+    pub(crate) fn ready_targets(&self) -> Vec<Target> {
+        match self.layout.nodes.as_slice() {
+            [] => self.targets(),
+            nodes => {
+                let ready = nodes.iter().enumerate().filter(|(_, node)| node.takes_connections(&self.layout.owner));
+                ready.map(|(index, node)| self.target_of(index, node)).collect()
+            }
+        }
+    }
+
+    fn target_of(&self, index: usize, node: &nodes::Node) -> Target {
+        let settings = &self.settings;
+        let role = if index == 0 { Role::Primary } else { Role::Replica };
+        Target::of_container(role, (&node.name, &node.host, nodes::PORT), &settings.user, &settings.database)
+            .with_password(&settings.password)
     }
 
     /// One of its servers, to be asked.
     #[must_use]
     pub fn target(&self, role: Role) -> Target {
-        let settings = &self.settings;
-        Target::local(role, self.port(role), &settings.user, &settings.database, &settings.password)
+        if let Some(node) = self.layout.node(role) {
+            return self.target_of(usize::from(role == Role::Replica), node);
+        }
+        let (settings, major) = (&self.settings, self.layout.state.major);
+        let mut target = Target::local(role, self.port(role), &settings.user, &settings.database, &settings.password);
+        if major != Major::DEFAULT {
+            target.start = format!("make demo PG={major}");
+        }
+        target
     }
 
     /// What the doctor says of it. One that is stopped, or that there is none of, is said to be so.
     #[must_use]
     pub fn examine(&self, options: &Options) -> Report {
+        self.examine_known(&self.targets(), options, &|_| None)
+    }
+
+    /// The same by these ways to its servers, some of which are known not to answer.
+    #[must_use]
+    pub(crate) fn examine_known(
+        &self,
+        targets: &[Target],
+        options: &Options,
+        known: &dyn Fn(&Target) -> Option<Refusal>,
+    ) -> Report {
         let folder = self.layout.folder.display();
+        if !self.layout.nodes.is_empty() {
+            return containers::explain(self, examine_known(targets, options, known));
+        }
         let why = if !self.exists() {
             format!("there is no demo in {folder}; other servers are named by --primary and --replica")
         } else if self.is_stopped() {
             format!("the demo in {folder} is stopped; its data are kept")
         } else {
-            return traces::explain(self, examine(&self.targets(), options));
+            return traces::explain(self, examine_known(targets, options, known)).with_places("in make psql-replica");
         };
         let stopped = Finding::new(codes::DEMO_STOPPED, Severity::Unknown, "demo", why, "make demo");
         Report::new(Vec::new(), vec![stopped])
@@ -167,19 +279,40 @@ impl Demo {
     /// Whether it was ever started.
     #[must_use]
     pub fn exists(&self) -> bool {
-        self.layout.folder.join("settings").exists()
+        !self.layout.nodes.is_empty() || self.layout.folder.join("settings").exists()
     }
 
     /// Whether no server of it runs, nor died without a farewell: each removes its `postmaster.pid` when it is stopped.
     #[must_use]
     pub fn is_stopped(&self) -> bool {
-        SERVERS.iter().all(|role| !self.layout.data(*role).path().join("postmaster.pid").exists())
+        // Who asks is one of its containers.
+        self.layout.nodes.is_empty()
+            && SERVERS.iter().all(|role| !self.layout.data(*role).path().join("postmaster.pid").exists())
+    }
+
+    /// The programs of its PostgreSQL, for a command that needs a server of it.
+    pub(crate) fn programs(&self, role: Role) -> Result<Programs, Error> {
+        if !self.is_running(role) {
+            return Err(DemoError::NotRunning { server: role }.into());
+        }
+        self.found_programs()
+    }
+
+    /// The same without a server.
+    pub(crate) fn found_programs(&self) -> Result<Programs, Error> {
+        Programs::found(&self.layout).ok_or_else(|| {
+            let (user, folder) = (Owner::current().name, self.layout.state.folder.clone());
+            DemoError::NoPrograms { user, folder }.into()
+        })
     }
 
     /// Whether one of its servers runs.
     #[must_use]
     pub fn is_running(&self, role: Role) -> bool {
-        self.layout.data(role).is_running()
+        match self.layout.nodes.is_empty() {
+            true => self.layout.data(role).is_running(),
+            false => self.layout.node(role).is_some_and(|node| node.has_server(&self.layout.owner)),
+        }
     }
 }
 
@@ -194,14 +327,14 @@ mod tests {
     fn only_a_replica_is_removed_as_one() {
         let folder = tempfile::tempdir().unwrap();
         let owner = Owner::current();
-        let state = State { folder: folder.path().to_owned(), owner: owner.clone() };
-        let layout = Layout { state, folder: folder.path().join("demo"), owner, swapped: false };
+        let state = State::at(folder.path().to_owned(), owner.clone());
+        let layout = Layout { state, folder: folder.path().join("demo"), owner, swapped: false, nodes: Vec::new() };
         let (saved, nothing) = (Named::default(), Named::default());
         let demo = Demo { settings: Settings::of(&nothing, &saved).unwrap(), layout, saved };
         let data = demo.layout.data(Role::Replica);
         std::fs::create_dir_all(data.path()).unwrap();
         // As a failover leaves it.
-        assert!(matches!(remove_replica(&demo), Err(Error::NoReplica { .. })));
+        assert!(matches!(remove_replica(&demo), Err(Error::Demo(DemoError::NoReplica { .. }))));
         assert!(data.path().exists());
         std::fs::write(data.path().join("standby.signal"), "").unwrap();
         remove_replica(&demo).unwrap();

@@ -7,7 +7,7 @@ use crate::demo::layout::Layout;
 use crate::demo::settings::DEFAULTS;
 use crate::error::Error;
 use crate::server::{clean, finish};
-use crate::tools::{self, Postgres};
+use crate::tools::{self, Postgres, Wanted};
 
 /// The oldest pg_cron that knows seconds.
 const OLDEST_PG_CRON: (u32, u32) = (1, 5);
@@ -32,14 +32,27 @@ impl Programs {
     /// Those of a demo that was made before; nothing is installed for the sake of stopping or looking.
     #[must_use]
     pub fn found(layout: &Layout) -> Option<Self> {
+        if !layout.nodes.is_empty() {
+            return Self::installed().ok();
+        }
         Postgres::found(&layout.state).map(|postgres| Self { postgres, variables: Vec::new() })
     }
 
-    /// Finds or makes all tools; builds and installs the extension if asked to.
+    /// Those that are in the PATH, as in the demo's image.
+    pub(crate) fn installed() -> Result<Self, Error> {
+        let config =
+            tools::which("pg_config").ok_or_else(|| Error::Environment("pg_config is not in PATH".to_owned()))?;
+        let bindir = tools::which("postgres").and_then(|postgres| Some(postgres.parent()?.to_owned()));
+        let bindir = bindir.ok_or_else(|| Error::Environment("postgres is not in PATH".to_owned()))?;
+        Ok(Self { postgres: Postgres { config, bindir }, variables: Vec::new() })
+    }
+
+    /// Finds or makes all tools; with the extension if asked to, which is built and installed where it is not there.
     pub fn make(layout: &Layout, extension: bool) -> Result<Self, Error> {
-        let postgres = Postgres::need(&layout.state)?;
+        let wanted = Wanted::given(&layout.state)?;
+        let postgres = Postgres::need_for(&layout.state, wanted)?;
         if extension {
-            tools::install(&layout.state, &postgres)?;
+            tools::need_extension(&layout.state, &postgres, wanted)?;
         }
         Ok(Self { postgres, variables: Vec::new() })
     }

@@ -1,24 +1,25 @@
 //! The replica, cloned and started by the same script as in Docker.
 
+use std::fs::OpenOptions;
 use std::io::{BufRead, BufReader, PipeReader};
+use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
+use rustix::fs::OFlags;
+
 use crate::demo::lock::DataLock;
-use crate::demo::servers::LogMark;
+use crate::demo::servers::{LogMark, START};
 use crate::demo::{Demo, Programs, SLOT, Scheduler};
-use crate::error::{Context, Error};
+use crate::error::{Context, DemoError, Error};
+use crate::long;
 use crate::role::Role;
 use crate::say::say;
+use crate::server::DataDirectory;
 use crate::server::entrypoint::Entrypoint;
-
-/// Says that the server itself failed to start; everything else has said why in a line.
-const SERVER_FAILED: i32 = 75;
 
 /// The script clones anew what failed to start twice.
 const GOES: u32 = 3;
-
-/// Becomes the server's command, and tells its failure from those of the script.
-const START: &str = "status=$1; shift; \"$@\" >/dev/null 2>&1 || exit \"$status\"";
 
 impl Demo {
     /// Starts the replica, and clones it first where that is due.
@@ -34,20 +35,22 @@ impl Demo {
     fn start_or_clone(&mut self, programs: &Programs, scheduler: &Scheduler, anew: bool) -> Result<(), Error> {
         say(&format!("Starting the replica on port {}", self.port(Role::Replica)));
         for go in 0..GOES {
-            let log = LogMark::set(self, Role::Replica)?;
-            match self.run_entrypoint(programs, scheduler, anew && go == 0)? {
-                Some(0) => return Ok(()),
-                Some(SERVER_FAILED) => say(&format!("    it did not start: {}", log.reason())),
-                _ => break,
+            if !self.prepare_replica(programs, anew && go == 0)? {
+                break;
             }
+            let log = LogMark::set(self, Role::Replica)?;
+            if self.run_replica(programs, scheduler, &log)? {
+                return Ok(());
+            }
+            say(&format!("    it did not start: {}", log.reason()));
         }
         self.restore_passwords()?;
-        Err(Error::ReplicaNotStarted { log: self.layout.log(Role::Replica) })
+        Err(DemoError::ReplicaNotStarted { log: self.layout.log(Role::Replica) }.into())
     }
 
-    /// Returns the script's exit code.
-    fn run_entrypoint(&self, programs: &Programs, scheduler: &Scheduler, anew: bool) -> Result<Option<i32>, Error> {
-        let (settings, data) = (&self.settings, self.layout.data(Role::Replica));
+    /// The script for the replica's data, to which the caller adds the server's command.
+    fn entrypoint(&self, programs: &Programs, data: &DataDirectory) -> Command {
+        let settings = &self.settings;
         let entrypoint = Entrypoint {
             script: self.layout.docker().join("init_replica/replica-entrypoint.sh"),
             primary_port: self.port(Role::Primary),
@@ -57,27 +60,60 @@ impl Demo {
             wait_seconds: 30,
         };
         let mut command = programs.ready(Command::new("bash"));
+        entrypoint.prepare(&mut command, &self.layout.owner, programs.bindir(), data.path());
+        command.stdin(Stdio::null());
+        command
+    }
+
+    /// Makes the data ready, by a clone where one is due. Ctrl-C ends it. Whether it succeeded; if not it has said why.
+    fn prepare_replica(&self, programs: &Programs, anew: bool) -> Result<bool, Error> {
+        let data = self.layout.data(Role::Replica);
+        let mut command = self.entrypoint(programs, &data);
         if anew {
             command.env("REPLICA_RECLONE", "always");
         }
-        entrypoint.prepare(&mut command, &self.layout.owner, programs.bindir(), data.path());
-        let server = self.start_arguments(Role::Replica, &data, &scheduler.settings);
-        command.args(["sh", "-c", START, "sh", &SERVER_FAILED.to_string()]);
-        command.arg(server.get_program()).args(server.get_args());
-
+        command.arg("true");
         let lock = DataLock::take(&self.layout, Role::Replica, &data)?;
         let pipe = std::io::pipe().and_then(|(reader, writer)| Ok((reader, writer.try_clone()?, writer)));
         let (reader, stdout, stderr) = pipe.context(|| "make a pipe".to_owned())?;
-        command.stdin(Stdio::null()).stdout(stdout).stderr(stderr);
+        command.stdout(stdout).stderr(stderr);
         let mut child = lock.spawn(&mut command)?;
         // It holds the ends that are written to.
         drop(command);
         pass_on(reader);
-        let status = child.wait().context(|| "wait for the replica's entrypoint".to_owned())?;
-        if status.success() {
-            lock.remember(data.path())?;
+        Ok(child.wait().context(|| "wait for the replica's entrypoint".to_owned())?.success())
+    }
+
+    /// Starts the server as a child of the script, which stays: it clones the replica anew when its slot is lost. Whether the
+    /// server takes connections.
+    fn run_replica(&self, programs: &Programs, scheduler: &Scheduler, log: &LogMark) -> Result<bool, Error> {
+        let (data, file) = (self.layout.data(Role::Replica), self.layout.log(Role::Replica));
+        let opened = self.layout.owner.files(|| {
+            // Does not wait where somebody has put a FIFO there.
+            let nonblocking = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
+            let log = OpenOptions::new().create(true).append(true).mode(0o600).custom_flags(nonblocking).open(&file)?;
+            Ok((log.try_clone()?, log))
+        });
+        let (stdout, stderr) = opened.context(|| format!("open {}", file.display()))?;
+        let mut command = self.entrypoint(programs, &data);
+        command.env("REPLICA_PREPARED", "1").env_remove("REPLICA_RECLONE");
+        // What becomes of this command, and a Ctrl-C at its terminal, is nothing to the replica.
+        command.stdout(stdout).stderr(stderr).process_group(0).current_dir(&self.layout.folder);
+        command.arg(programs.bindir().join("postgres")).arg("-D").arg(data.path());
+        for setting in self.server_settings(Role::Replica, &scheduler.settings) {
+            command.args(["-c", &setting]);
         }
-        Ok(status.code())
+        let lock = DataLock::take(&self.layout, Role::Replica, &data)?;
+        let mut child = lock.spawn(&mut command)?;
+        let is_ready = |waited| match data.is_ready() {
+            false if waited > START => Err(DemoError::ReplicaNotStarted { log: file.clone() }.into()),
+            is_ready => Ok(is_ready),
+        };
+        if long::wait_or(&mut child, "    ", || log.last_line(), is_ready)?.is_some() {
+            return Ok(false);
+        }
+        lock.remember(data.path())?;
+        Ok(true)
     }
 }
 

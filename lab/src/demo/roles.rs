@@ -1,11 +1,18 @@
 //! Which of the two servers is the primary. Their data tell, not a note beside them: a promotion by hand, a command that was
 //! killed and a restart of the machine leave the data right.
 
+use std::io::ErrorKind;
 use std::path::Path;
 
-use crate::demo::layout::Layout;
-use crate::role::Role;
+use crate::demo::nodes::beside;
 use crate::server::Owner;
+
+/// Ends the name of the note beside data that were fenced off.
+pub(crate) const FENCED: &str = "fenced";
+
+/// Ends the name of the note beside data that pg_rewind has begun to change. For as long as it is there they are no server's:
+/// pg_rewind takes away `standby.signal` and brings the history of the new primary, so they would look like its own.
+pub(crate) const REWINDING: &str = "rewinding";
 
 /// What a data directory says of its server.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -16,6 +23,10 @@ pub(crate) struct DataState {
     pub timeline: u32,
     /// Whether it starts as a replica.
     pub is_replica: bool,
+    /// Whether a note beside it says that it was fenced off.
+    pub is_fenced: bool,
+    /// Whether a note beside it says that pg_rewind has begun to change it, and nobody has ended that.
+    pub is_rewinding: bool,
 }
 
 impl DataState {
@@ -29,8 +40,37 @@ impl DataState {
             let names = std::fs::read_dir(data.join("pg_wal"))?.flatten().map(|entry| entry.file_name());
             Ok(names.filter_map(|name| history_of(&name.to_string_lossy())).max())
         });
-        let newest = histories.ok().flatten().unwrap_or(0);
-        Some(Self { system_identifier, timeline: timeline.max(newest), is_replica: signal.is_ok() })
+        let newest = match histories {
+            Err(error) if error.kind() == ErrorKind::NotFound => None,
+            // They might tell of a newer one.
+            histories => histories.ok()?,
+        };
+        Some(Self {
+            system_identifier,
+            timeline: timeline.max(newest.unwrap_or(0)),
+            is_replica: signal.is_ok(),
+            is_fenced: is_noted(data, FENCED, owner),
+            is_rewinding: is_noted(data, REWINDING, owner),
+        })
+    }
+
+    /// Whether its server takes writes when it is started.
+    pub fn opens_for_writes(&self) -> bool {
+        !self.is_replica && !self.is_fenced && !self.is_rewinding
+    }
+
+    /// Whether it was the primary when it was fenced off, and may be opened again if nobody was promoted.
+    pub fn may_be_opened_again(&self) -> bool {
+        self.is_fenced && !self.is_rewinding
+    }
+}
+
+/// Whether there is a note beside data. Where that cannot be seen, there is one.
+pub(crate) fn is_noted(data: &Path, ending: &str, owner: &Owner) -> bool {
+    let note = beside(data, ending);
+    match owner.files(|| std::fs::symlink_metadata(&note)) {
+        Err(error) => error.kind() != ErrorKind::NotFound,
+        Ok(_) => true,
     }
 }
 
@@ -67,43 +107,34 @@ fn history_of(name: &str) -> Option<u32> {
 pub(crate) fn swapped(first: Option<DataState>, second: Option<DataState>) -> bool {
     match (first, second) {
         (_, None) => false,
-        (None, Some(second)) => !second.is_replica,
-        (Some(first), Some(second)) => match (first.is_replica, second.is_replica) {
-            (true, second_is_replica) => !second_is_replica,
-            (false, true) => false,
-            (false, false) => first.system_identifier == second.system_identifier && second.timeline > first.timeline,
+        (None, Some(second)) => second.opens_for_writes(),
+        (Some(first), Some(second)) => match (first.opens_for_writes(), second.opens_for_writes()) {
+            (false, true) => true,
+            (true, false) => false,
+            (true, true) => first.system_identifier == second.system_identifier && second.timeline > first.timeline,
+            // Of two that a failover has left which broke off, the one that was fenced off was the primary.
+            (false, false) => {
+                let half_rewound = first.is_rewinding && !second.is_rewinding;
+                half_rewound || (second.may_be_opened_again() && !first.may_be_opened_again())
+            }
         },
     }
 }
 
-impl Layout {
-    /// Looks which of the two servers is the primary.
-    pub(crate) fn find_roles(&mut self) {
-        self.swapped = false;
-        let [first, second] = [Role::Primary, Role::Replica].map(|role| self.state_of(role));
-        // Of two replicas that a failover has left which broke off, the one that was fenced off was the primary.
-        let half = [first, second].iter().all(|state| state.is_some_and(|state| state.is_replica));
-        let fenced = |role| self.owner.files(|| std::fs::symlink_metadata(self.fenced(role))).is_ok();
-        self.swapped = match half {
-            true => fenced(Role::Replica) && !fenced(Role::Primary),
-            false => swapped(first, second),
-        };
+/// Makes up as much of a data directory as tells what its server is.
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by a panic")]
+pub(crate) fn make_up(data: &Path, system_identifier: u64, timeline: u32, is_replica: bool) {
+    let mut control = [0_u8; 64];
+    control[..8].copy_from_slice(&system_identifier.to_ne_bytes());
+    control[48..52].copy_from_slice(&timeline.to_ne_bytes());
+    for folder in ["global", "pg_wal"] {
+        std::fs::create_dir_all(data.join(folder)).unwrap();
     }
-
-    /// What the data of a server say.
-    pub(crate) fn state_of(&self, role: Role) -> Option<DataState> {
-        DataState::read(self.data(role).path(), &self.owner)
-    }
-
-    /// Whether the replica's data are those of an old primary, which must not be opened for writes.
-    pub(crate) fn has_old_primary(&self) -> bool {
-        let (Some(primary), Some(replica)) = (self.state_of(Role::Primary), self.state_of(Role::Replica)) else {
-            return false;
-        };
-        let is_older = !replica.is_replica
-            && replica.system_identifier == primary.system_identifier
-            && replica.timeline < primary.timeline;
-        is_older || self.fenced(Role::Replica).exists()
+    std::fs::write(data.join("global/pg_control"), control).unwrap();
+    std::fs::write(data.join("PG_VERSION"), "16\n").unwrap();
+    if is_replica {
+        std::fs::write(data.join("standby.signal"), "").unwrap();
     }
 }
 
@@ -129,7 +160,45 @@ mod tests {
     }
 
     fn state(system_identifier: u64, timeline: u32, is_replica: bool) -> Option<DataState> {
-        Some(DataState { system_identifier, timeline, is_replica })
+        Some(DataState { system_identifier, timeline, is_replica, ..DataState::default() })
+    }
+
+    /// As a killed pg_rewind leaves an old primary: it looks like the newest primary but for the notes beside it.
+    #[test]
+    fn half_rewound_data_are_never_those_of_the_primary() {
+        let new = state(7, 2, false);
+        let noted = |is_fenced, is_rewinding| Some(DataState { is_fenced, is_rewinding, ..new.unwrap() });
+        let (rewinding, fenced, both) = (noted(false, true), noted(true, false), noted(true, true));
+        let (replica, old) = (state(7, 2, true), Some(DataState { is_fenced: true, ..state(7, 1, true).unwrap() }));
+        for (first, second, expected) in [
+            (rewinding, new, true),
+            (fenced, new, true),
+            (both, new, true),
+            (new, both, false),
+            (None, both, false),
+            (both, replica, true),
+            (replica, both, false),
+            (both, old, true),
+            // A failover that broke off.
+            (replica, old, true),
+            (old, replica, false),
+        ] {
+            assert_eq!(swapped(first, second), expected, "{first:?} {second:?}");
+        }
+    }
+
+    #[test]
+    fn the_notes_beside_data_are_read_with_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let (data, owner) = (folder.path().join("data"), Owner::current());
+        make_up(&data, 7, 1, false);
+        let read = || DataState::read(&data, &owner).unwrap();
+        assert!(read().opens_for_writes());
+        std::fs::write(beside(&data, FENCED), "").unwrap();
+        assert!(!read().opens_for_writes() && read().may_be_opened_again());
+        // A note that leads nowhere is one.
+        std::os::unix::fs::symlink("nowhere", beside(&data, REWINDING)).unwrap();
+        assert!(!read().opens_for_writes() && !read().may_be_opened_again());
     }
 
     #[test]

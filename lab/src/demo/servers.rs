@@ -2,26 +2,29 @@
 
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
 use crate::connect::{Refusal, session};
-use crate::demo::lock::DataLock;
+use crate::demo::lock::{DataLock, end_watcher};
 use crate::demo::{Demo, Programs, SERVERS};
-use crate::error::{Context, Error};
+use crate::error::{Context, DemoError, Error};
 use crate::long;
 use crate::role::Role;
 use crate::say::{say, warn};
 use crate::server::{DataDirectory, Stop, open_to_read, quoted_for_shell, text};
 
 /// How long a server may take to start; recovery after a crash is part of it.
-pub(crate) const START_SECONDS: &str = "120";
+pub(crate) const START: Duration = Duration::from_secs(120);
 
 /// How long a server may take to stop.
 const STOP: Duration = Duration::from_secs(30);
 
 /// A log that has grown beyond this is put aside at the next start.
 const LARGE_LOG: u64 = 20_000_000;
+
+/// How the lines of the replica's script begin, which are in the replica's log.
+pub(crate) const SCRIPT: &str = "replica: ";
 
 impl Demo {
     /// Asks a server; one row a line, columns parted by `|`.
@@ -40,10 +43,10 @@ impl Demo {
         self.ask(Role::Replica, "select pg_is_in_recovery()").is_ok_and(|answer| answer == "f")
     }
 
-    /// What `pg_ctl start` is told: the settings in which the servers differ, and these.
-    pub(crate) fn start_arguments(&self, role: Role, data: &DataDirectory, settings: &[String]) -> Command {
+    /// The settings in which the servers differ, and these: each `name=value`.
+    pub(crate) fn server_settings(&self, role: Role, settings: &[String]) -> Vec<String> {
         let layout = &self.layout;
-        let own = [
+        let mut all = vec![
             format!("config_file={}", layout.docker().join("postgresql.conf").display()),
             format!("unix_socket_directories={}", layout.sockets().display()),
             format!("cluster_name=operations_{role}"),
@@ -51,13 +54,8 @@ impl Demo {
             "listen_addresses=127.0.0.1".to_owned(),
             format!("wal_level={}", self.settings.wal_level),
         ];
-        // pg_ctl hands the options to a shell.
-        let options: String =
-            own.iter().chain(settings).map(|setting| format!(" -c {}", quoted_for_shell(setting))).collect();
-        let mut command = Command::new("pg_ctl");
-        command.args(["start", "-s", "-w", "-t", START_SECONDS, "-D"]).arg(data.path());
-        command.arg("-l").arg(layout.log(role)).arg("-o").arg(options);
-        command
+        all.extend_from_slice(settings);
+        all
     }
 
     /// Starts a server with these settings, and waits until it takes connections.
@@ -70,19 +68,24 @@ impl Demo {
     ) -> Result<(), Error> {
         let log = LogMark::set(self, role)?;
         let lock = DataLock::take(&self.layout, role, data)?;
-        let arguments = self.start_arguments(role, data, settings);
+        // pg_ctl hands the options to a shell.
+        let settings = self.server_settings(role, settings);
+        let options: String = settings.iter().map(|setting| format!(" -c {}", quoted_for_shell(setting))).collect();
         let mut command = programs.command("pg_ctl");
-        command.args(arguments.get_args()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command.args(["start", "-s", "-w", "-t", &START.as_secs().to_string(), "-D"]).arg(data.path());
+        command.arg("-l").arg(self.layout.log(role)).arg("-o").arg(options);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let child = lock.spawn(self.layout.owner.runs(&mut command))?;
         if long::wait(child, "    ", || log.last_line())?.success() {
             return lock.remember(data.path());
         }
         let log_file = self.layout.log(role);
-        Err(Error::NotStarted { server: role, why: log.reason(), log: log_file })
+        Err(DemoError::NotStarted { server: role, why: log.reason(), log: log_file }.into())
     }
 
     /// Stops a server fast, and the hard way when that takes too long. Whether there was one to stop.
     pub(crate) fn stop_server(&self, role: Role, data: &DataDirectory) -> Result<bool, Error> {
+        end_watcher(&self.layout, role, data)?;
         match data.stop(Stop::Fast, STOP) {
             Err(Error::Timeout { .. }) => {}
             ended => return ended,
@@ -92,16 +95,14 @@ impl Demo {
             STOP.as_secs()
         ));
         data.stop(Stop::Immediate, STOP).map_err(|error| match error {
-            Error::Timeout { .. } => Error::DoesNotStop { server: role, log: self.layout.log(role) },
+            Error::Timeout { .. } => DemoError::DoesNotStop { server: role, log: self.layout.log(role) }.into(),
             other => other,
         })
     }
 
     /// Stops both servers, the replica first, and one that is being made.
-    pub(crate) fn stop_all(&self) -> Result<(), Error> {
+    pub(crate) fn stop_servers(&self) -> Result<(), Error> {
         let mut stopped = String::new();
-        // First, for it would note that nobody takes writes.
-        crate::receipt::stop(&self.layout)?;
         for role in SERVERS.into_iter().rev() {
             if self.stop_server(role, &self.layout.data(role))? {
                 stopped.push_str(&format!(" {role}"));
@@ -138,7 +139,9 @@ impl<'a> LogMark<'a> {
     /// The last error in what the log has gained.
     pub fn reason(&self) -> String {
         let gained = self.gained().unwrap_or_default();
-        let reason = gained.lines().rev().find_map(|line| {
+        // What the script says it has said already.
+        let lines = gained.lines().filter(|line| !line.starts_with(SCRIPT));
+        let reason = lines.rev().find_map(|line| {
             let found = ["FATAL", "PANIC", "ERROR"].map(|severity| {
                 let (_, message) = line.split_once(&format!("{severity}:"))?;
                 Some(format!("{severity}: {}", message.trim_start()))
@@ -148,7 +151,7 @@ impl<'a> LogMark<'a> {
         reason.unwrap_or_default()
     }
 
-    fn last_line(&self) -> Option<String> {
+    pub(crate) fn last_line(&self) -> Option<String> {
         Some(self.gained().ok()?.lines().last()?.chars().take(100).collect())
     }
 
@@ -171,6 +174,8 @@ pub(crate) fn read_from(demo: &Demo, path: &Path, from: u64) -> io::Result<Strin
 
 #[cfg(test)]
 mod tests {
+    use std::process::Command;
+
     use super::*;
 
     #[test]

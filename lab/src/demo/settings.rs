@@ -5,11 +5,11 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 
 use crate::demo::layout::Layout;
-use crate::error::{Context, Error};
+use crate::error::{Context, Error, SettingError};
 use crate::role::Role;
 
 /// Each setting and its default.
-pub(crate) const DEFAULTS: [(&str, &str); 10] = [
+pub(crate) const DEFAULTS: [(&str, &str); 12] = [
     ("PRIMARY_PORT", "5432"),
     ("REPLICA_PORT", "5433"),
     ("POSTGRES_USER", "postgres"),
@@ -20,6 +20,8 @@ pub(crate) const DEFAULTS: [(&str, &str); 10] = [
     (TEST_ROWS, "100000"),
     (WAL_LEVEL, "replica"),
     (SYNC, "off"),
+    (INSERT_BATCH, "1"),
+    (LAB_PORT, "8080"),
 ];
 
 /// How many rows of test data the first start makes.
@@ -31,6 +33,15 @@ pub(crate) const WAL_LEVEL: &str = "WAL_LEVEL";
 /// Whether a commit waits for the replica.
 const SYNC: &str = "SYNC";
 
+/// How many operations the job `operation_insert_one` inserts each time.
+const INSERT_BATCH: &str = "OPERATIONS_INSERT_BATCH";
+
+/// As many as `operations_ext.insert_batch` takes.
+const MOST_INSERTED: u32 = 10_000;
+
+/// Where the page is served; `off` or 0: nowhere.
+pub(crate) const LAB_PORT: &str = "LAB_PORT";
+
 /// As many as `operations_test_data()` makes.
 const MOST_TEST_ROWS: u64 = 10_000_000_000;
 
@@ -41,7 +52,7 @@ const FROM_FILES: [&str; 2] = ["POSTGRES_PASSWORD", "REPLICATION_PASSWORD"];
 const OF_THE_DATA: [&str; 3] = ["POSTGRES_USER", "POSTGRES_DB", "REPLICATION_USER"];
 
 /// All settings of a demo.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// The port of the primary.
     pub primary_port: u16,
@@ -63,6 +74,10 @@ pub struct Settings {
     pub wal_level: String,
     /// Whether a commit waits for the replica.
     pub synchronous: bool,
+    /// How many operations the job `operation_insert_one` inserts each time.
+    pub insert_batch: u32,
+    /// The port of the page, if it is served.
+    pub lab_port: Option<u16>,
 }
 
 /// Settings by name, as they were at the last start or as they are given now.
@@ -90,6 +105,8 @@ impl Named {
                 TEST_ROWS => test_rows(value).is_ok(),
                 WAL_LEVEL => wal_level(value).is_ok(),
                 SYNC => switch(SYNC, value).is_ok(),
+                INSERT_BATCH => insert_batch(value).is_ok(),
+                LAB_PORT => lab_port(value).is_ok(),
                 _ => !found.ends_with("_PORT") || port(found, value).is_ok(),
             };
             (!value.is_empty() && fits).then_some(())
@@ -114,9 +131,10 @@ impl Named {
                 continue;
             };
             if given.contains_key(name) {
-                return Err(Error::GivenTwice { name });
+                return Err(SettingError::GivenTwice { name }.into());
             }
-            let password = std::fs::read_to_string(&file).map_err(|_| Error::PasswordFile { name, file })?;
+            let password = std::fs::read_to_string(&file)
+                .map_err(|_| Error::Setting(SettingError::PasswordFile { name, file }))?;
             given.insert(name.to_owned(), password.trim_end_matches('\n').to_owned());
         }
         Ok(Self(given))
@@ -132,6 +150,12 @@ impl Named {
     #[must_use]
     pub fn port(&self, role: Role) -> Option<u16> {
         port(port_variable(role), self.get(port_variable(role))?).ok()
+    }
+
+    /// The port of the page, if there is a setting of it.
+    #[must_use]
+    pub fn lab_port(&self) -> Option<Option<u16>> {
+        lab_port(self.get(LAB_PORT)?).ok()
     }
 
     /// The same without what each start takes anew: the ports and, for data that are not made yet, their rows.
@@ -160,7 +184,7 @@ impl Settings {
         };
         for (name, _) in DEFAULTS {
             if value(name).contains('\n') {
-                return Err(Error::NotOneLine { name });
+                return Err(SettingError::NotOneLine { name }.into());
             }
         }
         let settings = Self {
@@ -174,9 +198,11 @@ impl Settings {
             test_rows: test_rows(&value(TEST_ROWS))?,
             wal_level: wal_level(&value(WAL_LEVEL))?,
             synchronous: switch(SYNC, &value(SYNC))?,
+            insert_batch: insert_batch(&value(INSERT_BATCH))?,
+            lab_port: lab_port(&value(LAB_PORT))?,
         };
         if settings.primary_port == settings.replica_port {
-            return Err(Error::SamePorts { port: settings.primary_port });
+            return Err(SettingError::SamePorts { port: settings.primary_port }.into());
         }
         Ok(settings)
     }
@@ -203,7 +229,7 @@ impl Settings {
         let values = [&self.user, &self.database, &self.replication_user];
         for (name, value) in OF_THE_DATA.into_iter().zip(values) {
             if let Some(saved) = saved.get(name).filter(|saved| saved != value) {
-                return Err(Error::OtherData { name, given: value.clone(), saved: saved.to_owned() });
+                return Err(SettingError::OtherData { name, given: value.clone(), saved: saved.to_owned() }.into());
             }
         }
         Ok(())
@@ -215,7 +241,7 @@ impl Settings {
         let made = test_rows(saved.get(TEST_ROWS)?).ok()?;
         let asked = std::mem::replace(&mut self.test_rows, made);
         (given.get(TEST_ROWS).is_some() && asked != made).then(|| {
-            format!("{TEST_ROWS}={asked} is not heeded: the rows are made at the first start only, which made {made}")
+            format!("{TEST_ROWS}={asked} is ignored: the rows are made at the first start only, which made {made}")
         })
     }
 
@@ -240,6 +266,8 @@ impl Settings {
         let ports = [self.primary_port.to_string(), self.replica_port.to_string()];
         let test_rows = self.test_rows.to_string();
         let synchronous = if self.synchronous { "on" } else { "off" }.to_owned();
+        let insert_batch = self.insert_batch.to_string();
+        let lab_port = self.lab_port.map_or_else(|| "off".to_owned(), |port| port.to_string());
         let values = [
             &ports[0],
             &ports[1],
@@ -251,6 +279,8 @@ impl Settings {
             &test_rows,
             &self.wal_level,
             &synchronous,
+            &insert_batch,
+            &lab_port,
         ];
         let lines = DEFAULTS.iter().zip(values).map(|((name, _), value)| format!("{name}={value}\n"));
         let path = layout.folder.join("settings");
@@ -262,26 +292,43 @@ impl Settings {
 fn port(name: &'static str, text: &str) -> Result<u16, Error> {
     let digits = (4..=5).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
     let port = text.parse().ok().filter(|port| digits && *port >= 1024);
-    port.ok_or_else(|| Error::NoPort { name, value: text.to_owned() })
+    port.ok_or_else(|| Error::Setting(SettingError::NoPort { name, value: text.to_owned() }))
+}
+
+fn lab_port(text: &str) -> Result<Option<u16>, Error> {
+    match text {
+        "off" | "0" => Ok(None),
+        number => port(LAB_PORT, number).map(Some),
+    }
 }
 
 fn switch(name: &'static str, text: &str) -> Result<bool, Error> {
     match text {
         "on" => Ok(true),
         "off" => Ok(false),
-        other => Err(Error::NoSwitch { name, value: other.to_owned() }),
+        other => Err(SettingError::NoSwitch { name, value: other.to_owned() }.into()),
     }
 }
 
 fn test_rows(text: &str) -> Result<u64, Error> {
     let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
     let rows = text.parse().ok().filter(|rows| is_number && *rows <= MOST_TEST_ROWS);
-    rows.ok_or_else(|| Error::NoRows { name: TEST_ROWS, value: text.to_owned(), most: MOST_TEST_ROWS })
+    rows.ok_or_else(|| {
+        Error::Setting(SettingError::NoRows { name: TEST_ROWS, value: text.to_owned(), most: MOST_TEST_ROWS })
+    })
+}
+
+fn insert_batch(text: &str) -> Result<u32, Error> {
+    let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
+    let rows = text.parse().ok().filter(|rows| is_number && (1..=MOST_INSERTED).contains(rows));
+    rows.ok_or_else(|| {
+        Error::Setting(SettingError::NoBatch { name: INSERT_BATCH, value: text.to_owned(), most: MOST_INSERTED })
+    })
 }
 
 fn wal_level(text: &str) -> Result<String, Error> {
     let is_known = matches!(text, "replica" | "logical");
-    is_known.then(|| text.to_owned()).ok_or_else(|| Error::NoWalLevel { value: text.to_owned() })
+    is_known.then(|| text.to_owned()).ok_or_else(|| Error::Setting(SettingError::NoWalLevel { value: text.to_owned() }))
 }
 
 #[cfg(test)]

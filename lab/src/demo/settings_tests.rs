@@ -46,6 +46,17 @@ fn what_is_no_number_of_rows_is_refused() {
 }
 
 #[test]
+fn what_is_no_batch_of_operations_is_refused() {
+    for value in ["0", "-1", "abc", "+5", "1.5", "10001", "99999999999999999999"] {
+        let error = Settings::of(&named(&[(INSERT_BATCH, value)]), &Named::default()).unwrap_err().to_string();
+        let range = "give a whole number from 1 to 10000";
+        assert_eq!(error, format!("OPERATIONS_INSERT_BATCH={value} is no number of operations: {range}"));
+    }
+    let saved = named(&[(INSERT_BATCH, "100")]).lasting();
+    assert_eq!(Settings::of(&Named::default(), &saved).unwrap().insert_batch, 100);
+}
+
+#[test]
 fn the_wal_level_is_one_that_replicas_can_follow() {
     for value in ["minimal", "Logical", "logical x"] {
         let error = Settings::of(&named(&[(WAL_LEVEL, value)]), &Named::default()).unwrap_err().to_string();
@@ -58,8 +69,7 @@ fn the_wal_level_is_one_that_replicas_can_follow() {
 #[test]
 fn the_compose_way_has_the_same_settings() {
     let compose = include_str!("../../../compose.yaml");
-    // SYNC is of the native way alone.
-    for (name, usual) in DEFAULTS.into_iter().filter(|(name, _)| *name != SYNC) {
+    for (name, usual) in DEFAULTS {
         assert!(compose.contains(&format!("${{{name}:-{usual}}}")), "{name}");
     }
     // As initdb natively.
@@ -75,6 +85,19 @@ fn synchronous_is_on_or_off_and_stays_so() {
 }
 
 #[test]
+fn the_page_has_a_port_or_none() {
+    let port =
+        |text: &str| Settings::of(&named(&[(LAB_PORT, text)]), &Named::default()).map(|settings| settings.lab_port);
+    assert_eq!(Settings::of(&Named::default(), &Named::default()).unwrap().lab_port, Some(8080));
+    assert_eq!((port("off").unwrap(), port("0").unwrap(), port("9090").unwrap()), (None, None, Some(9090)));
+    assert!(matches!(port("80"), Err(Error::Setting(SettingError::NoPort { name: LAB_PORT, .. }))));
+    // Like the other ports, it is that of each start.
+    let saved = named(&[(LAB_PORT, "off")]);
+    assert_eq!(saved.lab_port(), Some(None));
+    assert_eq!(Settings::of(&Named::default(), &saved.lasting()).unwrap().lab_port, Some(8080));
+}
+
+#[test]
 fn the_rows_are_those_of_the_first_start() {
     let saved = named(&[(TEST_ROWS, "20000")]);
     let said = |given: &Named, saved: &Named| {
@@ -83,7 +106,7 @@ fn the_rows_are_those_of_the_first_start() {
         (settings.keep_test_rows(given, saved), before, settings.test_rows)
     };
     let (remark, before, after) = said(&named(&[(TEST_ROWS, "5")]), &saved);
-    assert!(remark.is_some_and(|remark| remark.contains("5 is not heeded")));
+    assert!(remark.is_some_and(|remark| remark.contains("5 is ignored")));
     assert_eq!((before, after), (5, 20000));
     assert_eq!(said(&named(&[(TEST_ROWS, "20000")]), &saved), (None, 20000, 20000));
     // Not given, and not made yet: a start that was cut short made nothing that lasts.
@@ -98,5 +121,5 @@ fn a_password_comes_from_a_file_or_from_a_variable_and_not_from_both() {
     let from_file = |name: &str| (name == "POSTGRES_PASSWORD_FILE").then(|| path.clone());
     assert_eq!(Named::of(from_file).unwrap().get("POSTGRES_PASSWORD"), Some("se cret"));
     let both = |name: &str| name.starts_with("POSTGRES_PASSWORD").then(|| path.clone());
-    assert!(matches!(Named::of(both), Err(Error::GivenTwice { name: "POSTGRES_PASSWORD" })));
+    assert!(matches!(Named::of(both), Err(Error::Setting(SettingError::GivenTwice { name: "POSTGRES_PASSWORD" }))));
 }

@@ -9,29 +9,40 @@ use crate::demo::lock::lock_demo;
 use crate::demo::roles::DataState;
 use crate::demo::settings::WAL_LEVEL;
 use crate::demo::{Demo, Layout, Named, Programs, SERVERS, Settings, folders, port_variable};
-use crate::error::Error;
+use crate::doctor::{Options, Verdict};
+use crate::error::{DemoError, Error, FailoverError, SettingError};
 use crate::failover::{rejoin_data, replace_data};
 use crate::receipt;
 use crate::role::Role;
 use crate::say::{say, warn};
+use crate::serve;
 use crate::server::ports::{free_port, listens};
+use crate::tools;
+
+/// What may be thrown away for a new clone.
+const RECLONE: &str = "REPLICA_RECLONE";
 
 /// Starts the demo in a folder, whatever of it does not run yet.
 pub fn start(folder: Option<&Path>) -> Result<(), Error> {
+    check_reclone()?;
     let layout = Layout::find(folder)?;
     folders::check(&layout)?;
     let given = Named::given()?;
+    // What is refused leaves nothing behind.
+    Settings::of(&given, &Named::saved(&layout)?.lasting())?;
     folders::owned_folder(&layout.folder, &layout.owner)?;
     let _lock = lock_demo(&layout, Duration::from_secs(1))?;
     let saved = Named::saved(&layout)?;
     // What is to be started now goes to the ports that are named now, or to the usual ones.
     let settings = Settings::of(&given, &saved.clone().lasting())?;
     let mut demo = Demo { layout, settings, saved };
+    demo.refuse_another_major()?;
     demo.heed_reclone();
     demo.undo_half_a_failover()?;
     for role in SERVERS {
         demo.keep_port(role, &given)?;
     }
+    demo.keep_lab_port(&given)?;
     demo.check_against_running_servers()?;
     if demo.is_made()
         && let Some(remark) = demo.settings.keep_test_rows(&given, &demo.saved)
@@ -41,29 +52,49 @@ pub fn start(folder: Option<&Path>) -> Result<(), Error> {
     if let Some(remark) = demo.other_wal_level() {
         say(&remark);
     }
-    if demo.is_running(Role::Primary) && demo.is_running(Role::Replica) && demo.lacks().reasons.is_empty() {
+    if demo.is_running(Role::Primary) && demo.is_running(Role::Replica) && demo.missing().reasons.is_empty() {
         demo.set_synchronous()?;
+        demo.set_insert_batch()?;
         demo.keep_settings()?;
         say("The demo is already running.");
+        demo.ignored_of_a_start().iter().for_each(|remark| say(remark));
         demo.start_receipt();
+        demo.start_page();
         demo.say_how_to_connect();
+        demo.say_what_is_wrong();
         return Ok(());
     }
     demo.start_what_is_missing()
 }
 
 impl Demo {
+    /// A server starts with data of its own major version only.
+    fn refuse_another_major(&self) -> Result<(), Error> {
+        let wanted = self.layout.state.major;
+        for role in SERVERS {
+            let file = self.layout.data(role).path().join("PG_VERSION");
+            let found = self.layout.owner.read(&file).unwrap_or_default();
+            if let Ok(found) = found.trim_end().parse::<u16>()
+                && found != wanted.number()
+            {
+                return Err(DemoError::OtherMajor { folder: self.layout.folder.clone(), found, wanted }.into());
+            }
+        }
+        Ok(())
+    }
+
     /// What runs, runs where it was started.
     fn keep_port(&mut self, role: Role, given: &Named) -> Result<(), Error> {
         if !self.is_running(role) {
             return Ok(());
         }
-        let seat = self.layout.seat(role);
-        let port = self.saved.port(seat).unwrap_or(self.settings.port(seat));
-        self.settings.set_port(seat, port);
-        match given.port(seat) {
+        let initial_role = self.layout.initial_role(role);
+        let port = self.saved.port(initial_role).unwrap_or(self.settings.port(initial_role));
+        self.settings.set_port(initial_role, port);
+        match given.port(initial_role) {
             Some(asked) if asked != port => {
-                Err(Error::RunsElsewhere { server: role, port, variable: port_variable(seat), asked })
+                Err(DemoError::RunsElsewhere { server: role, port, variable: port_variable(initial_role), asked }
+                    .into())
             }
             _ => Ok(()),
         }
@@ -77,11 +108,36 @@ impl Demo {
         let runs = self.saved.get(WAL_LEVEL).unwrap_or("replica").to_owned();
         let asked = std::mem::replace(&mut self.settings.wal_level, runs);
         (asked != self.settings.wal_level).then(|| {
-            format!(
-                "{WAL_LEVEL}={asked} is not heeded: the demo runs with {}; make stop first",
-                self.settings.wal_level
-            )
+            format!("{WAL_LEVEL}={asked} is ignored: the demo runs with {}; make stop first", self.settings.wal_level)
         })
+    }
+
+    /// What says how servers are started, and was given though they run.
+    fn ignored_of_a_start(&self) -> Vec<String> {
+        let given = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let other = given("PG_CONFIG").filter(|_| !self.runs_what_is_given());
+        let ignored = [("PG_CONFIG", other), ("EXTENSION", given("EXTENSION"))];
+        let said = ignored.into_iter().filter_map(|(name, value)| {
+            Some(format!("{name}={} is ignored: the demo runs already; make stop first", value?))
+        });
+        said.collect()
+    }
+
+    /// Whether the primary was started from the PostgreSQL that `PG_CONFIG` names.
+    fn runs_what_is_given(&self) -> bool {
+        let options = self.layout.owner.read(&self.layout.data(Role::Primary).path().join("postmaster.opts"));
+        let options = options.unwrap_or_default();
+        let file = |path: &Path| std::fs::canonicalize(path).ok();
+        let given = tools::given_bindir(&self.layout.state).and_then(|bindir| file(&bindir.join("postgres")));
+        given.is_some() && given == file(Path::new(options.split(" \"").next().unwrap_or_default()))
+    }
+
+    /// That the servers run and the jobs do is not all: the doctor may know of more.
+    fn say_what_is_wrong(&self) {
+        let report = self.examine(&Options::default());
+        if report.verdict != Verdict::Ok {
+            say(&format!("\nBut {} (make doctor says more)", report.headline()));
+        }
     }
 
     /// What cannot be had of servers that run is refused before anything is touched.
@@ -94,7 +150,7 @@ impl Demo {
         self.settings.check_against_data(&self.saved)?;
         let refused = |role: &Role| matches!(self.ask(*role, "select 1"), Err(Refusal::Password(_)));
         if running.iter().any(refused) {
-            return Err(Error::OtherPassword);
+            return Err(SettingError::OtherPassword.into());
         }
         Ok(())
     }
@@ -110,23 +166,20 @@ impl Demo {
 
     /// A failover that broke off before the promotion has left two replicas. The one that was fenced off is the primary still.
     fn undo_half_a_failover(&mut self) -> Result<(), Error> {
-        let fenced = SERVERS.into_iter().find(|role| self.layout.fenced(*role).exists());
-        let are_replicas = SERVERS.iter().all(|role| self.layout.state_of(*role).is_some_and(|state| state.is_replica));
-        let Some(fenced) = fenced.filter(|_| are_replicas) else {
-            let primary = self.layout.state_of(Role::Primary);
-            return match primary.is_some_and(|primary| !primary.is_replica) {
-                true => folders::remove(&self.layout.fenced(Role::Primary), &self.layout.owner),
-                false => Ok(()),
-            };
-        };
+        let states = SERVERS.map(|role| self.layout.state_of(role));
+        let takes_none = states.iter().all(|state| state.is_some_and(|state| !state.opens_for_writes()));
+        let may_be_opened = states[0].is_some_and(|state| state.may_be_opened_again());
+        if !takes_none || !may_be_opened {
+            return Ok(());
+        }
         // It may be promoted at any moment.
         if SERVERS.into_iter().any(|role| self.is_running(role)) {
-            return Err(Error::HalfFailedOver);
+            return Err(FailoverError::HalfFailedOver.into());
         }
         say("A failover broke off before anything was promoted: the old primary stays the primary");
-        let signal = self.layout.data(fenced).path().join("standby.signal");
+        let signal = self.layout.data(Role::Primary).path().join("standby.signal");
         folders::remove(&signal, &self.layout.owner)?;
-        folders::remove(&self.layout.fenced(fenced), &self.layout.owner)?;
+        folders::remove(&self.layout.fenced(Role::Primary), &self.layout.owner)?;
         self.layout.find_roles();
         Ok(())
     }
@@ -134,7 +187,7 @@ impl Demo {
     /// An old primary that takes writes is not joined by another one.
     fn refuse_two_primaries(&self) -> Result<(), Error> {
         match self.is_running(Role::Replica) && self.is_promoted() && !may_lose_what_only_it_has() {
-            true => Err(Error::Promoted),
+            true => Err(DemoError::Promoted.into()),
             false => Ok(()),
         }
     }
@@ -207,7 +260,9 @@ impl Demo {
         if !self.settings.synchronous {
             self.set_synchronous()?;
         }
+        self.set_insert_batch()?;
         self.start_receipt();
+        self.start_page();
         self.say_how_to_connect();
         Ok(())
     }
@@ -219,6 +274,33 @@ impl Demo {
         }
     }
 
+    /// A page stays where it is served, and is served nowhere where that was asked for, as long as a server or the page runs,
+    /// unless it is asked for elsewhere: as the servers stay on their ports.
+    fn keep_lab_port(&mut self, given: &Named) -> Result<(), Error> {
+        let is_served = serve::is_running(&self.layout);
+        let runs = is_served || SERVERS.into_iter().any(|role| self.is_running(role));
+        let Some(runs_at) = self.saved.lab_port().filter(|_| runs) else {
+            return Ok(());
+        };
+        match given.lab_port() {
+            Some(asked) if asked != runs_at => match is_served {
+                true => serve::stop(&self.layout).map(drop),
+                false => Ok(()),
+            },
+            _ => {
+                self.settings.lab_port = runs_at;
+                Ok(())
+            }
+        }
+    }
+
+    /// The demo lives without it, also where another one is served on its port.
+    pub(crate) fn start_page(&self) {
+        if let Err(error) = serve::start(self) {
+            warn(&format!("The page is not served: {error}"));
+        }
+    }
+
     /// A replica that runs and does not stream gets a new start: the script that starts it finds out why, and mends what it can.
     fn make_way_for_the_replica(&self) -> Result<(), Error> {
         if !self.is_running(Role::Replica) {
@@ -226,7 +308,7 @@ impl Demo {
         }
         let promoted = self.is_promoted();
         if promoted && !may_lose_what_only_it_has() {
-            return Err(Error::Promoted);
+            return Err(DemoError::Promoted.into());
         }
         if promoted || !self.streams_within(Duration::from_secs(15)) {
             self.stop_server(Role::Replica, &self.layout.data(Role::Replica))?;
@@ -239,32 +321,87 @@ impl Demo {
         if self.is_running(role) || !listens(port) {
             return Ok(());
         }
-        let free = free_port(&[self.settings.primary_port, self.settings.replica_port])?;
-        Err(Error::PortTaken { port, server: role, variable: self.port_variable(role), free })
+        if let Some(remark) = self.layout.another_users_demo() {
+            say(&remark.to_string());
+        }
+        let variable = self.port_variable(role);
+        let is_swapped = self.layout.initial_role(role) != role;
+        Err(port_taken(&self.settings, variable, port, role, is_swapped)?.into())
     }
+}
+
+fn port_taken(
+    settings: &Settings,
+    variable: &'static str,
+    port: u16,
+    role: Role,
+    is_swapped: bool,
+) -> Result<DemoError, Error> {
+    let free = free_port(&[settings.primary_port, settings.replica_port])?;
+    let server = match is_swapped {
+        true => format!("{variable}, which is the {role}'s since a failover"),
+        false => format!("the {role}"),
+    };
+    Ok(DemoError::PortTaken { port, server, variable, free })
+}
+
+/// Where `STATE_DIR` names a folder that there is none of, the ports are looked at before anything makes it.
+pub fn check_before_the_folder_is_made(folder: Option<&Path>) -> Result<(), Error> {
+    let state = std::env::var_os("STATE_DIR").filter(|given| !given.is_empty());
+    if folder.is_some() || state.is_none_or(|state| Path::new(&state).exists()) {
+        return Ok(());
+    }
+    let settings = Settings::of(&Named::given()?, &Named::default())?;
+    for role in SERVERS {
+        let port = settings.port(role);
+        if listens(port) {
+            return Err(port_taken(&settings, port_variable(role), port, role, false)?.into());
+        }
+    }
+    Ok(())
 }
 
 /// Whether both are primaries, and the second of them is on the older timeline.
 fn older_is_the_replica(primary: Option<DataState>, replica: Option<DataState>) -> bool {
     primary.zip(replica).is_some_and(|(primary, replica)| {
-        let are_primaries = !primary.is_replica && !replica.is_replica;
+        let are_primaries = primary.opens_for_writes() && replica.opens_for_writes();
         are_primaries && primary.system_identifier == replica.system_identifier && replica.timeline < primary.timeline
     })
 }
 
+/// Before anything is started: the replica's entrypoint would refuse it last of all.
+fn check_reclone() -> Result<(), Error> {
+    match std::env::var(RECLONE).unwrap_or_default() {
+        known if ["", "1", "promoted", "always"].contains(&known.as_str()) => Ok(()),
+        value => Err(SettingError::NoReclone { value }.into()),
+    }
+}
+
 /// Whether a server is to be thrown away though it was a primary, with the rows that only it has.
 fn may_lose_what_only_it_has() -> bool {
-    std::env::var("REPLICA_RECLONE").is_ok_and(|value| value == "promoted")
+    std::env::var(RECLONE).is_ok_and(|value| value == "promoted")
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by a panic")]
 mod tests {
     use super::*;
 
     #[test]
+    fn a_taken_port_is_told_by_the_setting_that_moves_it() {
+        let settings = Settings::of(&Named::default(), &Named::default()).unwrap();
+        let said = |swapped| port_taken(&settings, "REPLICA_PORT", 5433, Role::Primary, swapped).unwrap().to_string();
+        assert!(said(false).starts_with("port 5433 of 127.0.0.1, for the primary, is taken: "), "{}", said(false));
+        let wanted = "port 5433 of 127.0.0.1, for REPLICA_PORT, which is the primary's since a failover, is taken: ";
+        assert!(said(true).starts_with(wanted) && said(true).contains("make demo REPLICA_PORT="), "{}", said(true));
+    }
+
+    #[test]
     fn of_two_primaries_the_one_promoted_last_is_thrown_away() {
-        let state = |timeline, is_replica| Some(DataState { system_identifier: 7, timeline, is_replica });
-        let stranger = Some(DataState { system_identifier: 8, timeline: 1, is_replica: false });
+        let state = |timeline, is_replica| {
+            Some(DataState { system_identifier: 7, timeline, is_replica, ..DataState::default() })
+        };
+        let stranger = Some(DataState { system_identifier: 8, timeline: 1, ..DataState::default() });
         assert!(older_is_the_replica(state(3, false), state(2, false)));
         for (primary, replica) in [
             (state(2, false), state(2, false)),

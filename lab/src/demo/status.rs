@@ -5,12 +5,13 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::connect::Refusal;
-use crate::demo::{Demo, Programs, SERVERS, SLOT};
+use crate::demo::{Demo, SERVERS};
 use crate::doctor::{Options, Verdict};
 use crate::error::{Context, Error};
 use crate::receipt;
 use crate::role::Role;
-use crate::say::say;
+use crate::say::{say, warn};
+use crate::serve;
 
 /// How a demo is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,7 +53,7 @@ pub fn status(folder: Option<&Path>) -> Result<Health, Error> {
     demo.say_receipt();
     say("");
     let shown = demo.say_database(if primary_runs { Role::Primary } else { Role::Replica })?;
-    let mut reasons = demo.lacks().reasons;
+    let mut reasons = demo.missing().reasons;
     reasons.extend(crate::drill::nothing_aside(&demo).err().map(|error| error.to_string()));
     if report.verdict != Verdict::Ok {
         reasons.push(format!("the doctor's verdict is {} (make doctor says why)", report.verdict.word()));
@@ -66,7 +67,7 @@ pub fn status(folder: Option<&Path>) -> Result<Health, Error> {
 
 impl Demo {
     fn say_servers(&self, primary_runs: bool, replica_runs: bool) {
-        let replica_query = REPLICA.replace("SLOT", &format!("'{SLOT}'"));
+        let replica_query = self.of_the_replica(REPLICA);
         let primary = match primary_runs {
             true => first_line(self.ask(Role::Primary, PRIMARY)),
             false => "stopped".to_owned(),
@@ -102,6 +103,12 @@ impl Demo {
             Err(error) => error.to_string(),
         };
         say(&format!("{:<12} {:<17} {state}", "receipt", ""));
+        let page = match self.settings.lab_port {
+            Some(port) if serve::is_running(&self.layout) => format!("http://127.0.0.1:{port}/"),
+            Some(_) => "not served (make demo serves it)".to_owned(),
+            None => "not served (LAB_PORT=off)".to_owned(),
+        };
+        say(&format!("{:<12} {:<17} {page}", "page", ""));
     }
 
     /// Whether all of it could be shown.
@@ -109,22 +116,27 @@ impl Demo {
         let mut psql = self.psql(role)?;
         psql.args(["--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--set", "ON_ERROR_STOP=1", "--file", "-"]);
         psql.env("PGCONNECT_TIMEOUT", "5").env("PGOPTIONS", "-c statement_timeout=20s").stdin(Stdio::piped());
+        psql.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = psql.spawn().context(|| "run psql".to_owned())?;
         if let Some(mut stdin) = child.stdin.take() {
             // psql that ended says itself why.
             let _ = stdin.write_all(DATABASE.as_bytes());
         }
-        Ok(child.wait().context(|| "wait for psql".to_owned())?.success())
+        let output = child.wait_with_output().context(|| "wait for psql".to_owned())?;
+        // Names, and errors with names in them, are others' to choose; `say` lets no terminal obey what is in them.
+        let [said, errors] = [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text).into_owned());
+        say(said.trim_end_matches('\n'));
+        if !errors.is_empty() {
+            warn(errors.trim_end_matches('\n'));
+        }
+        Ok(output.status.success())
     }
 
     /// psql, as the superuser of a server. It runs what comes from no terminal as the servers' user: a file that this user could
     /// write may have a `\!` in it. Who to connect to is in the environment: the settings come from a file that the
     /// server's user can write, and an argument could be a connection string. A password is seen there by nobody else.
     pub fn psql(&self, role: Role) -> Result<Command, Error> {
-        let programs = match Programs::found(&self.layout) {
-            Some(programs) if self.is_running(role) => programs,
-            _ => return Err(Error::NotRunning { server: role }),
-        };
+        let programs = self.programs(role)?;
         let settings = &self.settings;
         let mut psql = programs.command("psql");
         psql.arg("--no-password")

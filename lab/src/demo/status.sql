@@ -1,11 +1,18 @@
 -- What lives in the database, for `make status`. Runs on the primary, or on the replica when that is all there is.
+--
+-- Who plans a query runs the constant parts of the indexes of what it reads, and this runs as the superuser: it reads what belongs
+-- to superusers, and calls what belongs to the extension.
+set search_path = pg_catalog, pg_temp;
 \set age_of 'CASE WHEN age < interval ''100 s'' THEN round(extract(epoch FROM age), 1) || '' s'' ELSE date_trunc(''second'', age)::text END'
-
+begin;
+-- A query that is prepared holds its relations as they are until the end, and runs nothing of them before it is planned.
+prepare counts as
 select format('operations   %s rows: %s new, %s done', to_char(count(*), 'FM999,999,999,999'),
               to_char(count(*) filter (where status = 0), 'FM999,999,999,999'),
               to_char(count(*) filter (where status = 1), 'FM999,999,999,999'))
 from public.operations;
 
+prepare newest as
 select format('newest       id %s of %s%s', id, operation_date, '; operation_insert_one last ran ' || :age_of || ' ago')
 from (select id, operation_date from public.operations order by id desc limit 1) as newest
 left join (
@@ -14,6 +21,7 @@ left join (
     where job_name = 'operation_insert_one' and last_status = 'succeeded'
 ) as inserted on true;
 
+prepare view as
 select format('view         client_type_sum_mv: %s rows, %s', (select count(*) from public.client_type_sum_mv),
               coalesce('brought up to date ' || :age_of || ' ago', 'not brought up to date yet'))
 from (
@@ -21,6 +29,40 @@ from (
     from public.operations_jobs()
     where job_name = 'change_status'
 ) as refresh;
+
+with recursive parts (oid) as (
+    (select 'public.operations'::regclass::oid union select 'public.client_type_sum_mv'::regclass)
+    union
+    select inhrelid from parts join pg_inherits on inhparent = parts.oid
+)
+select count(*) > 0 as is_strange,
+       -- Whoever may name a relation may put into the name what a terminal obeys.
+       regexp_replace(format('not read: %s belongs to %s, who is no superuser', min(format('%s', parts.oid::regclass)),
+                             (array_agg(rolname order by format('%s', parts.oid::regclass)))[1]),
+                      '[\u0001-\u001f\u007f-\u009f]', '?', 'g') as strange
+from parts
+join pg_class on pg_class.oid = parts.oid
+join pg_roles on pg_roles.oid = relowner
+where not rolsuper \gset
+select not exists (
+    select
+    from pg_depend
+    join pg_extension on pg_extension.oid = refobjid
+    join pg_roles on pg_roles.oid = extowner
+    where classid = 'pg_proc'::regclass and objid = to_regprocedure('public.operations_jobs()') and deptype = 'e'
+      and refclassid = 'pg_extension'::regclass and extname = 'operations_ext' and rolsuper
+) as no_jobs \gset
+\if :no_jobs
+    \set is_strange true
+    \set strange 'not read: public.operations_jobs() is not the extension''s'
+\endif
+\if :is_strange
+    \echo 'operations  ' :strange
+\else
+    execute counts;
+    execute newest;
+    execute view;
+\endif
 
 -- By their bounds: a partition may have any name. What is ahead ends at the first hole.
 with bounds as (
@@ -50,6 +92,9 @@ select format('partitions   %s months, %s to %s; %s ahead of today%s', count, to
               (select '; none for ' || string_agg(to_char(month, 'YYYY-MM'), ', ' order by month) from holes))
 from span;
 
+\if :no_jobs
+    \quit
+\endif
 \echo
 select exists (select from public.operations_jobs()) as any_job \gset
 \if :any_job

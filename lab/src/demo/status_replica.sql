@@ -1,7 +1,8 @@
 select coalesce(
     (select format('%s, %s and %s s behind', state, pg_size_pretty(pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn)),
                    round(extract(epoch from coalesce(replay_lag, '0')), 1))
-     from pg_stat_replication where application_name = SLOT and state <> 'backup'),
+     from pg_stat_replication join pg_replication_slots on active_pid = pid
+     where slot_name = SLOT and usename = FOLLOWER and state <> 'backup'),
     (select format('not streaming; its slot is %s, and the primary keeps %s of WAL for it', coalesce(wal_status, 'empty'),
                    coalesce(pg_size_pretty(pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn)), 'nothing'))
      from pg_replication_slots where slot_name = SLOT),

@@ -1,24 +1,31 @@
-//! SYNC=on: a commit waits until the replica has it on its disk.
+//! Settings that are changed while the servers run. SYNC=on: a commit waits until the replica has it on its disk.
+//! `OPERATIONS_INSERT_BATCH`: how many operations a run of the job inserts.
 
 use std::time::Duration;
 
 use crate::connect::Refusal;
-use crate::demo::{Demo, SLOT};
-use crate::error::Error;
+use crate::demo::nodes::synchronous_names;
+use crate::demo::{Demo, SERVERS, SLOT};
+use crate::error::{DemoError, Error, SettingError};
 use crate::role::Role;
+use crate::say::say;
 use crate::server::try_wait;
 
 /// How long a server may take to heed a changed setting.
 const HEED: Duration = Duration::from_secs(10);
 
-const NAMES: &str = "show synchronous_standby_names";
+const NAMES: &str = "synchronous_standby_names";
 
 impl Demo {
     /// Has the primary wait for the replica, or not, as it is set. To be switched on when the replica streams, off at any time:
     /// neither needs a commit. The replica itself must wait for nobody when it is promoted.
     pub(crate) fn set_synchronous(&self) -> Result<(), Error> {
-        let wanted = if self.settings.synchronous { SLOT } else { "" };
-        self.set_names(Role::Primary, wanted)?;
+        let names = match self.layout.nodes.is_empty() {
+            true => SLOT.to_owned(),
+            false => synchronous_names(),
+        };
+        let wanted = if self.settings.synchronous { names } else { String::new() };
+        self.set_names(Role::Primary, &wanted)?;
         if self.is_running(Role::Replica) && !self.is_promoted() {
             self.set_names(Role::Replica, "")?;
         }
@@ -31,24 +38,47 @@ impl Demo {
     }
 
     fn set_names(&self, role: Role, wanted: &str) -> Result<(), Error> {
-        let refused = |refusal| match refusal {
-            Refusal::Password(_) => Error::OtherPassword,
-            other => Error::NoAnswer { server: role, why: other.to_string() },
-        };
-        if self.ask(role, NAMES).map_err(refused)? == wanted {
-            return Ok(());
+        let is_changed = self.have_heeded(role, NAMES, wanted, wanted.is_empty())?;
+        match (role, wanted) {
+            (Role::Primary, "") if is_changed => say("A commit waits for no replica (SYNC=off)"),
+            (Role::Primary, _) if is_changed => say("Each commit waits until the replica has it (SYNC=on)"),
+            _ => {}
         }
-        let change = match wanted {
-            "" => "alter system reset synchronous_standby_names".to_owned(),
-            name => format!("alter system set synchronous_standby_names = '{name}'"),
+        Ok(())
+    }
+
+    /// Has the job insert as many operations as it is set; the replica, too, for when it is promoted.
+    pub(crate) fn set_insert_batch(&self) -> Result<(), Error> {
+        let wanted = self.settings.insert_batch;
+        let servers = SERVERS.into_iter().filter(|role| self.is_running(*role));
+        let set = |role| self.have_heeded(role, "operations_ext.insert_batch", &wanted.to_string(), wanted == 1);
+        servers.into_iter().try_for_each(|role| set(role).map(drop))
+    }
+
+    /// Sets a setting of a server, unless it is so. Whether it was changed.
+    fn have_heeded(&self, role: Role, name: &str, wanted: &str, is_default: bool) -> Result<bool, Error> {
+        let refused = |refusal| -> Error {
+            match refusal {
+                Refusal::Password(_) => SettingError::OtherPassword.into(),
+                other => DemoError::NoAnswer { server: role, why: other.to_string() }.into(),
+            }
+        };
+        let show = format!("show {name}");
+        if self.ask(role, &show).map_err(refused)? == wanted {
+            return Ok(false);
+        }
+        let change = match is_default {
+            true => format!("alter system reset {name}"),
+            false => format!("alter system set {name} = '{wanted}'"),
         };
         self.ask(role, &change).map_err(refused)?;
         self.ask(role, "select pg_reload_conf()").map_err(refused)?;
-        try_wait(&format!("the {role} to heed synchronous_standby_names"), HEED, || {
-            match self.ask(role, NAMES).map_err(|refusal| refusal.to_string())? {
-                names if names == wanted => Ok(()),
-                names => Err(format!("it is \"{names}\"")),
+        try_wait(&format!("the {role} to heed {name}"), HEED, || {
+            match self.ask(role, &show).map_err(|refusal| refusal.to_string())? {
+                found if found == wanted => Ok(()),
+                found => Err(format!("it is \"{found}\"")),
             }
-        })
+        })?;
+        Ok(true)
     }
 }

@@ -4,7 +4,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::demo::servers::read_from;
+use crate::demo::servers::{SCRIPT, read_from};
 use crate::demo::{Demo, SERVERS};
 use crate::doctor::{Finding, NO_ANSWER, Report, Severity, codes, disk};
 use crate::role::Role;
@@ -14,6 +14,9 @@ const END_OF_LOG: u64 = 64 * 1024;
 
 /// What happened so long before the end of a log has to do with the end.
 const LAST_SECONDS: i64 = 10;
+/// What mends the data of a replica, and does not hurt a primary.
+const NEW_CLONE: &str = "make stop; make demo # clones a replica anew; a primary must be restored";
+
 const DAY: i64 = 24 * 60 * 60;
 
 /// What the primary says to a replica that it does not let in.
@@ -28,19 +31,32 @@ pub(crate) fn explain(demo: &Demo, report: Report) -> Report {
         let of = |finding: &Finding, code: &str| finding.server == name && finding.code == code;
         let (data, log) = (demo.layout.data(role), demo.layout.log(role));
         if let Some(down) = findings.iter_mut().find(|finding| of(finding, codes::SERVER_DOWN)) {
-            if let Some(last) = last_words(&end_of(demo, &log)) {
-                down.evidence = format!("{}; its log: {last}", down.evidence);
-            }
+            let log = end_of(demo, &log);
+            let why =
+                at_work(&log).or_else(|| last_words(since_its_start(&log), |message| !is_of_walreceiver(message)));
+            down.evidence = match why {
+                Some(last) => format!("{}; its log: {last}", down.evidence),
+                None => format!("{}; its log gives no reason (stopped, or killed)", down.evidence),
+            };
             findings.extend(
                 demo.layout.owner.files(|| missing_file(data.path())).ok().flatten().map(|file| gone(&name, &file)),
             );
+        }
+        for finding in findings.iter_mut().filter(|finding| finding.server == name) {
+            match finding.code.as_str() {
+                codes::TWO_WRITABLE_SERVERS => "make rejoin # the one on the older timeline becomes a replica",
+                codes::WRITES_WAIT => "make demo # starts the replica; with SYNC=off it goes on without",
+                codes::TIMELINE_DIFFERS | codes::FILES_MISSING => NEW_CLONE,
+                _ => continue,
+            }
+            .clone_into(&mut finding.next_command);
         }
         if servers.iter().any(|server| server.name == name && server.state == NO_ANSWER) {
             findings.extend(disk::look_at(&name, data.path()));
         }
         if role == Role::Replica
             && findings.iter().any(|finding| of(finding, "receiver_missing"))
-            && let Some(last) = last_words(&end_of(demo, &log))
+            && let Some(last) = last_words(&end_of(demo, &log), |_| true)
             && REFUSALS.iter().any(|refusal| last.contains(refusal))
         {
             findings.push(Finding::new(
@@ -63,8 +79,35 @@ fn end_of(demo: &Demo, log: &Path) -> String {
     read_from(demo, log, size.saturating_sub(END_OF_LOG)).unwrap_or_default()
 }
 
-/// What a process of the server itself, not a session of it, has died of in the last seconds of the log.
-fn last_words(log: &str) -> Option<String> {
+/// What the script that runs the replica is at, if the log ends with it.
+fn at_work(log: &str) -> Option<String> {
+    let last = log.lines().next_back()?;
+    last.starts_with(SCRIPT).then(|| last.to_owned())
+}
+
+/// What the log has of the server that ran last: what came before is of an earlier one.
+fn since_its_start(log: &str) -> &str {
+    let starts = ["LOG:  starting PostgreSQL", "LOG:  database system is ready to accept"];
+    let start = starts.iter().filter_map(|start| log.rfind(start)).max();
+    start.map_or(log, |start| &log[start..])
+}
+
+/// Of a replica that cannot reach its primary: it goes on without.
+fn is_of_walreceiver(message: &str) -> bool {
+    [
+        "could not connect to the primary",
+        "could not receive data from WAL stream",
+        "could not start WAL streaming",
+        "could not send",
+    ]
+    .iter()
+    .any(|text| message.contains(text))
+        || message.contains("walreceiver")
+        || message.contains("database system identifier differs")
+}
+
+/// What a process of the server itself, not a session of it, has died of in the last seconds of the log, if that `counts`.
+fn last_words(log: &str, counts: impl Fn(&str) -> bool) -> Option<String> {
     let end = log.lines().rev().find_map(seconds_of)?;
     let last = || {
         log.lines()
@@ -80,8 +123,9 @@ fn last_words(log: &str) -> Option<String> {
             .find(|message| message.starts_with("LOG:") && message.contains("was terminated by signal"))
     };
     let fatal = || {
-        let is_fatal =
-            |message: &String| message.starts_with("FATAL:") && !message.ends_with("due to administrator command");
+        let is_fatal = |message: &String| {
+            message.starts_with("FATAL:") && !message.ends_with("due to administrator command") && counts(message)
+        };
         last().filter_map(own).find(is_fatal)
     };
     panic.or_else(killed).or_else(fatal)
@@ -108,13 +152,7 @@ fn missing_file(data: &Path) -> io::Result<Option<PathBuf>> {
 }
 
 fn gone(server: &str, file: &Path) -> Finding {
-    Finding::new(
-        codes::FILES_MISSING,
-        Severity::Broken,
-        server,
-        format!("{} is missing", file.display()),
-        "make demo # clones a replica anew; a primary must be restored",
-    )
+    Finding::new(codes::FILES_MISSING, Severity::Broken, server, format!("{} is missing", file.display()), NEW_CLONE)
 }
 
 #[cfg(test)]
@@ -130,18 +168,37 @@ mod tests {
 2026-11-25 11:00:03.000 UTC [8] postgres@db psql FATAL:  sorry, too many clients already
 2026-11-25 11:00:03.000 UTC [9] FATAL:  terminating walreceiver process due to administrator command
 ";
-        assert_eq!(last_words(log).unwrap(), "FATAL: could not connect: password authentication failed");
+        assert_eq!(last_words(log, |_| true).unwrap(), "FATAL: could not connect: password authentication failed");
         let killed = format!(
             "{log}2026-11-25 11:00:03.500 UTC [1] LOG:  client backend (PID 9) was terminated by signal 9: Killed\n"
         );
-        assert_eq!(last_words(&killed).unwrap(), "LOG: client backend (PID 9) was terminated by signal 9: Killed");
+        assert_eq!(
+            last_words(&killed, |_| true).unwrap(),
+            "LOG: client backend (PID 9) was terminated by signal 9: Killed"
+        );
         let panic =
             format!("{killed}2026-11-25 11:00:04.000 UTC [9] postgres@db psql PANIC:  could not write to file\n");
-        assert_eq!(last_words(&panic).unwrap(), "PANIC: could not write to file");
-        assert_eq!(last_words("2026-11-25 00:00:01.000 UTC [1] LOG:  database system is shut down\n"), None);
+        assert_eq!(last_words(&panic, |_| true).unwrap(), "PANIC: could not write to file");
+        assert_eq!(last_words("2026-11-25 00:00:01.000 UTC [1] LOG:  database system is shut down\n", |_| true), None);
         let midnight = "2026-11-24 23:59:59.000 UTC [1] FATAL:  before\n2026-11-25 00:00:01.000 UTC [1] LOG:  after\n";
-        assert_eq!(last_words(midnight).unwrap(), "FATAL: before");
-        assert_eq!(last_words(""), None);
+        assert_eq!(last_words(midnight, |_| true).unwrap(), "FATAL: before");
+        assert_eq!(last_words("", |_| true), None);
+        assert_eq!(at_work(log), None);
+        assert_eq!(at_work(&format!("{log}replica: cloning\n")).unwrap(), "replica: cloning");
+    }
+
+    #[test]
+    fn an_earlier_server_and_a_primary_that_is_away_are_no_reason() {
+        let log = "\
+2026-11-25 11:00:00.000 UTC [1] LOG:  client backend (PID 9) was terminated by signal 9: Killed
+2026-11-25 11:00:01.000 UTC [2] LOG:  database system is ready to accept connections
+";
+        let why = |log: &str| last_words(since_its_start(log), |message| !is_of_walreceiver(message));
+        assert_eq!(why(log), None);
+        let receiver = "2026-11-25 11:00:02.000 UTC [7] FATAL:  could not connect to the primary server: refused\n";
+        assert_eq!(why(&format!("{log}{receiver}")), None);
+        let own = "2026-11-25 11:00:02.000 UTC [2] FATAL:  could not open file\n";
+        assert_eq!(why(&format!("{log}{own}")).unwrap(), "FATAL: could not open file");
     }
 
     #[test]

@@ -81,7 +81,8 @@ fn writers_of_one_cluster(writers: &[&Answered<'_>]) -> Option<Finding> {
         Broken,
         last.name,
         format!("{} take writes, and are copies of one cluster: their rows drift apart", texts.join(" and ")),
-        "pg_ctl stop --pgdata \"$PGDATA\" # of the one whose writes are to be given up; then make it a replica again",
+        "alter system set default_transaction_read_only = on; select pg_reload_conf(); -- on the one whose writes are to be given up; then \
+         make it a replica again",
     ))
 }
 
@@ -98,8 +99,7 @@ fn writes_wait(writer: &Answered<'_>) -> Option<Finding> {
                  for {:.1} s",
                 synchronous.names, synchronous.waiting, synchronous.oldest
             ),
-            "start the replica, or go on without: alter system reset synchronous_standby_names; select pg_reload_conf(); \
-             (the demo: make demo SYNC=off)",
+            "alter system reset synchronous_standby_names; select pg_reload_conf(); -- to go on without a replica; or start it",
         )
     })
 }

@@ -30,7 +30,7 @@ pub fn look_at(server: &str, data: &Path) -> Vec<Finding> {
     let places = [("data", data.to_owned()), ("WAL", wal)];
     let spaces = places.iter().filter_map(|(what, path)| {
         let space = rustix::fs::statvfs(path).ok()?;
-        judge(server, what, path, space.f_bavail.saturating_mul(space.f_frsize))
+        finding(server, what, path, space.f_bavail.saturating_mul(space.f_frsize))
     });
     let mut findings: Vec<Finding> = Vec::new();
     for finding in spaces {
@@ -42,7 +42,7 @@ pub fn look_at(server: &str, data: &Path) -> Vec<Finding> {
     findings
 }
 
-fn judge(server: &str, what: &str, path: &Path, free: u64) -> Option<Finding> {
+fn finding(server: &str, what: &str, path: &Path, free: u64) -> Option<Finding> {
     let severity = match free {
         0..NOTHING => Severity::Broken,
         NOTHING..LITTLE => Severity::Degraded,
@@ -73,7 +73,7 @@ mod tests {
 
     #[test]
     fn little_space_is_told_by_how_little() {
-        let severity = |free| judge("s", "data", Path::new("/x"), free).map(|finding| finding.severity);
+        let severity = |free| finding("s", "data", Path::new("/x"), free).map(|finding| finding.severity);
         assert_eq!(severity(u64::MAX), None);
         assert_eq!(severity(LITTLE), None);
         assert_eq!(severity(LITTLE - 1), Some(Severity::Degraded));

@@ -131,8 +131,19 @@ impl Finding {
 
 /// How a line for psql begins, and one for a shell.
 const SQL: [&str; 8] = ["alter", "call", "create", "grant", "rollback", "select", "show", "vacuum"];
-const SHELL: [&str; 10] =
-    ["df", "kill", "make", "operations-lab", "pg_checksums", "pg_ctl", "ps", "psql", "read", "timedatectl;"];
+const SHELL: [&str; 11] = [
+    "df",
+    "docker",
+    "export",
+    "kill",
+    "make",
+    "operations-lab",
+    "pg_checksums",
+    "pg_ctl",
+    "ps",
+    "psql",
+    "timedatectl;",
+];
 
 /// Whether a next command can be typed as it stands. What is said besides is a remark of psql (`--`) or of a shell (`#`).
 #[must_use]
@@ -142,9 +153,47 @@ pub fn can_be_typed(command: &str) -> bool {
     (SQL.contains(&first) && is_whole) || SHELL.contains(&first)
 }
 
+/// A statement with a remark that says where it is typed. One that says already where keeps its remark, but for the place itself.
+#[must_use]
+pub(crate) fn say_where(command: &str, place: &str) -> String {
+    let first = command.split(' ').next().unwrap_or_default();
+    if !SQL.contains(&first) || !can_be_typed(command) {
+        return command.to_owned();
+    }
+    let Some((statements, remark)) = command.split_once(" -- ") else {
+        return format!("{command} -- {place}");
+    };
+    match remark.strip_prefix(ON_THE_REPLICA) {
+        Some(rest) if rest.is_empty() || rest.starts_with([',', ';']) => format!("{statements} -- {place}{rest}"),
+        _ if remark.starts_with("on ") => command.to_owned(),
+        _ => format!("{statements} -- {place}; {remark}"),
+    }
+}
+
+/// Where a replica's statement is typed, unless there is a shorter way.
+pub(crate) const ON_THE_REPLICA: &str = "on the replica";
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_statement_says_where_it_is_typed() {
+        let place = "in make psql-replica";
+        for (command, wanted) in [
+            ("select 1;", "select 1; -- in make psql-replica"),
+            ("select 1; -- then look", "select 1; -- in make psql-replica; then look"),
+            ("select 1; -- on the replica, or wait", "select 1; -- in make psql-replica, or wait"),
+            ("select 1; -- on the replica that is to take over", "select 1; -- on the replica that is to take over"),
+            ("select 1; -- on the primary", "select 1; -- on the primary"),
+            ("make demo", "make demo"),
+            ("select the right one", "select the right one"),
+        ] {
+            assert_eq!(say_where(command, place), wanted);
+            assert_eq!(say_where(&say_where(command, ON_THE_REPLICA), place), wanted);
+            assert_eq!(can_be_typed(wanted), can_be_typed(command));
+        }
+    }
 
     #[test]
     fn a_command_is_told_from_advice() {

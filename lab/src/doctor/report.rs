@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use super::finding::{Finding, Verdict};
+use super::finding::{Finding, Verdict, say_where};
 
 /// A server that was to be asked.
 #[derive(Clone, Debug, Serialize)]
@@ -49,6 +49,15 @@ impl Report {
             verdict => verdict,
         };
         Self { verdict, servers, findings }
+    }
+
+    /// The same; a statement for a replica says where it is typed.
+    #[must_use]
+    pub(crate) fn with_places(mut self, place: &str) -> Self {
+        for finding in self.findings.iter_mut().filter(|finding| finding.server.starts_with("replica ")) {
+            finding.next_command = say_where(&finding.next_command, place);
+        }
+        self
     }
 
     /// For people: the verdict in the first line, then three lines a finding.

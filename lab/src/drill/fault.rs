@@ -1,6 +1,6 @@
 //! What a drill is: a fault, what the doctor must say of it, how it is healed, and by when.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::demo::Demo;
 use crate::doctor::Finding;
@@ -18,6 +18,11 @@ pub trait Fault {
 
     /// Breaks something; says what.
     fn cause(&mut self, scene: &Scene) -> Result<String, Error>;
+
+    /// When the fault was there, if causing it took long: from then on it is to be seen.
+    fn began(&self) -> Option<Instant> {
+        None
+    }
 
     /// Whether the receipt's client is stopped with the demo: nobody tries to write then.
     fn stops_the_client(&self) -> bool {
@@ -75,6 +80,8 @@ pub struct Drill {
     pub length: Length,
     /// Whether acknowledged writes may be lost: then the receipt says which.
     pub may_lose: bool,
+    /// Whether it needs nothing but sessions, so that it can be run beside servers in containers.
+    pub over_sql: bool,
     /// Why it cannot be caused here, if it cannot.
     pub refuses: fn(&Scene) -> Option<String>,
     /// The fault.
@@ -117,8 +124,9 @@ pub fn type_next_command(scene: &Scene, seen: &Finding) -> Result<Healed, Error>
     if let Some(pid) = command.strip_prefix("kill -CONT ").and_then(|rest| rest.split(' ').next()?.parse().ok()) {
         scene.data(role).signal_process(pid, Signal::CONT)?;
     } else {
-        // psql sends one statement after the other.
-        let statements: Vec<_> = command.split_inclusive(';').collect();
+        // psql sends one statement after the other, and no remark.
+        let statements = command.split(" -- ").next().unwrap_or_default();
+        let statements: Vec<_> = statements.split_inclusive(';').collect();
         scene.run(role, &statements)?;
     }
     Ok(Healed::Typed(command.to_owned()))

@@ -8,11 +8,11 @@ use crate::drill::faults::clone::{CloneKilled, OtherPrimary, refuses_swapped_rol
 use crate::drill::faults::disk::WalFull;
 use crate::drill::faults::failover::Failover;
 use crate::drill::faults::network::NetworkCut;
-use crate::drill::faults::processes::{Crash, Frozen};
+use crate::drill::faults::processes::{Crash, StoppedProcess};
 use crate::drill::faults::reader::LongReader;
 use crate::drill::faults::replica_data::{DamagedPage, FilesGone, WrongPassword};
 use crate::drill::faults::servers::{Killed, Stopped};
-use crate::drill::faults::sessions::{Crowd, FailingJob, Holder};
+use crate::drill::faults::sessions::{AllConnections, FailingJob, HoldingSession};
 use crate::drill::faults::slot::SlotLost;
 use crate::drill::faults::statements::{MonthsDropped, ReplayDelayed, Statements};
 use crate::role::Role::{Primary, Replica};
@@ -38,6 +38,7 @@ const USUAL: Drill = Drill {
     green_within: seconds(20),
     length: Length::Quick,
     may_lose: false,
+    over_sql: false,
     refuses: anywhere,
     fault: Stopped::fault,
 };
@@ -88,13 +89,14 @@ pub const DRILLS: &[Drill] = &[
         name: "receiver-stopped",
         line: "the replica's WAL receiver is stopped (SIGSTOP): it says streaming and receives nothing",
         expects: &[("receiver_silent", Replica)],
-        fault: Frozen::receiver,
+        fault: StoppedProcess::receiver,
         ..USUAL
     },
     Drill {
         name: "replay-paused",
         line: "replay is paused on the replica",
         expects: &[("replay_paused", Replica)],
+        over_sql: true,
         fault: Statements::replay_paused,
         ..USUAL
     },
@@ -102,6 +104,7 @@ pub const DRILLS: &[Drill] = &[
         name: "replay-delayed",
         line: "the replica is told to replay 10 minutes late (recovery_min_apply_delay)",
         expects: &[("replay_stuck", Replica)],
+        over_sql: true,
         fault: ReplayDelayed::fault,
         ..USUAL
     },
@@ -109,6 +112,7 @@ pub const DRILLS: &[Drill] = &[
         name: "jobs-dropped",
         line: "the jobs are unscheduled",
         expects: &[("job_missing", Primary)],
+        over_sql: true,
         fault: Statements::jobs_dropped,
         ..USUAL
     },
@@ -116,6 +120,7 @@ pub const DRILLS: &[Drill] = &[
         name: "job-failing",
         line: "each run of change_status fails",
         expects: &[("job_failing", Primary)],
+        over_sql: true,
         fault: FailingJob::fault,
         ..USUAL
     },
@@ -123,6 +128,7 @@ pub const DRILLS: &[Drill] = &[
         name: "months-missing",
         line: "the partitions of the months ahead are gone, as after months without the daily job",
         expects: &[("months_missing", Primary)],
+        over_sql: true,
         fault: MonthsDropped::fault,
         ..USUAL
     },
@@ -132,28 +138,31 @@ pub const DRILLS: &[Drill] = &[
         expects: &[("vacuum_held_back", Primary)],
         // The replica's feedback lags behind, and may be found for a second, too.
         evidence: ", drill, idle in transaction",
-        fault: Holder::of_a_snapshot,
+        over_sql: true,
+        fault: HoldingSession::of_a_snapshot,
         ..USUAL
     },
     Drill {
         name: "view-locked",
         line: "a transaction without an end locks the view against its readers",
         expects: &[("relation_locked", Primary)],
-        fault: Holder::of_a_lock,
+        over_sql: true,
+        fault: HoldingSession::of_a_lock,
         ..USUAL
     },
     Drill {
         name: "connections-full",
         line: "idle sessions take every connection of the primary",
         expects: &[("connections_full", Primary)],
-        fault: Crowd::fault,
+        over_sql: true,
+        fault: AllConnections::fault,
         ..USUAL
     },
     Drill {
         name: "checkpointer-stopped",
         line: "the primary's checkpointer is stopped (SIGSTOP) while WAL is written: nothing removes the old WAL",
         expects: &[("wal_piles_up", Primary)],
-        fault: Frozen::checkpointer,
+        fault: StoppedProcess::checkpointer,
         ..USUAL
     },
     Drill {
@@ -184,7 +193,15 @@ pub const DRILLS: &[Drill] = &[
         line: "the replica is away until the primary has given up the WAL it needs; it is cloned anew",
         expects: &[("slot_lost", Primary)],
         green_within: seconds(120),
-        fault: SlotLost::fault,
+        fault: SlotLost::of_a_stopped_replica,
+        ..USUAL
+    },
+    Drill {
+        name: "slot-lost-running",
+        line: "the replica runs and receives nothing until the primary has given up the WAL it needs; it clones itself anew",
+        expects: &[("slot_lost", Primary)],
+        green_within: seconds(120),
+        fault: SlotLost::of_a_running_replica,
         ..USUAL
     },
     Drill {
@@ -227,6 +244,7 @@ pub const DRILLS: &[Drill] = &[
         expects: &[("two_writable_servers", Primary), ("two_writable_servers", Replica)],
         green_within: seconds(60),
         may_lose: true,
+        over_sql: true,
         fault: Failover::with_a_living_primary,
         ..USUAL
     },
@@ -276,6 +294,7 @@ pub const DRILLS: &[Drill] = &[
         expects: &[],
         green_within: seconds(90),
         length: Length::Long,
+        over_sql: true,
         fault: LongReader::fault,
         ..USUAL
     },

@@ -1,8 +1,8 @@
 //! Drills: a real fault on the running demo, timed until the doctor names it and until all is well again, with what it cost.
 
+mod contents;
 mod fault;
 mod faults;
-mod ledger;
 mod list;
 mod page;
 mod probe;
@@ -15,43 +15,57 @@ pub use faults::clock::faketime;
 pub use list::DRILLS;
 pub use page::page;
 pub use report::{Report, Verdict, table};
+pub use scene::Pace;
 
 use std::fs::{File, TryLockError};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use crate::demo::Demo;
-use crate::error::{Context, Error};
+use strsim::levenshtein as distance;
+
+use crate::demo::{Demo, Layout};
+use crate::error::{Context, DemoError, DrillError, Error};
+use crate::marks;
 use crate::role::Role;
 use scene::Scene;
 
 /// A drill by its name.
 pub fn find(name: &str) -> Result<&'static Drill, Error> {
-    DRILLS.iter().find(|drill| drill.name == name).ok_or_else(|| Error::NoDrill {
-        name: name.to_owned(),
-        known: DRILLS.iter().map(|drill| drill.name).collect::<Vec<_>>().join(", "),
-    })
+    DRILLS
+        .iter()
+        .find(|drill| drill.name == name)
+        .ok_or_else(|| Error::Drill(DrillError::NoDrill { name: name.to_owned(), nearest: nearest(name) }))
 }
 
-/// Runs drills on the demo in a folder, one after the other; tells each as it ends. `interrupted` ends them, and the demo is
-/// healed first.
+/// What may have been meant: the names that are least away from this one, if any is near.
+fn nearest(name: &str) -> String {
+    let away = DRILLS.iter().map(|drill| (distance(name, drill.name), drill.name));
+    let near: Vec<_> = away.filter(|(away, known)| *away <= 3 && *away < known.len()).collect();
+    let least = near.iter().map(|(away, _)| *away).min();
+    let names: Vec<_> = near.iter().filter(|(away, _)| Some(*away) == least).map(|(_, name)| *name).collect();
+    if names.is_empty() { String::new() } else { format!(" (did you mean {}?)", names.join(" or ")) }
+}
+
+/// Runs drills on the demo in a folder, one after the other; tells each as it ends. `interrupted` ends them, and the demo
+/// is healed first.
 pub fn run(
     folder: Option<&Path>,
     drills: &[&Drill],
+    pace: Pace,
     interrupted: &Arc<AtomicBool>,
     mut tell: impl FnMut(&Report),
 ) -> Result<Vec<Report>, Error> {
     let demo = Demo::as_started(folder)?;
     if !demo.is_running(Role::Primary) {
-        return Err(Error::NotRunning { server: Role::Primary });
+        return Err(DemoError::NotRunning { server: Role::Primary }.into());
     }
-    let _lock = lock(&demo)?;
+    let _lock = lock(&demo.layout)?;
     nothing_aside(&demo)?;
     let mut reports = Vec::new();
     for drill in drills {
         // A failover swaps the roles.
-        let scene = Scene::new(Demo::as_started(folder)?, Arc::clone(interrupted))?;
+        let scene = Scene::new(Demo::as_started(folder)?, Arc::clone(interrupted), pace)?;
         let report = run::run(&scene, drill)?;
         tell(&report);
         scene.go_on()?;
@@ -61,13 +75,31 @@ pub fn run(
 }
 
 /// One drill at a time: the folder of the sockets is locked, for the demo's own lock is needed to heal it.
-fn lock(demo: &Demo) -> Result<File, Error> {
-    let sockets = demo.layout.sockets();
-    let folder = demo.layout.owner.files(|| File::open(&sockets)).context(|| format!("open {}", sockets.display()))?;
+fn lock(layout: &Layout) -> Result<File, Error> {
+    let sockets = layout.sockets();
+    let folder = layout.owner.files(|| File::open(&sockets)).context(|| format!("open {}", sockets.display()))?;
     match folder.try_lock() {
         Ok(()) => Ok(folder),
-        Err(TryLockError::WouldBlock) => Err(Error::AnotherDrill),
+        Err(TryLockError::WouldBlock) => Err(DrillError::AnotherDrill.into()),
         Err(TryLockError::Error(error)) => Err(error).context(|| format!("lock {}", sockets.display())),
+    }
+}
+
+/// What a drill sets for the commands that it runs itself.
+pub(crate) const OWN: &str = "OPERATIONS_DRILL";
+
+/// Refuses while a drill is at work, but to the drill itself: it would find its demo gone, and could undo nothing.
+pub(crate) fn none_at_work(layout: &Layout) -> Result<(), Error> {
+    if !layout.nodes.is_empty() || !layout.sockets().is_dir() || std::env::var_os(OWN).is_some() {
+        return Ok(());
+    }
+    match lock(layout) {
+        Err(Error::Drill(DrillError::AnotherDrill)) => {
+            let name = marks::open(layout, "drill").map(|name| format!(" ({name})")).unwrap_or_default();
+            Err(DemoError::Drilled { name }.into())
+        }
+        // What else is wrong with the folder is said by what needs it.
+        _ => Ok(()),
     }
 }
 
@@ -88,7 +120,8 @@ fn left_aside(aside: std::path::PathBuf) -> Error {
             let (data, wal) = (place.with_extension(""), place.with_extension("").join("pg_wal"));
             let (data, wal, aside) = (data.display(), wal.display(), aside.display());
             format!(
-                "if {wal} is a link, make stop, cp -a {wal}/. {data}/pg_wal.back, remove the link and rename {data}/pg_wal.back to \
+                "if {wal} is a link (to FOLDER/disk/pg_wal; after a restart of the machine first mount -o loop FOLDER/image \
+                 FOLDER/disk), make stop, cp -a {wal}/. {data}/pg_wal.back, remove the link and rename {data}/pg_wal.back to \
                  {wal}; then make demo, and once it runs remove {aside}"
             )
         }
@@ -100,7 +133,7 @@ fn left_aside(aside: std::path::PathBuf) -> Error {
             )
         }
     };
-    Error::LeftAside { aside, todo }
+    DrillError::LeftAside { aside, todo }.into()
 }
 
 #[cfg(test)]
@@ -123,6 +156,14 @@ mod tests {
             assert!(find(drill.name).is_ok_and(|found| found.line == drill.line));
             assert!(!drill.line.is_empty() && drill.line.len() <= 130, "{}", drill.name);
         }
-        assert!(find("nonsense").is_err_and(|error| error.to_string().contains("replay-paused")));
+        let said = |name: &str| find(name).err().map(|error| error.to_string()).unwrap_or_default();
+        let known = ": make drill, or operations-lab drill --list, names all";
+        assert_eq!(said("nonsense"), format!("there is no drill \"nonsense\"{known}"));
+        let meant = format!("there is no drill \"replay-pausd\" (did you mean replay-paused?){known}");
+        assert_eq!(said("replay-pausd"), meant);
+        assert_eq!(
+            [distance("", "ab"), distance("abc", "bc"), distance("abc", "adc"), distance("a", "a")],
+            [2, 1, 1, 0]
+        );
     }
 }

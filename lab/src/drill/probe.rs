@@ -39,7 +39,8 @@ impl Probes {
             let (primary, replica) = (scene.demo.target(Role::Primary), scene.demo.target(Role::Replica));
             let ready = |role: Role| {
                 let mut command = programs.command("pg_isready");
-                command.args(["-h", "127.0.0.1", "-t", "3", "-p", &scene.demo.port(role).to_string()]);
+                let host = scene.demo.layout.node(role).map_or("127.0.0.1", |node| &node.host);
+                command.args(["-h", host, "-t", "3", "-p", &scene.demo.port(role).to_string()]);
                 scope.spawn(move || match finish(command) {
                     Ok(ended) => ended.stdout.trim().rsplit_once(" - ").map_or("", |(_, said)| said).to_owned(),
                     Err(error) => error.to_string(),

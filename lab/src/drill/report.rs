@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::doctor::Finding;
 use crate::drill::fault::Drill;
 use crate::drill::probe::Probes;
+use crate::drill::scene::Pace;
 
 /// How a drill ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -43,6 +44,8 @@ pub struct Report {
     pub line: &'static str,
     /// What was done to the demo.
     pub happened: String,
+    /// How long after the drill's mark the fault was there.
+    pub began_after: f64,
     /// The codes of which one had to come.
     pub expected: Vec<&'static str>,
     /// The finding that came.
@@ -74,7 +77,7 @@ pub struct Report {
 impl Report {
     /// That of a drill which has not begun.
     #[must_use]
-    pub fn of(drill: &Drill) -> Self {
+    pub fn of(drill: &Drill, pace: Pace) -> Self {
         let mut expected: Vec<_> = drill.expects.iter().map(|(code, _)| *code).collect();
         expected.dedup();
         Self {
@@ -82,15 +85,16 @@ impl Report {
             verdict: Verdict::Failed,
             line: drill.line,
             happened: String::new(),
+            began_after: 0.0,
             expected,
             finding: None,
             doctor: String::new(),
             seen_after: None,
-            seen_within: drill.seen_within.as_secs_f64(),
+            seen_within: pace.allows(drill.seen_within).as_secs_f64(),
             probes: None,
             healed_by: None,
             healed_after: None,
-            green_within: drill.green_within.as_secs_f64(),
+            green_within: pace.allows(drill.green_within).as_secs_f64(),
             could_not_write_for: None,
             acknowledged: 0,
             lost: None,
@@ -111,7 +115,9 @@ impl Report {
         if let Some(finding) = &self.finding {
             say("the doctor said", format!("{} of {}: {}", finding.code, finding.server, finding.evidence));
         }
-        say("seen after", limited(self.seen_after, self.seen_within));
+        if self.verdict != Verdict::Refused {
+            say("seen after", limited(self.seen_after, self.seen_within));
+        }
         if self.seen_after.is_some() {
             say("healed by", self.healed_by.clone().unwrap_or_else(|| "itself".to_owned()));
             say("healed after", limited(self.healed_after, self.green_within));
@@ -128,7 +134,7 @@ impl Report {
         lines.join("\n")
     }
 
-    /// A line of the table.
+    /// A line of the table, with the whole command.
     #[must_use]
     pub fn columns(&self) -> [String; 8] {
         let seconds = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.1} s"));
@@ -140,7 +146,7 @@ impl Report {
             match (&self.healed_by, self.healed_after) {
                 (_, None) => "-".to_owned(),
                 (None, _) => "itself".to_owned(),
-                (Some(typed), _) => first_words(typed),
+                (Some(typed), _) => command(typed).to_owned(),
             },
             seconds(self.healed_after),
             seconds(self.could_not_write_for),
@@ -153,10 +159,16 @@ impl Report {
 pub const HEADS: [&str; 8] =
     ["drill", "verdict", "the doctor said", "seen after", "healed by", "healed after", "no write for", "lost"];
 
-/// The table of all drills, for a terminal.
+/// The column that has the command.
+pub const HEALED_BY: usize = 4;
+
+/// The table of all drills, for a terminal: a long command would break its lines, and is shortened.
 #[must_use]
 pub fn table(reports: &[Report]) -> String {
-    let rows: Vec<_> = reports.iter().map(Report::columns).collect();
+    let mut rows: Vec<_> = reports.iter().map(Report::columns).collect();
+    for row in &mut rows {
+        row[HEALED_BY] = shortened(&row[HEALED_BY]);
+    }
     let width = |column: usize| {
         let cells = rows.iter().map(|row| row[column].chars().count());
         cells.chain([HEADS[column].len()]).max().unwrap_or_default()
@@ -174,9 +186,13 @@ fn limited(value: Option<f64>, limit: f64) -> String {
     value.map_or_else(|| format!("not within {limit} s"), |value| format!("{value:.1} s (at most {limit} s)"))
 }
 
-/// What comes before a remark, shortened.
-fn first_words(typed: &str) -> String {
-    let command = typed.split(" -- ").next().unwrap_or_default().split(" # ").next().unwrap_or_default().trim();
+/// What comes before a remark.
+fn command(typed: &str) -> &str {
+    typed.split(" -- ").next().unwrap_or_default().split(" # ").next().unwrap_or_default().trim()
+}
+
+/// The beginning of a long command.
+fn shortened(command: &str) -> String {
     match command.char_indices().nth(34) {
         Some((end, _)) => format!("{}..", &command[..end]),
         None => command.to_owned(),
@@ -191,13 +207,27 @@ pub fn seconds(duration: Duration) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::first_words;
+    use super::{HEALED_BY, Report, command, shortened, table};
+    use crate::drill::{DRILLS, Pace};
 
     #[test]
-    fn a_long_command_is_cut_and_a_remark_left_out() {
-        assert_eq!(first_words("select pg_wal_replay_resume();"), "select pg_wal_replay_resume();");
-        assert_eq!(first_words("kill -CONT 12 # wakes it"), "kill -CONT 12");
-        assert_eq!(first_words("call a(); -- then look"), "call a();");
-        assert_eq!(first_words(&"x".repeat(40)), format!("{}..", "x".repeat(34)));
+    fn a_remark_is_no_part_of_a_command() {
+        assert_eq!(command("select pg_wal_replay_resume();"), "select pg_wal_replay_resume();");
+        assert_eq!(command("kill -CONT 12 # wakes it"), "kill -CONT 12");
+        assert_eq!(command("call a(); -- then look"), "call a();");
+    }
+
+    #[test]
+    fn a_long_command_is_cut_in_the_terminal_only() {
+        let long = "alter table public.operations drop constraint if exists drill;";
+        let report = Report {
+            healed_by: Some(long.to_owned()),
+            healed_after: Some(1.0),
+            ..Report::of(&DRILLS[0], Pace::default())
+        };
+        assert_eq!(report.columns()[HEALED_BY], long);
+        let printed = table(&[report]);
+        assert!(printed.contains(" alter table public.operations drop..  "), "{printed}");
+        assert_eq!(shortened("make demo"), "make demo");
     }
 }

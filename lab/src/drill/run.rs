@@ -3,12 +3,13 @@
 use std::time::{Duration, Instant};
 
 use crate::doctor::{self, Finding};
+use crate::drill::contents::Contents;
 use crate::drill::fault::{Drill, Fault, Healed};
-use crate::drill::ledger::Ledger;
 use crate::drill::probe::Probes;
 use crate::drill::report::{Report, Verdict, seconds};
 use crate::drill::scene::{NOT_UNDONE, Scene};
-use crate::error::Error;
+use crate::error::{DrillError, Error};
+use crate::marks;
 use crate::receipt;
 use crate::role::Role;
 
@@ -18,11 +19,16 @@ const WELL: Duration = Duration::from_secs(20);
 /// How long writes may take to go on once the verdict is ok.
 const WRITES: Duration = Duration::from_secs(5);
 
+/// Why most drills cannot be run from a container.
+const NEEDS_HOST: &str = "it acts on processes, files or networks of other containers: docs/drills.md (In Compose) says what to type on Docker's host";
+
 /// Runs a drill. An error is one that kept it from being run, or an interrupt; in both cases the demo is as it was,
 /// or the error says what is not.
 pub fn run(scene: &Scene, drill: &Drill) -> Result<Report, Error> {
-    let mut report = Report::of(drill);
-    if let Some(why) = (drill.refuses)(scene) {
+    let mut report = Report::of(drill, scene.pace);
+    let in_containers = !scene.demo.layout.nodes.is_empty();
+    let needs_host = (in_containers && !drill.over_sql).then(|| NEEDS_HOST.to_owned());
+    if let Some(why) = needs_host.or_else(|| (drill.refuses)(scene)) {
         report.verdict = Verdict::Refused;
         report.reasons.push(why);
         return Ok(report);
@@ -31,11 +37,15 @@ pub fn run(scene: &Scene, drill: &Drill) -> Result<Report, Error> {
     let ended = drive(scene, drill, &before, &mut report);
     report.reasons.extend(scene.undo());
     let restored = restore(scene);
-    if matches!(ended, Err(Error::Interrupted)) {
+    if matches!(ended, Err(Error::Drill(DrillError::Interrupted))) {
         // What a drill could not undo in its course is among the reasons.
         let mut left: Vec<_> = report.reasons.into_iter().filter(|reason| reason.starts_with(NOT_UNDONE)).collect();
         left.extend(restored.err().map(|error| format!("the demo could not be healed: {error}")));
-        return Err(if left.is_empty() { Error::Interrupted } else { Error::InterruptedUnmended { left } });
+        return Err(if left.is_empty() {
+            DrillError::Interrupted.into()
+        } else {
+            DrillError::InterruptedUnmended { left }.into()
+        });
     }
     report.reasons.extend(ended.err().map(|error| error.to_string()));
     match restored {
@@ -57,8 +67,8 @@ fn well(scene: &Scene) -> Result<doctor::Report, Error> {
         if report.verdict == doctor::Verdict::Ok {
             return Ok(report);
         }
-        if !scene.demo.is_running(Role::Primary) || begun.elapsed() > WELL {
-            return Err(Error::Unwell { report: report.text() });
+        if !scene.demo.is_running(Role::Primary) || begun.elapsed() > scene.pace.allows(WELL) {
+            return Err(DrillError::Unwell { report: report.text() }.into());
         }
     }
 }
@@ -67,7 +77,7 @@ fn well(scene: &Scene) -> Result<doctor::Report, Error> {
 fn restore(scene: &Scene) -> Result<Option<String>, Error> {
     let begun = Instant::now();
     let mut last = scene.look();
-    while last.verdict != doctor::Verdict::Ok && begun.elapsed() < WELL {
+    while last.verdict != doctor::Verdict::Ok && begun.elapsed() < scene.pace.allows(WELL) {
         last = scene.look();
         if !scene.now().is_running(Role::Primary) || !scene.now().is_running(Role::Replica) {
             break;
@@ -76,11 +86,15 @@ fn restore(scene: &Scene) -> Result<Option<String>, Error> {
     if last.verdict == doctor::Verdict::Ok {
         return Ok(None);
     }
+    if !scene.demo.layout.nodes.is_empty() {
+        // Who starts containers is not here.
+        return Err(DrillError::Unwell { report: last.text() }.into());
+    }
     scene.make("demo", &[])?;
     let begun = Instant::now();
     while scene.look().verdict != doctor::Verdict::Ok {
-        if begun.elapsed() > 2 * WELL {
-            return Err(Error::Unwell { report: scene.look().text() });
+        if begun.elapsed() > scene.pace.allows(2 * WELL) {
+            return Err(DrillError::Unwell { report: scene.look().text() }.into());
         }
     }
     Ok(Some(format!("the demo was left unwell ({}), and make demo mended it", last.headline())))
@@ -89,7 +103,7 @@ fn restore(scene: &Scene) -> Result<Option<String>, Error> {
 fn drive(scene: &Scene, drill: &Drill, before: &doctor::Report, report: &mut Report) -> Result<(), Error> {
     let mut fault = (drill.fault)();
     fault.prepare(scene)?;
-    let ledger = Ledger::read(scene, Role::Primary, None)?;
+    let contents = Contents::read(scene, Role::Primary, None)?;
     receipt::start(&scene.demo)?;
     let mark = receipt::mark(&scene.demo)?;
     let broken = break_and_heal(scene, drill, before, report, fault.as_mut());
@@ -111,6 +125,9 @@ fn drive(scene: &Scene, drill: &Drill, before: &doctor::Report, report: &mut Rep
     counted?;
     report.reasons.extend(fault.check(scene)?);
     report.reasons.extend(scene.undo());
+    if scene.now().settings != scene.demo.settings {
+        report.reasons.push("the demo's settings are not what they were".to_owned());
+    }
     let since = receipt::since(&scene.now(), &mark)?;
     report.lost = Some(since.lost);
     if since.lost > 0 && !drill.may_lose {
@@ -119,7 +136,7 @@ fn drive(scene: &Scene, drill: &Drill, before: &doctor::Report, report: &mut Rep
     if since.unexpected > 0 {
         report.reasons.push(format!("{} writes are there that were never sent, or were refused", since.unexpected));
     }
-    let changed = ledger.compare(scene)?;
+    let changed = contents.compare(scene)?;
     // What the replica had not received is lost with the primary, and the receipt says how much that is.
     if !(drill.may_lose && since.lost > 0) {
         report.reasons.extend(changed);
@@ -137,7 +154,11 @@ fn break_and_heal(
 ) -> Result<(), Error> {
     scene.go_on()?;
     let caused = Instant::now();
+    let _noted = marks::Open::begin(&scene.demo.layout, "drill", drill.name);
     report.happened = fault.cause(scene)?;
+    let noted = caused;
+    let caused = fault.began().unwrap_or(caused);
+    report.began_after = seconds(caused.duration_since(noted));
     let seen = if drill.expects.is_empty() {
         // Nothing is to be found; the fault itself sees to it.
         Finding::new("", doctor::Severity::Info, "", "", "")
@@ -146,12 +167,12 @@ fn break_and_heal(
         report.probes = Some(Probes::take(scene));
         seen
     };
-    while caused.elapsed() < fault.lasts() {
+    while caused.elapsed() < fault.lasts().max(scene.pace.hold) {
         scene.go_on()?;
         std::thread::sleep(Duration::from_millis(100));
     }
     scene.go_on()?;
-    let mut began = Instant::now();
+    let (mut began, within) = (Instant::now(), scene.pace.allows(drill.green_within));
     match fault.heal(scene, &seen)? {
         Healed::ByItself => began = caused,
         Healed::Typed(command) => report.healed_by = Some(command),
@@ -160,12 +181,12 @@ fn break_and_heal(
         scene.go_on()?;
         let now = scene.look();
         let elapsed = began.elapsed();
-        if now.verdict == doctor::Verdict::Ok && elapsed <= drill.green_within {
+        if now.verdict == doctor::Verdict::Ok && elapsed <= within {
             report.healed_after = Some(seconds(elapsed));
             return Ok(());
         }
-        if elapsed > drill.green_within {
-            return Err(Error::NotHealed { within: drill.green_within, report: now.text() });
+        if elapsed > within {
+            return Err(DrillError::NotHealed { within, report: now.text() }.into());
         }
         std::thread::sleep(Duration::from_millis(50));
     }
@@ -179,13 +200,14 @@ fn see(
     caused: Instant,
     report: &mut Report,
 ) -> Result<Finding, Error> {
+    let within = scene.pace.allows(drill.seen_within);
     loop {
         scene.go_on()?;
         let now = scene.look();
         let elapsed = caused.elapsed();
         let found =
             now.findings.iter().find(|finding| drill.is_right(scene, finding) && !before.findings.contains(finding));
-        if let Some(finding) = found.filter(|_| elapsed <= drill.seen_within) {
+        if let Some(finding) = found.filter(|_| elapsed <= within) {
             report.seen_after = Some(seconds(elapsed));
             report.doctor = now.headline();
             report.finding = Some(finding.clone());
@@ -194,9 +216,9 @@ fn see(
             }
             return Ok(finding.clone());
         }
-        if elapsed > drill.seen_within {
+        if elapsed > within {
             report.doctor = now.headline();
-            return Err(Error::NotSeen { within: drill.seen_within, report: now.text() });
+            return Err(DrillError::NotSeen { within, report: now.text() }.into());
         }
         std::thread::sleep(Duration::from_millis(50));
     }

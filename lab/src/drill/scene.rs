@@ -14,7 +14,8 @@ use postgres::Client;
 use crate::connect::session;
 use crate::demo::{Demo, Programs};
 use crate::doctor::{Options, Report};
-use crate::error::{Context, Error};
+use crate::drill::OWN;
+use crate::error::{Context, DrillError, Error};
 use crate::role::Role;
 use crate::server::{DataDirectory, text};
 
@@ -38,12 +39,37 @@ const AS_BEFORE: &str = "\
 /// Undoes a part of a fault. It may find it undone already.
 type Undo = Box<dyn FnOnce() -> Result<(), Error>>;
 
+/// How long things may take in a drill.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    /// What is broken stays so for this long, at least: somebody watches.
+    pub hold: Duration,
+    /// How many times longer than on a machine of its own all may take.
+    pub patience: u32,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self { hold: Duration::ZERO, patience: 1 }
+    }
+}
+
+impl Pace {
+    /// The time that something may take which takes at most `limit` on a machine of its own.
+    #[must_use]
+    pub fn allows(self, limit: Duration) -> Duration {
+        limit.saturating_mul(self.patience)
+    }
+}
+
 /// The demo under a drill. What was to be undone is undone when this goes, in the reverse order.
 pub struct Scene {
     /// The demo.
     pub demo: Demo,
     /// The programs of its PostgreSQL.
     pub programs: Programs,
+    /// How long things may take.
+    pub pace: Pace,
     program: PathBuf,
     interrupted: Arc<AtomicBool>,
     undo: RefCell<Vec<(String, Undo)>>,
@@ -51,16 +77,20 @@ pub struct Scene {
 
 impl Scene {
     /// A demo that runs, and what is set when somebody presses Ctrl-C.
-    pub fn new(demo: Demo, interrupted: Arc<AtomicBool>) -> Result<Self, Error> {
-        let programs = Programs::found(&demo.layout).ok_or(Error::NotRunning { server: Role::Primary })?;
+    pub fn new(demo: Demo, interrupted: Arc<AtomicBool>, pace: Pace) -> Result<Self, Error> {
+        let programs = demo.found_programs()?;
         let program = std::env::current_exe().context(|| "find this program".to_owned())?;
-        Ok(Self { demo, programs, program, interrupted, undo: RefCell::default() })
+        Ok(Self { demo, programs, pace, program, interrupted, undo: RefCell::default() })
     }
 
     /// The demo as it is now: a failover swaps the roles.
     #[must_use]
     pub fn now(&self) -> Demo {
-        Demo::as_started(Some(&self.demo.layout.folder)).unwrap_or_else(|_| self.demo.clone())
+        let now = match self.demo.layout.nodes.is_empty() {
+            true => Demo::as_started(Some(&self.demo.layout.folder)),
+            false => self.demo.again(),
+        };
+        now.unwrap_or_else(|_| self.demo.clone())
     }
 
     /// The data of a server.
@@ -159,6 +189,11 @@ impl Scene {
     pub fn making(&self, target: &str, variables: &[(&str, &str)]) -> Command {
         let (layout, settings) = (&self.demo.layout, &self.demo.settings);
         let mut command = Command::new(&self.program);
+        if !layout.nodes.is_empty() {
+            // The settings are those of the container, as they are.
+            command.arg(target).env(OWN, "1").envs(variables.iter().copied()).stdin(Stdio::null()).process_group(0);
+            return command;
+        }
         for name in crate::demo::setting_names() {
             command.env_remove(name).env_remove(format!("{name}_FILE"));
         }
@@ -169,6 +204,8 @@ impl Scene {
             .env("STATE_DIR", &layout.state.folder)
             .env("PRIMARY_PORT", settings.primary_port.to_string())
             .env("REPLICA_PORT", settings.replica_port.to_string())
+            .env("LAB_PORT", settings.lab_port.map_or_else(|| "off".to_owned(), |port| port.to_string()))
+            .env(OWN, "1")
             .env_remove("REPLICA_RECLONE")
             .env_remove("PGPASSWORD")
             .envs(variables.iter().copied())
@@ -179,17 +216,17 @@ impl Scene {
 
     /// Fails if somebody has pressed Ctrl-C.
     pub fn go_on(&self) -> Result<(), Error> {
-        if self.interrupted.load(Ordering::Relaxed) { Err(Error::Interrupted) } else { Ok(()) }
+        if self.interrupted.load(Ordering::Relaxed) { Err(DrillError::Interrupted.into()) } else { Ok(()) }
     }
 
-    /// Waits until `condition` gives something; its errors are what was seen last.
+    /// Waits until `condition` gives something, for as long as the pace makes of `limit`; its errors are what was seen last.
     pub fn wait<T>(
         &self,
         what: &str,
         limit: Duration,
         mut condition: impl FnMut() -> Result<T, String>,
     ) -> Result<T, Error> {
-        let start = Instant::now();
+        let (start, limit) = (Instant::now(), self.pace.allows(limit));
         loop {
             self.go_on()?;
             match condition() {

@@ -1,10 +1,12 @@
 //! Stops a server for certain, and keeps it from taking writes whoever starts it.
 
 use std::fs::File;
+use std::path::Path;
 use std::time::Duration;
 
+use crate::demo::nodes::Node;
 use crate::demo::{DataLock, Demo};
-use crate::error::{Context, Error};
+use crate::error::{Context, Error, FailoverError};
 use crate::role::Role;
 use crate::say::say;
 use crate::server::ports::listens;
@@ -14,12 +16,18 @@ use crate::server::{Stop, try_wait};
 const FAST: Duration = Duration::from_secs(10);
 const IMMEDIATE: Duration = Duration::from_secs(5);
 
+/// How long a container may take to stop its server by all of these.
+const CONTAINER: Duration = Duration::from_secs(30);
+
 impl Demo {
     /// Stops a server and proves that it is gone: no process of it lives, and nobody listens on its port. The lock that is
     /// returned keeps it from being started.
     pub(crate) fn fence(&self, role: Role) -> Result<DataLock, Error> {
+        if let Some(node) = self.layout.node(role) {
+            return self.fence_container(role, node);
+        }
         let (data, port) = (self.layout.data(role), self.port(role));
-        let not_fenced = |why: String| Error::NotFenced { server: role, port, why };
+        let not_fenced = |why: String| Error::Failover(FailoverError::NotFenced { server: role, port, why });
         for (how, limit, name) in [(Stop::Fast, FAST, "fast"), (Stop::Immediate, IMMEDIATE, "immediate")] {
             if !data.is_running() {
                 break;
@@ -46,12 +54,38 @@ impl Demo {
         Ok(lock)
     }
 
+    /// The same in containers: its own container stops it when it finds a note, and holds a lock for as long as a process of it
+    /// lives. One whose container does not run is gone already, and finds the note when it returns.
+    fn fence_container(&self, role: Role, node: &Node) -> Result<DataLock, Error> {
+        let (data, note) = (self.layout.data(role), self.layout.fenced(role));
+        self.write_note(&note)?;
+        let gone = try_wait("its container to stop it", CONTAINER, || match node.has_server(&self.layout.owner) {
+            true if node.is_attended(&self.layout.owner) => Err("a process of it lives".to_owned()),
+            true => Err("a process of it lives, and its container is stopped or hangs".to_owned()),
+            false => Ok(()),
+        });
+        let taken = gone.and_then(|()| DataLock::take(&self.layout, role, &data));
+        taken.map_err(|error| {
+            // It goes on as it was.
+            let _ = self.layout.owner.files(|| std::fs::remove_file(&note));
+            FailoverError::NotFenced { server: role, port: self.port(role), why: error.to_string() }.into()
+        })
+    }
+
+    fn write_note(&self, note: &Path) -> Result<(), Error> {
+        let text = b"This server was the primary. make rejoin makes it a replica of the new one.\n";
+        self.layout
+            .owner
+            .write(note, text, false)
+            .and_then(|()| self.sync(note))
+            .context(|| format!("write {}", note.display()))
+    }
+
     /// From now on the server that was fenced opens as a replica only, by whatever command it is started.
     pub(crate) fn keep_fenced(&self, role: Role) -> Result<(), Error> {
         let (data, note) = (self.layout.data(role), self.layout.fenced(role));
         // The note first: without it nobody could tell a failover that broke off here.
-        let text = b"This server was the primary. make rejoin makes it a replica of the new one.\n";
-        self.layout.owner.write(&note, text, false).context(|| format!("write {}", note.display()))?;
+        self.write_note(&note)?;
         let kept = self.layout.owner.files(|| {
             let signal = data.path().join("standby.signal");
             File::create(&signal)?.sync_all()?;

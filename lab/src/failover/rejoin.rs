@@ -3,10 +3,11 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::kept::Kept;
+use super::kept_rows::KeptRows;
 use super::rewind::Rewind;
 use crate::demo::{Demo, Programs, SLOT, Scheduler, folders, lock_demo};
-use crate::error::Error;
+use crate::error::{DemoError, Error};
+use crate::marks;
 use crate::role::Role;
 use crate::say::say;
 
@@ -19,8 +20,11 @@ const STREAMS: Duration = Duration::from_secs(30);
 pub fn rejoin(folder: Option<&Path>) -> Result<(), Error> {
     let mut demo = Demo::as_started(folder)?;
     let _lock = lock_demo(&demo.layout, LOCK)?;
+    if !demo.layout.nodes.is_empty() {
+        return super::containers::rejoin(&demo);
+    }
     if !demo.is_running(Role::Primary) {
-        return Err(Error::NotRunning { server: Role::Primary });
+        return Err(DemoError::NotRunning { server: Role::Primary }.into());
     }
     if !demo.layout.has_old_primary() {
         say("There is no old primary to be made a replica (make status shows both servers)");
@@ -28,6 +32,8 @@ pub fn rejoin(folder: Option<&Path>) -> Result<(), Error> {
     }
     let programs = Programs::make(&demo.layout, false)?;
     let scheduler = programs.scheduler(&demo.settings.database)?;
+    let text = format!("the server on port {} becomes a replica", demo.port(Role::Replica));
+    let _noted = marks::Open::begin(&demo.layout, "failover", &text);
     rejoin_data(&mut demo, &programs, &scheduler)?;
     demo.set_synchronous()?;
     demo.wait_until_live()?;
@@ -44,12 +50,21 @@ pub(crate) fn rejoin_data(demo: &mut Demo, programs: &Programs, scheduler: &Sche
     say(&format!("Making the old primary on port {} a replica", demo.port(Role::Replica)));
     drop(demo.fence(Role::Replica)?);
     demo.keep_fenced(Role::Replica)?;
-    let kept = Kept::keep(demo, programs)?;
+    if demo.is_half_rewound() {
+        say("    an earlier pg_rewind was ended before it was done: a new clone is needed");
+        return replace_data(demo, programs, scheduler);
+    }
+    let kept = KeptRows::keep(demo, programs)?;
     kept.say(demo);
+    // A server that was promoted by hand has none: without it the replica is cloned. Before the checkpoint that removes WAL.
+    let keep_wal = format!(
+        "select pg_create_physical_replication_slot('{SLOT}', true) \
+         where not exists (select from pg_replication_slots where slot_name = '{SLOT}')"
+    );
+    demo.ask_primary(&keep_wal)?;
     let why = match demo.rewind(programs)? {
         Rewind::Rewound(said) => {
             say(&format!("    pg_rewind: {said}"));
-            demo.make_standby_signal()?;
             demo.start_replica(programs, scheduler)?;
             match demo.streams_within(STREAMS) {
                 true => None,
@@ -79,5 +94,6 @@ pub(crate) fn replace_data(demo: &mut Demo, programs: &Programs, scheduler: &Sch
 }
 
 fn is_no_old_primary(demo: &Demo) -> Result<(), Error> {
+    folders::remove(&demo.layout.rewinding(Role::Replica), &demo.layout.owner)?;
     folders::remove(&demo.layout.fenced(Role::Replica), &demo.layout.owner)
 }

@@ -17,8 +17,8 @@ begin;
 
 pub const FOOT: &str = "commit;\n\\echo the rows are loaded\n";
 
-/// Tables of users, by their parents where they are partitioned. Those of extensions can be made anew, and what belongs to no
-/// session but its own is no matter.
+/// Tables of users, by their parents where they are partitioned. Those of extensions can be made anew, and temporary tables
+/// are skipped.
 ///
 /// Who plans a query runs functions of the table's owner, such as the constant parts of its indexes. So a superuser reads only
 /// what belongs to superusers, with all that is read along with it: partitions, and tables that inherit.
@@ -220,7 +220,8 @@ fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-fn literal(text: &str) -> String {
+/// Text as SQL writes it.
+pub(crate) fn literal(text: &str) -> String {
     format!("E'{}'", text.replace('\\', "\\\\").replace('\'', "\\'"))
 }
 

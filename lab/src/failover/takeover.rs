@@ -4,9 +4,10 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::connect::{Refusal, session};
-use crate::demo::{Demo, SLOT, lock_demo};
-use crate::error::Error;
+use crate::demo::{Demo, folders, lock_demo};
+use crate::error::{DemoError, Error, FailoverError};
 use crate::lsn::Lsn;
+use crate::marks;
 use crate::receipt::{self, Report};
 use crate::role::Role;
 use crate::say::{say, warn};
@@ -33,11 +34,16 @@ const RECEIVED: &str = "\
 const DELAY: &str = "select current_setting('recovery_min_apply_delay') \
                      where current_setting('recovery_min_apply_delay')::interval > '0'";
 
-const FOLLOWS: &str = "select status from pg_stat_wal_receiver where status = 'streaming'";
+const STREAMS: &str = "\
+    select state from pg_stat_replication join pg_replication_slots on active_pid = pid \
+    where slot_name in (SLOTS) and usename = FOLLOWER and state = 'streaming'";
+
+const FOLLOWS: &str = "\
+    select status from pg_stat_wal_receiver where status = 'streaming' and slot_name = SLOT and sender_port = PORT";
 
 const TIMELINE: &str = "select ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int";
 
-/// Kept from the beginning for the server that is to follow: the WAL since the failover.
+/// KeptRows from the beginning for the server that is to follow: the WAL since the failover.
 const MAKE_SLOT: &str = "\
     select pg_drop_replication_slot(slot_name) from pg_replication_slots where slot_name = SLOT and not active; \
     select pg_create_physical_replication_slot(SLOT, true) \
@@ -53,23 +59,22 @@ const JOBS_LEFT: &str = "\
 pub fn failover(folder: Option<&Path>) -> Result<(), Error> {
     let demo = Demo::as_started(folder)?;
     let _lock = lock_demo(&demo.layout, LOCK)?;
-    if !demo.is_running(Role::Replica) {
-        return Err(Error::NotRunning { server: Role::Replica });
-    }
-    demo.require_replica()?;
-    demo.require_no_delay()?;
-    demo.require_stream()?;
+    let candidates = demo.candidates()?;
     let (began, mark) = (Instant::now(), receipt::mark(&demo)?);
+    let text = format!("failover from port {} to port {}", demo.port(Role::Primary), demo.port(Role::Replica));
+    let mut noted = marks::Open::begin(&demo.layout, "failover", &text);
 
-    say(&format!("Fencing the primary on port {} off", demo.port(Role::Primary)));
+    say(&format!("Fencing the primary{} off", demo.place(Role::Primary)));
     let fenced = demo.fence(Role::Primary)?;
-    say(&format!("Promoting the replica on port {}", demo.port(Role::Replica)));
+    let demo = demo.with_most_advanced(&candidates);
+    say(&format!("Promoting the replica{}", demo.place(Role::Replica).trim_end_matches(',')));
     demo.wait_for_replay()?;
     // Before the promotion: whatever ends this command after it, there is one primary.
     demo.keep_fenced(Role::Primary)?;
     demo.promote()?;
     drop(fenced);
     let took = began.elapsed();
+    noted.ends_with(&format!("{text}: promoted after {:.1} s", took.as_secs_f32()));
 
     let now = Demo::as_started(folder)?;
     now.prove_that_it_works(&mark)?;
@@ -78,11 +83,21 @@ pub fn failover(folder: Option<&Path>) -> Result<(), Error> {
 }
 
 impl Demo {
+    /// Whether the replica may be promoted.
+    pub(super) fn require_fit(&self) -> Result<(), Error> {
+        if !self.is_running(Role::Replica) {
+            return Err(DemoError::NotRunning { server: Role::Replica }.into());
+        }
+        self.require_replica()?;
+        self.require_no_delay()?;
+        self.require_stream()
+    }
+
     fn require_replica(&self) -> Result<(), Error> {
         match self.ask(Role::Replica, "select pg_is_in_recovery()") {
             Ok(answer) if answer == "t" => Ok(()),
-            Ok(_) => Err(Error::Promoted),
-            Err(refusal) => Err(Error::NoAnswer { server: Role::Replica, why: refusal.to_string() }),
+            Ok(_) => Err(DemoError::Promoted.into()),
+            Err(refusal) => Err(DemoError::NoAnswer { server: Role::Replica, why: refusal.to_string() }.into()),
         }
     }
 
@@ -90,27 +105,40 @@ impl Demo {
     fn require_no_delay(&self) -> Result<(), Error> {
         match self.ask_replica(DELAY)? {
             none if none.is_empty() => Ok(()),
-            delay => Err(Error::ReplicaDelays { delay }),
+            delay => Err(FailoverError::ReplicaDelays { delay }.into()),
         }
     }
 
-    /// A primary that lives is not given up for a replica that does not follow it.
+    /// A primary that lives is not given up for a replica that does not follow it. The primary sees a connection that calls itself
+    /// the replica; the replica itself is ours, and must say the same.
     fn require_stream(&self) -> Result<(), Error> {
-        let streams =
-            format!("select state from pg_stat_replication where application_name = '{SLOT}' and state = 'streaming'");
+        let slots = self.replica_slots().join("', '");
+        let streams = self.of_the_replica(&STREAMS.replace("SLOTS", &format!("'{slots}'")));
         match self.ask(Role::Primary, &streams) {
-            Ok(answer) if answer.is_empty() => Err(Error::ReplicaBehind),
-            Ok(_) | Err(Refusal::Down(_) | Refusal::Silent(_) | Refusal::Files(_)) => Ok(()),
+            Ok(answer) if answer.is_empty() => Err(FailoverError::ReplicaBehind.into()),
+            Ok(_) => match self.follows()? {
+                true => Ok(()),
+                false => Err(FailoverError::ReplicaBehind.into()),
+            },
+            Err(Refusal::Down(_) | Refusal::Silent(_) | Refusal::Files(_)) => Ok(()),
+            // Docker knows no name of a container that is stopped, or off the network.
+            Err(Refusal::Other(why)) if !self.layout.nodes.is_empty() && why.contains("lookup address") => Ok(()),
             // It lives, and the replica tells whether it follows.
-            Err(refusal) => match self.ask_replica(FOLLOWS)?.is_empty() {
-                true => Err(Error::PrimaryNotAsked { why: refusal.to_string() }),
-                false => Ok(()),
+            Err(refusal) => match self.follows()? {
+                false => Err(FailoverError::PrimaryNotAsked { why: refusal.to_string() }.into()),
+                true => Ok(()),
             },
         }
     }
 
+    /// Whether the replica says that it receives from this primary.
+    fn follows(&self) -> Result<bool, Error> {
+        let query = FOLLOWS.replace("PORT", &self.port(Role::Primary).to_string());
+        Ok(!self.ask_replica(&self.of_the_replica(&query))?.is_empty())
+    }
+
     fn ask_replica(&self, query: &str) -> Result<String, Error> {
-        let refused = |why: String| Error::NoAnswer { server: Role::Replica, why };
+        let refused = |why: String| Error::Demo(DemoError::NoAnswer { server: Role::Replica, why });
         let limit = REPLAY + Duration::from_secs(10);
         let client = session(&self.target(Role::Replica), Duration::from_secs(5), limit);
         text(&mut client.map_err(|refusal| refused(refusal.to_string()))?, query)
@@ -137,10 +165,20 @@ impl Demo {
         // Alone, it would wait for a synchronous replica for ever.
         self.ask_replica("alter system reset synchronous_standby_names")?;
         self.ask_replica("select pg_reload_conf()")?;
-        if self.ask_replica(&format!("select pg_promote(true, {})", REPLAY.as_secs()))? != "t" {
-            return Err(Error::NotPromoted { seconds: REPLAY.as_secs() });
+        // One that a rejoin has left that was ended: no server with it is the primary.
+        folders::remove(&self.layout.fenced(Role::Replica), &self.layout.owner)?;
+        let why = match self.ask_replica(&format!("select pg_promote(true, {})", REPLAY.as_secs())) {
+            Ok(answer) if answer == "t" => None,
+            Ok(_) => Some(format!("not within {} s", REPLAY.as_secs())),
+            Err(error) => Some(error.to_string()),
+        };
+        if let Some(why) = why {
+            // Taken back if it was not heeded yet.
+            folders::remove(&self.layout.data(Role::Replica).path().join("promote"), &self.layout.owner)?;
+            return Err(FailoverError::NotPromoted { why }.into());
         }
-        self.ask_replica(&MAKE_SLOT.replace("SLOT", &format!("'{SLOT}'"))).map(drop)
+        let old = self.old_slots();
+        old.iter().try_for_each(|slot| self.ask_replica(&MAKE_SLOT.replace("SLOT", &format!("'{slot}'"))).map(drop))
     }
 
     /// Writes and both jobs go on on the new primary, and nobody listens where the old one did.
@@ -161,24 +199,25 @@ impl Demo {
                 last => Err(format!("its last row is of timeline {last:?}")),
             })?;
         }
-        if crate::server::ports::listens(self.port(Role::Replica)) {
+        // In containers, the lock of its data was held until the promotion, and the note is there since.
+        if self.layout.nodes.is_empty() && crate::server::ports::listens(self.port(Role::Replica)) {
             let why = "somebody listens on its port again".to_owned();
-            return Err(Error::NotFenced { server: Role::Replica, port: self.port(Role::Replica), why });
+            return Err(FailoverError::NotFenced { server: Role::Replica, port: self.port(Role::Replica), why }.into());
         }
         Ok(())
     }
 
     pub(crate) fn ask_primary(&self, query: &str) -> Result<String, Error> {
-        let refused = |why: String| Error::NoAnswer { server: Role::Primary, why };
+        let refused = |why: String| Error::Demo(DemoError::NoAnswer { server: Role::Primary, why });
         self.ask(Role::Primary, query).map_err(|refusal| refused(refusal.to_string()))
     }
 
     fn say_what_it_cost(&self, mark: &receipt::Mark, took: Duration) {
         say(&format!(
             "
-The server on port {} is the primary now; both jobs and all writes go on there, and on no other server.
+{} is the primary now; both jobs and all writes go on there, and on no other server.
     took              {:.1} s",
-            self.port(Role::Primary),
+            capital(&self.called(Role::Primary)),
             took.as_secs_f32()
         ));
         // What was lost may have been written long before, if the primary was dead already.
@@ -193,10 +232,18 @@ The server on port {} is the primary now; both jobs and all writes go on there, 
             Ok((whole, since, watched)) => say(&cost(&whole, &since, watched)),
             Err(error) => warn(&format!("The receipt cannot be read, so it is not known what is lost: {error}")),
         }
-        say(&format!(
-            "    make rejoin       makes the old primary, which is stopped, a replica (port {})",
-            self.port(Role::Replica)
-        ));
+        let makes = format!("makes the old primary, which is stopped, a replica ({})", self.old_primary());
+        say(&match self.layout.nodes.is_empty() {
+            true => format!("    make rejoin       {makes}"),
+            false => format!("    next              make rejoin {makes}"),
+        });
+    }
+}
+
+fn capital(name: &str) -> String {
+    match name.strip_prefix("the ") {
+        Some(rest) => format!("The {rest}"),
+        None => name.to_owned(),
     }
 }
 

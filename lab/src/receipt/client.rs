@@ -7,11 +7,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
-use super::book::Book;
-use super::record::{Moment, Record};
+use super::journal::Journal;
+use super::record::Record;
 use super::worker::{Count, Event, Outcome, Worker};
 use crate::demo::Demo;
 use crate::error::{Context, Error};
+use crate::moment::Moment;
 use crate::target::Target;
 
 /// How often a row is written, and how often it is looked for somebody who takes it.
@@ -35,18 +36,18 @@ const HANGING: usize = 3;
 pub fn run(folder: Option<&Path>, stop: &AtomicBool) -> Result<bool, Error> {
     let demo = folder.map_or_else(|| Demo::as_started(None), Demo::of_its_owner)?;
     let folder = super::folder(&demo.layout);
-    let opened = Book::open(&folder).and_then(|book| {
-        if book.is_some() {
+    let opened = Journal::open(&folder).and_then(|journal| {
+        if journal.is_some() {
             std::fs::write(folder.join(super::PID), format!("{}\n", std::process::id()))?;
         }
-        Ok(book)
+        Ok(journal)
     });
-    let Some(book) = opened.context(|| format!("open the receipt's file in {}", folder.display()))? else {
+    let Some(journal) = opened.context(|| format!("open the receipt's file in {}", folder.display()))? else {
         return Ok(false);
     };
     let (events, heard) = channel();
     let counts = HashMap::new();
-    let mut client = Client { demo, book, events, heard, counts, sessions: 0, said: String::new(), down: None };
+    let mut client = Client { demo, journal, events, heard, counts, sessions: 0, said: String::new(), down: None };
     let noted = client.note(&Record::Start(Moment::now())).and_then(|()| client.write_until(stop));
     noted.context(|| format!("write the receipt's file in {}", folder.display()))?;
     Ok(true)
@@ -54,7 +55,7 @@ pub fn run(folder: Option<&Path>, stop: &AtomicBool) -> Result<bool, Error> {
 
 struct Client {
     demo: Demo,
-    book: Book,
+    journal: Journal,
     events: Sender<Event>,
     heard: Receiver<Event>,
     counts: HashMap<String, Count>,
@@ -81,16 +82,16 @@ impl Client {
             std::thread::sleep(if patient { PATIENT } else { EVERY }.saturating_sub(began.elapsed()));
         }
         self.note(&Record::Stop(Moment::now()))?;
-        self.book.sync()
+        self.journal.sync()
     }
 
     fn note(&mut self, record: &Record) -> io::Result<()> {
-        self.book.note(record)
+        self.journal.note(record)
     }
 
     /// Writes a row. Returns the session if it can write another one.
     fn write_with(&mut self, worker: Worker, stop: &AtomicBool) -> io::Result<Option<Worker>> {
-        let sequence = self.book.number()?;
+        let sequence = self.journal.number()?;
         if !worker.write(sequence) {
             // It never left: the session has ended.
             self.note(&Record::Refused(sequence, Moment::now()))?;
@@ -151,17 +152,21 @@ impl Client {
         why.clone_into(&mut self.said);
         self.note(&Record::Down(Moment::now(), why.to_owned()))?;
         // Whatever it is, it may get worse.
-        self.book.sync()
+        self.journal.sync()
     }
 
     /// Asks all servers at once. Of those that take writes, the one on the newest timeline is taken.
     fn find(&mut self, stop: &AtomicBool) -> io::Result<Option<Worker>> {
         // Ports, roles and the password may be others by now.
-        if let Ok(demo) = Demo::of_its_owner(&self.demo.layout.folder) {
+        if let Ok(demo) = self.demo.again() {
             self.demo = demo;
         }
         let (mut asked, mut reasons) = (Vec::new(), Vec::new());
-        for target in self.demo.targets() {
+        let targets = self.demo.ready_targets();
+        if targets.is_empty() {
+            reasons.push("no server takes connections".to_owned());
+        }
+        for target in targets {
             match self.begin(target) {
                 Ok(worker) => asked.push(worker),
                 Err(why) => reasons.push(why),
@@ -185,7 +190,7 @@ impl Client {
             }
         }
         if let Some((.., last)) = best {
-            self.book.go_past(last);
+            self.journal.go_past(last);
         }
         let found = best.and_then(|(_, id, _)| asked.into_iter().find(|worker| worker.id == id));
         if found.is_none() {

@@ -12,21 +12,21 @@
 //! # }
 //! ```
 
-mod book;
 mod client;
-mod judge;
+mod journal;
 mod process;
 mod record;
+mod report;
 mod text;
-mod there;
 mod worker;
+mod writer_rows;
 
 use std::path::PathBuf;
 
+pub use crate::moment::Moment;
 pub use client::run;
-pub use judge::{Gap, Report, Row};
 pub use process::{is_running, start, stop};
-pub use record::Moment;
+pub use report::{Gap, Report, Row};
 pub use text::{count, seconds};
 
 use crate::demo::{Demo, Layout};
@@ -61,15 +61,15 @@ pub fn mark(demo: &Demo) -> Result<Mark, Error> {
 }
 
 /// What became of all that was written since a mark, compared with the server that takes writes now.
-/// [`Error::NoWriter`] if none does.
+/// [`FailoverError::NoWriter`](crate::error::FailoverError::NoWriter) if none does.
 pub fn since(demo: &Demo, mark: &Mark) -> Result<Report, Error> {
     let records = notes(demo)?;
     let oldest = last(&records).saturating_sub(KEPT);
-    let (server, there) = there::look(demo, mark.sequence.max(oldest))?;
+    let (server, there) = writer_rows::look(demo, mark.sequence.max(oldest))?;
     let reserved = notes(demo)?;
     let now = is_running(demo).then(Moment::now);
     let after = (mark.sequence.max(oldest), mark.at);
-    let mut report = judge::judge(&records, &reserved, &there, after, now);
+    let mut report = report::compare(&records, &reserved, &there, after, now);
     report.server = server;
     Ok(report)
 }
@@ -125,7 +125,7 @@ fn was_watched(records: &[Record], timeline: u32) -> bool {
 
 fn notes(demo: &Demo) -> Result<Vec<Record>, Error> {
     let folder = folder(&demo.layout);
-    book::read(&folder, &demo.layout.owner).context(|| format!("read the receipt's file in {}", folder.display()))
+    journal::read(&folder, &demo.layout.owner).context(|| format!("read the receipt's file in {}", folder.display()))
 }
 
 /// The last number that was sent.

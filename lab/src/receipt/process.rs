@@ -1,15 +1,13 @@
 //! The client's process: begun with the demo, in the background, as the servers' user.
 
-use std::fs::OpenOptions;
-use std::os::unix::fs::OpenOptionsExt;
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use super::record::{Moment, Record};
+use super::record::Record;
 use super::{PID, folder, notes};
 use crate::demo::{Demo, Layout};
-use crate::error::{Context, Error};
-use crate::server::{Resident, Signal, try_wait};
+use crate::error::Error;
+use crate::moment::Moment;
+use crate::server::{Daemon, Signal, try_wait};
 
 /// How long it may take until its first row is acknowledged.
 const FIRST: Duration = Duration::from_secs(10);
@@ -17,8 +15,8 @@ const FIRST: Duration = Duration::from_secs(10);
 /// How long it may take to end when it is told to.
 const END: Duration = Duration::from_secs(5);
 
-fn resident(layout: &Layout) -> Resident {
-    Resident::new(&folder(layout), PID, &layout.owner)
+fn resident(layout: &Layout) -> Daemon {
+    Daemon::new(&folder(layout), PID, &layout.owner)
 }
 
 /// Whether the client of a demo runs.
@@ -34,18 +32,8 @@ pub fn start(demo: &Demo) -> Result<(), Error> {
     }
     let (layout, folder) = (&demo.layout, folder(&demo.layout));
     crate::demo::folders::owned_folder(&folder, &layout.owner)?;
-    let log = folder.join("log");
-    let opened = layout.owner.files(|| {
-        let log = OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(&log)?;
-        Ok((log.try_clone()?, log))
-    });
-    let (stdout, stderr) = opened.context(|| format!("open {}", log.display()))?;
     let began = Moment::now();
-    // The user may not be able to reach this program's file by its name.
-    let mut command = Command::new("/proc/self/exe");
-    command.args(["receipt", "--write", "--demo"]).arg(&layout.folder).env_clear();
-    layout.owner.runs(&mut command).current_dir(&folder).stdin(Stdio::null()).stdout(stdout).stderr(stderr);
-    let mut child = command.spawn().context(|| "start the receipt's client".to_owned())?;
+    let (mut child, log) = resident(layout).begin(&["receipt", "--write"], layout.native_folder())?;
     try_wait("the first row of the receipt", FIRST, || {
         if let Ok(Some(status)) = child.try_wait() {
             let said = layout.owner.read(&log).unwrap_or_default();

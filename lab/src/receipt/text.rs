@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::judge::{Gap, Report, Row};
+use super::report::{Gap, Report, Row};
 
 /// So many rows are listed; `--json` has all.
 const LISTED: usize = 20;
@@ -17,9 +17,9 @@ impl Report {
         format!("{acknowledged} rows acknowledged, {} lost; at most {gap} without a writer", count(self.lost))
     }
 
-    /// The verdict in the first line, then the numbers, then the rows.
+    /// The verdict in the first line, then the numbers, then the rows. `kept` says where those are that only an old primary had.
     #[must_use]
-    pub fn text(&self, client_runs: bool) -> String {
+    pub fn text(&self, client_runs: bool, kept: &str) -> String {
         let mut text = match self.lost {
             0 if self.acknowledged == 0 => {
                 "It is not known whether anything is lost: nothing was acknowledged\n".to_owned()
@@ -49,7 +49,15 @@ impl Report {
             let _ = writeln!(text, "nobody could write for {}", gap.text());
         }
         rows(&mut text, "lost", &self.lost_rows);
-        rows(&mut text, "forked", &self.forked);
+        let is_listed = |row: &Row| self.lost_rows.iter().any(|lost| lost.sequence == row.sequence);
+        match self.forked.iter().all(is_listed) {
+            true if self.forked.is_empty() => {}
+            true if self.forked.len() == self.lost_rows.len() => text.push_str("\nforked: the same rows\n"),
+            _ => rows(&mut text, "forked", &self.forked),
+        }
+        if !self.forked.is_empty() {
+            let _ = writeln!(text, "what only an old primary had {kept}");
+        }
         if !self.unexpected_rows.is_empty() {
             let numbers: Vec<_> = self.unexpected_rows.iter().take(LISTED).map(u64::to_string).collect();
             let _ = writeln!(text, "\nunexpected: {}", numbers.join(", "));
@@ -146,17 +154,20 @@ mod tests {
         let lost_rows: Vec<_> = (1..=1500).map(row).collect();
         let gaps = vec![Gap { from_ms: 0, length_ms: 3210, is_over: true, why: "refused".to_owned() }];
         let report = Report { lost: 1500, lost_rows, gaps, ..Report::default() };
-        let text = report.text(true);
+        let text = report.text(true, "");
         assert!(text.starts_with("1,500 rows that were acknowledged are lost\n"), "{text}");
         assert!(text.contains("nobody could write for 3.2 s, from 1970-01-01 00:00:00.000 UTC: refused\n"), "{text}");
         assert!(text.contains("and 1480 more") && text.lines().count() < 40, "{text}");
-        let nothing = Report::default().text(true);
+        let nothing = Report::default().text(true, "");
         assert!(
             nothing.starts_with("It is not known whether anything is lost: nothing was acknowledged\n"),
             "{nothing}"
         );
         let well = Report { acknowledged: 1, ..Report::default() };
-        assert!(well.text(true).starts_with("Nothing that was acknowledged is lost\n"));
-        assert!(well.text(false).contains("what came after is not known\n"));
+        assert!(well.text(true, "").starts_with("Nothing that was acknowledged is lost\n"));
+        assert!(well.text(false, "").contains("what came after is not known\n"));
+        let row = Row { sequence: 1, timeline: 1, at_ms: 0, is_there: true };
+        let forked = Report { forked: vec![row], ..Report::default() };
+        assert!(forked.text(true, "is kept in F").ends_with("what only an old primary had is kept in F\n"));
     }
 }

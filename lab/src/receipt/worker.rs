@@ -9,8 +9,9 @@ use postgres::error::Severity;
 use postgres::{Client, NoTls};
 
 use super::KEPT;
-use super::record::{Ack, Moment};
+use super::record::Ack;
 use crate::connect::Refusal;
+use crate::moment::Moment;
 use crate::target::Target;
 
 const TABLE: &str = include_str!("table.sql");

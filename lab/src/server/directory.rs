@@ -7,7 +7,7 @@ use rustix::process::Signal;
 
 use crate::error::Error;
 use crate::server::process::{Process, wait_gone};
-use crate::server::{LIMIT, Owner, Resident};
+use crate::server::{Daemon, LIMIT, Owner};
 
 /// How a server is asked to stop.
 #[derive(Clone, Copy, Debug)]
@@ -34,14 +34,14 @@ impl Stop {
 #[derive(Clone, Debug)]
 pub struct DataDirectory {
     path: PathBuf,
-    postmaster: Resident,
+    postmaster: Daemon,
 }
 
 impl DataDirectory {
     /// The data directory of that name, which need not exist.
     #[must_use]
     pub fn new(path: &Path, owner: &Owner) -> Self {
-        Self { path: path.to_owned(), postmaster: Resident::new(path, "postmaster.pid", owner) }
+        Self { path: path.to_owned(), postmaster: Daemon::new(path, "postmaster.pid", owner) }
     }
 
     /// Where it is.
@@ -66,6 +66,13 @@ impl DataDirectory {
     #[must_use]
     pub fn is_running(&self) -> bool {
         self.pid().is_some()
+    }
+
+    /// Whether a server runs on it that takes connections, as `pg_ctl` asks that.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        let state = self.postmaster.recorded_line(7);
+        self.is_running() && state.is_some_and(|state| ["ready", "standby"].contains(&state.trim()))
     }
 
     /// Sends the postmaster a signal; returns it and the processes below it, or nothing if no server runs.

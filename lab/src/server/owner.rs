@@ -148,6 +148,24 @@ pub(crate) fn open_to_read(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).custom_flags(nonblocking).open(path)
 }
 
+/// Opens a file to be added to, or makes it; refuses what is no plain file, such as a link or a FIFO, and waits for nobody.
+pub(crate) fn open_to_append(path: &Path, mode: u32) -> io::Result<File> {
+    let flags = i32::try_from((OFlags::NONBLOCK | OFlags::NOFOLLOW).bits()).unwrap_or_default();
+    let file = OpenOptions::new().create(true).append(true).mode(mode).custom_flags(flags).open(path)?;
+    match file.metadata()?.is_file() {
+        true => Ok(file),
+        false => Err(io::Error::new(io::ErrorKind::InvalidInput, "this is no plain file")),
+    }
+}
+
+/// Makes a file anew, whatever was there by that name.
+pub(crate) fn make_anew(path: &Path, mode: u32) -> io::Result<File> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => OpenOptions::new().write(true).create_new(true).mode(mode).open(path),
+    }
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test fails by a panic")]
 mod tests {
@@ -188,6 +206,27 @@ mod tests {
         let fifo = folder.path().join("fifo");
         assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
         assert_eq!(Owner::current().read(&fifo).unwrap(), "");
+    }
+
+    #[test]
+    fn what_is_written_goes_into_a_plain_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let (fifo, link, other) = (folder.path().join("fifo"), folder.path().join("link"), folder.path().join("other"));
+        assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+        std::fs::write(&other, "kept").unwrap();
+        std::os::unix::fs::symlink(&other, &link).unwrap();
+        // Without a reader, and with one.
+        assert!(open_to_append(&fifo, 0o600).is_err());
+        let reader = open_to_read(&fifo).unwrap();
+        assert!(open_to_append(&fifo, 0o600).is_err());
+        drop(reader);
+        assert!(open_to_append(&link, 0o600).is_err());
+        open_to_append(&other, 0o600).unwrap().write_all(b", too").unwrap();
+        for path in [&fifo, &link] {
+            make_anew(path, 0o600).unwrap().write_all(b"new").unwrap();
+            assert_eq!(std::fs::read_to_string(path).unwrap(), "new");
+        }
+        assert_eq!(std::fs::read_to_string(&other).unwrap(), "kept, too");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Programs that are run to their end.
 
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use crate::error::{Context, Error};
 
@@ -16,6 +16,16 @@ pub struct Finished {
 }
 
 impl Finished {
+    /// What a program has left that was waited for.
+    pub(crate) fn of(program: &str, output: Output) -> Self {
+        Self {
+            program: program.to_owned(),
+            status: output.status,
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+
     /// Whether it succeeded.
     pub fn is_success(&self) -> bool {
         self.status.success()
@@ -38,12 +48,7 @@ impl Finished {
 pub fn finish(mut command: Command) -> Result<Finished, Error> {
     let program = command.get_program().to_string_lossy().into_owned();
     let output = command.stdin(Stdio::null()).output().context(|| format!("run {program}"))?;
-    Ok(Finished {
-        program,
-        status: output.status,
-        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-    })
+    Ok(Finished::of(&program, output))
 }
 
 /// Keeps from a program what of the caller's environment would lead it to another server, and what would show a panic's
@@ -51,7 +56,7 @@ pub fn finish(mut command: Command) -> Result<Finished, Error> {
 pub fn clean(command: &mut Command) {
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy().into_owned();
-        if name.starts_with("PG") || name == "RUST_BACKTRACE" || name == "RUST_LIB_BACKTRACE" {
+        if name.starts_with("PG") && name != "PG" || name == "RUST_BACKTRACE" || name == "RUST_LIB_BACKTRACE" {
             command.env_remove(name);
         }
     }

@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 use crate::error::{Context, Error};
+use crate::server::Stop;
 use crate::throwaway::environment::{Environment, repository};
 use crate::throwaway::port::Port;
-use crate::throwaway::replica::Source;
 use crate::throwaway::server::{Parts, Server};
+use crate::throwaway::source::Source;
 use crate::throwaway::{leftovers, template};
 use crate::{DATABASE, REPLICATOR};
 
@@ -20,6 +21,14 @@ pub struct ServerBuilder {
     extension: bool,
     rows: bool,
     own_initdb: bool,
+}
+
+impl Server {
+    /// Begins a primary.
+    #[must_use]
+    pub fn primary() -> ServerBuilder {
+        ServerBuilder::default()
+    }
 }
 
 impl ServerBuilder {
@@ -70,9 +79,36 @@ impl ServerBuilder {
         let environment = Environment::get()?;
         let home = ServerFolder::new(environment, &self.settings)?;
         let data = home.folder.path().join("data");
-        let password = template::data_directory(environment, &data, self.own_initdb)?;
+        if !self.extension || self.own_initdb {
+            let password = template::data_directory(environment, &data, self.own_initdb)?;
+            let mut server = Server::new(home.parts(environment, password, Source::Own));
+            server.start()?;
+            self.fill(&server)?;
+            return Ok(server);
+        }
+        // What most tests begin with is made once, too.
+        let name = format!("{}{}", template::of_extension(environment)?, if self.rows { "-rows" } else { "" });
+        let password = template::copy(environment, &data, &name, |made| self.make_template(environment, made))?;
         let mut server = Server::new(home.parts(environment, password, Source::Own));
         server.start()?;
+        Ok(server)
+    }
+
+    /// Makes a data directory with what [`Self::fill`] makes; returns its password.
+    fn make_template(&self, environment: &'static Environment, made: &Path) -> Result<String, Error> {
+        let home = ServerFolder::new(environment, &[])?;
+        let data = home.folder.path().join("data");
+        let password = template::data_directory(environment, &data, false)?;
+        let mut server = Server::new(home.parts(environment, password.clone(), Source::Own));
+        server.start()?;
+        self.fill(&server)?;
+        server.stop(Stop::Fast)?;
+        let moved = environment.owner.files(|| std::fs::rename(&data, made));
+        moved.context(|| format!("move {} to {}", data.display(), made.display()))?;
+        Ok(password)
+    }
+
+    fn fill(&self, server: &Server) -> Result<(), Error> {
         server.create_database(DATABASE)?;
         let mut session = server.connect(DATABASE)?;
         session
@@ -85,7 +121,7 @@ impl ServerBuilder {
             session.batch_execute("CALL operations_test_data('2025-08-01', '2025-11-30', 20000, 1)")?;
             session.batch_execute("CALL change_status(3000)")?;
         }
-        Ok(server)
+        Ok(())
     }
 }
 
@@ -105,7 +141,7 @@ impl ServerFolder {
         let mut folder = folder.context(|| format!("make a folder in {}", environment.scratch.display()))?;
         let keep = std::env::var_os("OPERATIONS_KEEP").is_some_and(|keep| keep == "1");
         folder.disable_cleanup(keep);
-        let mark = leftovers::mark_in_use(environment, folder.path(), keep)?;
+        let mark = leftovers::mark_in_use(&environment.scratch, &environment.owner, folder.path(), keep)?;
         let port = Port::reserve(environment)?;
         let configuration = folder.path().join("server.conf");
         // The server's user may be unable to enter the checkout, so it gets a copy of the shipped file.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use postgres::{Client, Config, NoTls};
 
+use crate::connect::guarded;
 use crate::error::Error;
 use crate::throwaway::Server;
 use crate::{DATABASE, SUPERUSER};
@@ -54,9 +55,14 @@ impl Server {
         config
     }
 
+    /// A session for what the library itself asks, which calls functions of PostgreSQL only.
+    pub(crate) fn own_session(&self) -> Result<Client, Error> {
+        Ok(guarded(self.config(SUPERUSER, "postgres"), "").connect(NoTls)?)
+    }
+
     /// Creates an empty database.
     pub fn create_database(&self, database: &str) -> Result<(), Error> {
-        self.connect("postgres")?.batch_execute(&format!("CREATE DATABASE {database} TEMPLATE template0"))?;
+        self.own_session()?.batch_execute(&format!("CREATE DATABASE {database} TEMPLATE template0"))?;
         Ok(())
     }
 

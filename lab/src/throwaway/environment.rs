@@ -1,17 +1,19 @@
 //! What the environment gives: the programs to run, the folder to work in, and who owns it.
 
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
 use crate::error::{Context, Error};
-use crate::server::{Owner, clean};
+use crate::server::{Owner, clean, finish};
 use crate::throwaway::leftovers;
+use crate::tools::SCHEMA;
 
 /// Where the programs are and where servers are made.
 #[derive(Debug)]
 pub(crate) struct Environment {
+    pg_config: PathBuf,
     /// The folder of `postgres`, `initdb`, `psql` and the others.
     pub bindir: PathBuf,
     /// The folder that holds the servers, the template and the ports in use.
@@ -31,12 +33,8 @@ impl Environment {
 
     fn read() -> Result<Self, Error> {
         let pg_config = variable("PG_CONFIG", "the pg_config of the PostgreSQL to test")?;
-        let output = Command::new(&pg_config)
-            .arg("--bindir")
-            .output()
-            .context(|| format!("run {} --bindir", pg_config.display()))?;
-        let bindir = PathBuf::from(String::from_utf8_lossy(&output.stdout).trim());
-        if !output.status.success() || !bindir.join("postgres").exists() {
+        let bindir = ask(&pg_config, "--bindir")?;
+        if !bindir.join("postgres").exists() {
             return Err(Error::Environment(format!(
                 "{} --bindir gives \"{}\", which holds no postgres: set PG_CONFIG to the pg_config of a whole server",
                 pg_config.display(),
@@ -58,7 +56,16 @@ impl Environment {
             )));
         }
         leftovers::tidy_up(&scratch, &owner)?;
-        Ok(Self { bindir, scratch, owner })
+        Ok(Self { pg_config, bindir, scratch, owner })
+    }
+
+    /// The files of the extension, as they are installed.
+    pub fn extension(&self) -> Result<[PathBuf; 2], Error> {
+        let schema = Path::new(SCHEMA).file_name().unwrap_or_default();
+        Ok([
+            ask(&self.pg_config, "--pkglibdir")?.join("operations_ext.so"),
+            ask(&self.pg_config, "--sharedir")?.join("extension").join(schema),
+        ])
     }
 
     /// Makes one of PostgreSQL's programs ready to run: nothing of the caller's `PG*` variables reaches it, messages
@@ -74,6 +81,13 @@ impl Environment {
         clean(command);
         command.env("LC_ALL", "C").current_dir(&self.scratch);
     }
+}
+
+/// A folder that a pg_config names.
+fn ask(pg_config: &Path, option: &str) -> Result<PathBuf, Error> {
+    let mut command = Command::new(pg_config);
+    command.arg(option);
+    Ok(PathBuf::from(finish(command)?.success()?.trim()))
 }
 
 /// A path from an environment variable that must be set.

@@ -6,7 +6,6 @@ use std::path::Path;
 
 use crate::error::{Context, Error};
 use crate::server::{DataDirectory, LIMIT, Owner, Stop};
-use crate::throwaway::environment::Environment;
 
 /// The file in a server's folder whose lock says that the folder is in use.
 const IN_USE: &str = "in_use";
@@ -15,14 +14,14 @@ const IN_USE: &str = "in_use";
 const KEEP: &str = "keep";
 
 /// Marks a folder as in use, until the returned file is dropped.
-pub(crate) fn mark_in_use(environment: &Environment, folder: &Path, keep: bool) -> Result<File, Error> {
+pub(crate) fn mark_in_use(scratch: &Path, owner: &Owner, folder: &Path, keep: bool) -> Result<File, Error> {
     // Nobody tidies up between the making of the file and its lock.
-    let _tidying = lock(&environment.owner, &environment.scratch.join("tidying.lock"))?;
+    let _tidying = lock(owner, &scratch.join("tidying.lock"))?;
     if keep {
         let file = folder.join(KEEP);
-        environment.owner.write(&file, b"", false).context(|| format!("mark {}", folder.display()))?;
+        owner.write(&file, b"", false).context(|| format!("mark {}", folder.display()))?;
     }
-    lock(&environment.owner, &folder.join(IN_USE))
+    lock(owner, &folder.join(IN_USE))
 }
 
 /// Stops and deletes what nobody uses any more.

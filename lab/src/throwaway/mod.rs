@@ -26,6 +26,7 @@ mod leftovers;
 mod port;
 mod replica;
 mod server;
+mod source;
 mod template;
 
 pub use builder::ServerBuilder;

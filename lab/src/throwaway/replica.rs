@@ -1,6 +1,5 @@
 //! Makes replicas, by the same entrypoint that the demo uses.
 
-use std::process::Command;
 use std::time::Duration;
 
 use crate::REPLICATOR;
@@ -9,34 +8,8 @@ use crate::server::entrypoint::{self, Entrypoint};
 use crate::server::{LIMIT, promote, text, try_wait};
 use crate::throwaway::builder::{ServerFolder, copy_in};
 use crate::throwaway::environment::{Environment, repository};
-use crate::throwaway::server::{Parts, Server};
-
-/// Where a server's data directory comes from, which decides how it is started.
-#[derive(Debug)]
-pub(crate) enum Source {
-    /// Its own: `postgres` is started.
-    Own,
-    /// A primary's: the entrypoint is started, which clones where that is due.
-    Primary { entrypoint: Entrypoint, extra: Vec<(String, String)> },
-}
-
-impl Source {
-    /// The command that starts the server, without the setting that names its configuration.
-    pub fn command(&self, parts: &Parts) -> Command {
-        let environment = parts.environment;
-        let data = parts.folder.path().join("data");
-        let Self::Primary { entrypoint, extra } = self else {
-            let mut command = environment.program("postgres");
-            command.arg("-D").arg(data);
-            return command;
-        };
-        let mut command = Command::new("bash");
-        environment.clean(&mut command);
-        entrypoint.prepare(&mut command, &environment.owner, &environment.bindir, &data);
-        command.arg(environment.bindir.join("postgres")).envs(extra.iter().map(|(name, value)| (name, value)));
-        command
-    }
-}
+use crate::throwaway::server::Server;
+use crate::throwaway::source::Source;
 
 /// Collects what a replica should be; [`ReplicaBuilder::start`] clones and starts it.
 #[derive(Debug)]
@@ -50,7 +23,7 @@ pub struct ReplicaBuilder {
 }
 
 impl ReplicaBuilder {
-    pub(crate) fn new(primary: &Server) -> Self {
+    fn new(primary: &Server) -> Self {
         Self {
             settings: Vec::new(),
             password: primary.password().to_owned(),
@@ -115,6 +88,11 @@ impl ReplicaBuilder {
 }
 
 impl Server {
+    /// Begins a replica of this server.
+    pub fn replica(&self) -> ReplicaBuilder {
+        ReplicaBuilder::new(self)
+    }
+
     /// Points a replica at another primary, whose password must be the same (it is, for all primaries made here).
     pub fn follow(&mut self, primary: &Server) {
         if let Source::Primary { entrypoint, .. } = self.source_mut() {
@@ -138,13 +116,13 @@ impl Server {
 
     /// Makes a replica a primary and waits until it is one.
     pub fn promote(&self) -> Result<(), Error> {
-        promote(&mut self.connect("postgres")?)
+        promote(&mut self.own_session()?)
     }
 
     /// Waits until `replica` has replayed all that this server has written up to now.
     pub fn wait_for_catchup(&self, replica: &Server) -> Result<(), Error> {
-        let target = text(&mut self.connect("postgres")?, "SELECT pg_current_wal_lsn()")?;
-        let mut session = replica.connect("postgres")?;
+        let target = text(&mut self.own_session()?, "SELECT pg_current_wal_lsn()")?;
+        let mut session = replica.own_session()?;
         let query = format!(
             "SELECT pg_last_wal_replay_lsn() >= '{target}', pg_last_wal_replay_lsn(), \
              (SELECT status FROM pg_stat_wal_receiver)"
@@ -158,7 +136,7 @@ impl Server {
 
     /// Waits until this replica streams: its own receiver says so.
     pub fn wait_streaming(&self, limit: Duration) -> Result<(), Error> {
-        let mut session = self.connect("postgres")?;
+        let mut session = self.own_session()?;
         try_wait("the replica to stream", limit, || {
             match text(&mut session, "SELECT status FROM pg_stat_wal_receiver") {
                 Ok(state) if state == "streaming" => Ok(()),

@@ -13,10 +13,9 @@ use crate::SUPERUSER;
 use crate::error::{Context, Error};
 use crate::server::process::{Process, held_descendants, wait_gone};
 use crate::server::{DataDirectory, LIMIT, Stop, try_wait};
-use crate::throwaway::builder::ServerBuilder;
 use crate::throwaway::environment::Environment;
 use crate::throwaway::port::Port;
-use crate::throwaway::replica::{ReplicaBuilder, Source};
+use crate::throwaway::source::Source;
 
 /// A throw-away server. Dropping it stops it and deletes its folder, unless `OPERATIONS_KEEP=1`.
 #[derive(Debug)]
@@ -40,17 +39,6 @@ pub(crate) struct Parts {
 }
 
 impl Server {
-    /// Begins a primary.
-    #[must_use]
-    pub fn primary() -> ServerBuilder {
-        ServerBuilder::default()
-    }
-
-    /// Begins a replica of this server.
-    pub fn replica(&self) -> ReplicaBuilder {
-        ReplicaBuilder::new(self)
-    }
-
     pub(crate) fn new(parts: Parts) -> Self {
         Self { parts, running: None, forgotten: false }
     }
@@ -92,7 +80,7 @@ impl Server {
         let log = owner.files(|| OpenOptions::new().create(true).append(true).open(&path));
         let log = log.context(|| format!("open {}", path.display()))?;
         let copy = log.try_clone().context(|| format!("open {}", path.display()))?;
-        let mut command = self.parts.source.command(&self.parts);
+        let mut command = self.parts.source.command(self.parts.environment, &self.data());
         command
             .arg("-c")
             .arg(format!("config_file={}", self.parts.configuration.display()))

@@ -9,7 +9,7 @@ use crate::checkout;
 use crate::error::{Context, Error};
 use crate::server::finish;
 use crate::server::ports::free_port;
-use crate::tools::{PG_MAJOR, State, shim, step};
+use crate::tools::{State, shim, step};
 
 /// Builds cargo-pgrx unless it is there; returns the folder to put into `PATH`, if any.
 pub(crate) fn need(state: &State) -> Result<Option<PathBuf>, Error> {
@@ -51,9 +51,9 @@ fn is_version(program: &Path, wanted: &str) -> bool {
 ///
 /// It names programs that root runs, so the servers' user may make its own files beside it but not replace it.
 pub(crate) fn home(state: &State) -> Result<PathBuf, Error> {
-    let home = state.folder.join("pgrx");
+    let home = state.of_major().join("pgrx");
     let config = home.join("config.toml");
-    let line = format!("pg{PG_MAJOR} = \"{}\"", shim::config(state).display());
+    let line = format!("{} = \"{}\"", state.major.feature(), shim::config(state).display());
     let make = || -> std::io::Result<()> {
         let user = rustix::process::geteuid().as_raw();
         let is_ours =
@@ -66,8 +66,8 @@ pub(crate) fn home(state: &State) -> Result<PathBuf, Error> {
             && std::fs::read_to_string(&config).is_ok_and(|text| text.lines().any(|found| found == line));
         if !is_right {
             let port = free_port(&[]).map_err(std::io::Error::other)?;
-            let mut new = tempfile::NamedTempFile::new_in(&state.folder)?;
-            write!(new, "base_port = {}\n[configs]\n{line}\n", port - PG_MAJOR)?;
+            let mut new = tempfile::NamedTempFile::new_in(state.of_major())?;
+            write!(new, "base_port = {}\n[configs]\n{line}\n", port - state.major.number())?;
             std::fs::set_permissions(new.path(), PermissionsExt::from_mode(0o644))?;
             new.persist(&config)?;
         }

@@ -1,40 +1,132 @@
 //! Builds the extension and installs it. CREATE EXTENSION runs a file of the repository, so cargo-pgrx is not needed.
 
+use std::ffi::OsString;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::checkout;
-use crate::error::{Context, Error};
-use crate::tools::postgres::{Postgres, ask};
-use crate::tools::{PG_MAJOR, State, packages, shim, step};
+use crate::error::{Context, Error, SettingError};
+use crate::release;
+use crate::say::say;
+use crate::tools::pg_config::ask;
+use crate::tools::postgres::Postgres;
+use crate::tools::{Major, State, packages, shim, step};
 
 /// The file that CREATE EXTENSION runs, from the top of the checkout.
 pub const SCHEMA: &str = concat!("sql/operations_ext--", env!("CARGO_PKG_VERSION"), ".sql");
+
+/// The variable that says which extension the demo runs with.
+const VARIABLE: &str = "EXTENSION";
+
+/// Where a panic's message has the sources.
+const SOURCES: &str = "/usr/src/operations_ext";
 
 const CONTROL: &str = "operations_ext.control";
 
 /// Builds the extension, in the release profile, and installs it into a PostgreSQL.
 pub fn install(state: &State, postgres: &Postgres) -> Result<(), Error> {
-    packages::need_c_toolchain(state)?;
-    let built = target().join("release/liboperations_ext.so");
-    // Whether there is something to build, cargo finds out.
-    let what = if built.exists() { "Checking that the extension is built" } else { "Building the extension (release)" };
-    step::run(state, "extension", what, compile(state))?;
+    build(state)?;
+    let libraries = folder(postgres, "--pkglibdir")?;
+    put(&libraries.join("operations_ext.so"), &read(&built(state))?, 0o755)?;
+    install_files(postgres)
+}
 
-    let folder = |option: &str| {
-        let found = ask(&postgres.config, option).map(PathBuf::from);
-        found.ok_or_else(|| Error::Environment(format!("{} gives no {option}", postgres.config.display())))
-    };
-    let (libraries, share) = (folder("--pkglibdir")?, folder("--sharedir")?.join("extension"));
-    let read = |path: &Path| std::fs::read(path).context(|| format!("read {}", path.display()));
-    let schema = checkout().join(SCHEMA);
+/// Installs what CREATE EXTENSION reads, to a library that is there.
+pub(crate) fn install_files(postgres: &Postgres) -> Result<(), Error> {
+    let share = folder(postgres, "--sharedir")?.join("extension");
+    for (name, bytes) in files()? {
+        put(&share.join(name), &bytes, 0o644)?;
+    }
+    Ok(())
+}
+
+/// Whether a PostgreSQL has this version of the extension, with the scripts of this checkout: then it need not be built.
+#[must_use]
+pub fn is_installed(config: &Path) -> bool {
+    let Some(share) = ask(config, "--sharedir").map(|share| Path::new(&share).join("extension")) else { return false };
+    let has = |name: &str, bytes: &[u8]| std::fs::read(share.join(name)).is_ok_and(|found| found == bytes);
+    let library = ask(config, "--pkglibdir").map(|folder| Path::new(&folder).join("operations_ext.so"));
+    library.is_some_and(|library| library.is_file())
+        && files().is_ok_and(|files| files.iter().all(|(name, bytes)| has(name, bytes)))
+}
+
+/// Which extension the demo runs with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// The one that is installed, if there is one of this version and nothing was built here.
+    Either,
+    /// The one that is installed.
+    Installed,
+    /// The one that is built from this checkout.
+    Built,
+}
+
+impl Wanted {
+    /// `EXTENSION`. Whoever has built the extension once works on it, and gets what the sources say.
+    pub fn given(state: &State) -> Result<Self, Error> {
+        let given = std::env::var(VARIABLE).unwrap_or_default();
+        match given.as_str() {
+            "" if built(state).exists() => Ok(Self::Built),
+            "" => Ok(Self::Either),
+            "installed" => Ok(Self::Installed),
+            "build" => Ok(Self::Built),
+            _ => Err(SettingError::Extension { given }.into()),
+        }
+    }
+}
+
+/// Has the extension in a PostgreSQL, as it is wanted.
+pub(crate) fn need(state: &State, postgres: &Postgres, wanted: Wanted) -> Result<(), Error> {
+    let (is_there, version) = (is_installed(&postgres.config), env!("CARGO_PKG_VERSION"));
+    match wanted {
+        Wanted::Either | Wanted::Installed if is_there => {
+            let server = postgres.bindir.display();
+            say(&format!(
+                "Using operations_ext {version} as it is installed beside {server}; make demo {VARIABLE}=build builds it"
+            ));
+            Ok(())
+        }
+        Wanted::Installed => Err(SettingError::NotInstalled { version, config: postgres.config.clone() }.into()),
+        Wanted::Either | Wanted::Built => install(state, postgres),
+    }
+}
+
+/// Builds the library, in the release profile.
+pub(crate) fn build(state: &State) -> Result<(), Error> {
+    packages::need_c_toolchain(state)?;
+    // Whether there is something to build, cargo finds out.
+    let what =
+        if built(state).exists() { "Checking that the extension is built" } else { "Building the extension (release)" };
+    step::run(state, "extension", what, compile(state))
+}
+
+/// The library.
+pub(crate) fn built(state: &State) -> PathBuf {
+    target(state).join("release/liboperations_ext.so")
+}
+
+/// What CREATE EXTENSION reads, by name: the scripts, and last the control file, which says that they are there.
+pub(crate) fn files() -> Result<Vec<(String, Vec<u8>)>, Error> {
+    let folder = checkout().join("sql");
+    // All of them: PostgreSQL finds among them the way from an older version.
+    let scripts = release::scripts(&folder)?.into_iter().map(|script| script.name());
+    let mut files =
+        scripts.map(|name| Ok((name.clone(), read(&folder.join(name))?))).collect::<Result<Vec<_>, Error>>()?;
     let control = String::from_utf8_lossy(&read(&checkout().join(CONTROL))?).into_owned();
     let control = control.replace("@CARGO_VERSION@", env!("CARGO_PKG_VERSION"));
-    put(&libraries.join("operations_ext.so"), &read(&built)?, 0o755)?;
-    put(&share.join(schema.file_name().unwrap_or_default()), &read(&schema)?, 0o644)?;
-    put(&share.join(CONTROL), control.as_bytes(), 0o644)
+    files.push((CONTROL.to_owned(), control.into_bytes()));
+    Ok(files)
+}
+
+fn folder(postgres: &Postgres, option: &str) -> Result<PathBuf, Error> {
+    let found = ask(&postgres.config, option).map(PathBuf::from);
+    found.ok_or_else(|| Error::Environment(format!("{} gives no {option}", postgres.config.display())))
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, Error> {
+    std::fs::read(path).context(|| format!("read {}", path.display()))
 }
 
 /// What compiles the library, in the release profile.
@@ -42,15 +134,53 @@ pub(crate) fn compile(state: &State) -> Command {
     let mut cargo = Command::new("cargo");
     crate::server::clean(&mut cargo);
     cargo.args(["build", "--locked", "--release", "--lib", "--package", "operations_ext", "--no-default-features"]);
-    cargo.args(["--features", &format!("pg{PG_MAJOR}")]).current_dir(checkout());
+    cargo.args(["--features", &state.major.feature()]).current_dir(checkout());
+    cargo.env("CARGO_TARGET_DIR", target(state));
+    cargo.env("CARGO_ENCODED_RUSTFLAGS", flags(state)).env_remove("RUSTFLAGS");
     // The stand-in: by its name cargo knows whether PostgreSQL has changed.
     cargo.env("PGRX_PG_CONFIG_PATH", shim::config(state)).env("PG_CONFIG", shim::config(state));
     cargo
 }
 
-/// Where cargo builds.
-fn target() -> PathBuf {
-    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| checkout().join("target"), PathBuf::from)
+/// Flags of rustc by which the folders of this machine do not come into the library: two builds of one commit are the same.
+fn flags(state: &State) -> OsString {
+    let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
+    let cargo = std::env::var_os("CARGO_HOME").map_or_else(|| home.join(".cargo"), PathBuf::from);
+    // Of several that fit, the last counts.
+    let places = [
+        (cargo, "/usr/share/cargo"),
+        (checkout().to_owned(), SOURCES),
+        (target(state), "/usr/src/operations_ext/target"),
+    ];
+    let given = std::env::var("RUSTFLAGS").unwrap_or_default();
+    let mut flags: Vec<_> = given.split_whitespace().map(OsString::from).collect();
+    for (here, everywhere) in places {
+        let mut flag = OsString::from("--remap-path-prefix=");
+        flag.push(here);
+        flag.push("=");
+        flag.push(everywhere);
+        flags.push(flag);
+    }
+    flags.join(std::ffi::OsStr::new("\u{1f}"))
+}
+
+/// Builds the program operations-lab for a package; returns the file.
+pub(crate) fn build_program(state: &State) -> Result<PathBuf, Error> {
+    packages::need_c_toolchain(state)?;
+    let mut cargo = Command::new("cargo");
+    crate::server::clean(&mut cargo);
+    cargo.args(["build", "--locked", "--profile", "image", "--package", "operations_lab", "--bin", "operations-lab"]);
+    cargo.env("CARGO_TARGET_DIR", target(state));
+    cargo.current_dir(checkout()).env("CARGO_ENCODED_RUSTFLAGS", flags(state)).env_remove("RUSTFLAGS");
+    cargo.env("OPERATIONS_LAB_PACKAGED", "yes");
+    step::run(state, "program", "Building operations-lab (image)", cargo)?;
+    Ok(target(state).join("image/operations-lab"))
+}
+
+/// Where cargo builds the extension. All majors give their libraries one name, so each but the default has a folder of its own.
+pub(crate) fn target(state: &State) -> PathBuf {
+    let folder = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| checkout().join("target"), PathBuf::from);
+    if state.major == Major::DEFAULT { folder } else { folder.join(state.major.feature()) }
 }
 
 /// A running server may have the file open, so it gets a new one of the same name.

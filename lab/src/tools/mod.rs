@@ -2,21 +2,26 @@
 //! system (as root), PostgreSQL, cargo-pgrx. Everything else stays in the state folder.
 
 mod cargo_pgrx;
+mod debian;
 mod extension;
+mod major;
 mod packages;
+mod pg_config;
 mod postgres;
 mod shim;
 pub(crate) mod state;
 mod step;
 mod toolbox;
+mod unpacked;
 mod wheel;
 mod wheel_programs;
 
-pub use extension::{SCHEMA, install};
+pub use extension::{SCHEMA, Wanted, install, is_installed};
+pub(crate) use extension::{build, build_program, built, files as extension_files, need as need_extension};
+pub use major::Major;
 pub use packages::{can_install, need as need_packages, which};
 pub use postgres::Postgres;
+pub(crate) use postgres::given_bindir;
 pub use state::State;
-pub use toolbox::{Meanwhile, Toolbox, test_environment};
-
-/// The major version of PostgreSQL that all of this is for.
-pub const PG_MAJOR: u16 = 16;
+pub use toolbox::{Compilation, Toolbox, test_environment};
+pub use unpacked::need as need_unpacked;

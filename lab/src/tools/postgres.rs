@@ -1,15 +1,15 @@
 //! Finds the PostgreSQL to use, or unpacks one.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use rustix::fs::Access;
 
 use crate::error::Error;
 use crate::say::warn;
-use crate::server::{finish, may_write};
+use crate::server::may_write;
 use crate::tools::packages::which;
-use crate::tools::{PG_MAJOR, State, shim, wheel};
+use crate::tools::pg_config::ask;
+use crate::tools::{Major, State, Wanted, debian, is_installed, shim, wheel};
 
 /// A PostgreSQL that is used.
 #[derive(Clone, Debug)]
@@ -34,24 +34,32 @@ impl Postgres {
 
     /// The first that fits of `PG_CONFIG` and the usual places, else one that is unpacked; it is remembered.
     pub fn need(state: &State) -> Result<Self, Error> {
-        let config = find(state)?;
+        Self::found_by(state, |_| false)
+    }
+
+    /// The same to run what is wanted: where the extension is installed already, what it would be built with may be missing.
+    pub fn need_for(state: &State, wanted: Wanted) -> Result<Self, Error> {
+        Self::found_by(state, |config| wanted != Wanted::Built && is_installed(config))
+    }
+
+    fn found_by(state: &State, is_whole: impl Fn(&Path) -> bool) -> Result<Self, Error> {
+        let config = find(state, &is_whole)?;
         let bindir = ask(&config, "--bindir").map(PathBuf::from);
         let bindir = bindir.ok_or_else(|| Error::Environment(format!("{} gives no --bindir", config.display())))?;
         let postgres = Self { config, bindir };
-        shim::make(state, &postgres)?;
+        shim::make(state, &postgres.config, &postgres.bindir)?;
         Ok(postgres)
     }
 }
 
-/// What a pg_config answers, if it runs.
-pub(crate) fn ask(config: &Path, option: &str) -> Option<String> {
-    let mut command = Command::new(config);
-    command.arg(option);
-    let answer = finish(command).ok()?.success().ok()?;
-    Some(answer.lines().next()?.to_owned())
+/// Where the programs are of the PostgreSQL that `PG_CONFIG` names; nothing if it is none that may be run.
+pub(crate) fn given_bindir(state: &State) -> Option<PathBuf> {
+    let path = which(std::env::var("PG_CONFIG").ok()?.as_str())?;
+    let config = shim::stands_for(state, &path).unwrap_or(path);
+    untrusted(state, &config).is_none().then(|| ask(&config, "--bindir")).flatten().map(PathBuf::from)
 }
 
-fn find(state: &State) -> Result<PathBuf, Error> {
+fn find(state: &State, is_whole: &dyn Fn(&Path) -> bool) -> Result<PathBuf, Error> {
     if let Some(given) = std::env::var_os("PG_CONFIG").filter(|given| !given.is_empty()) {
         let given = given.to_string_lossy().into_owned();
         let Some(path) = which(&given) else {
@@ -61,16 +69,17 @@ fn find(state: &State) -> Result<PathBuf, Error> {
         };
         // Given back what we made for another program: what it stands for is meant.
         let path = shim::stands_for(state, &path).unwrap_or(path);
-        return match unfit(state, &path) {
+        return match unfit(state, &path, is_whole) {
             None => Ok(path),
             Some(why) => Err(Error::Environment(format!("PG_CONFIG={given} cannot be used: {why}"))),
         };
     }
+    let major = state.major;
     let path = std::env::var_os("PATH").unwrap_or_default();
     let in_path = std::env::split_paths(&path).map(|folder| folder.join("pg_config"));
     let usual = [
-        format!("/usr/lib/postgresql/{PG_MAJOR}/bin/pg_config"),
-        format!("/usr/pgsql-{PG_MAJOR}/bin/pg_config"),
+        format!("/usr/lib/postgresql/{major}/bin/pg_config"),
+        format!("/usr/pgsql-{major}/bin/pg_config"),
         "/usr/local/pgsql/bin/pg_config".to_owned(),
     ];
     for config in in_path.chain(usual.map(PathBuf::from)).filter(|config| config.exists()) {
@@ -78,21 +87,18 @@ fn find(state: &State) -> Result<PathBuf, Error> {
             warn(&format!("Not using {}: {why}", config.display()));
             continue;
         }
-        if !ask(&config, "--version").is_some_and(|version| is_of_major(&version)) {
+        if !ask(&config, "--version").is_some_and(|version| major.is_of(&version)) {
             continue;
         }
-        match unfit(state, &config) {
+        match unfit(state, &config, is_whole) {
             None => return Ok(config),
             Some(why) => warn(&format!("Not using the PostgreSQL of {}: {why}", config.display())),
         }
     }
-    wheel::unpack(state)
-}
-
-fn is_of_major(version: &str) -> bool {
-    version
-        .strip_prefix(&format!("PostgreSQL {PG_MAJOR}"))
-        .is_some_and(|rest| !rest.starts_with(|next: char| next.is_ascii_digit()))
+    match wheel::of(major) {
+        Some(wheel) => wheel.unpack(state),
+        None => debian::unpack(state),
+    }
 }
 
 /// Root runs what it finds there: nothing that the servers' user has put there.
@@ -102,20 +108,24 @@ fn untrusted(state: &State, config: &Path) -> Option<String> {
     is_theirs.then(|| format!("the user {}, who runs the server, may change it, and root would run it", owner.name))
 }
 
-/// Why a pg_config is of no use; nothing when it is.
-fn unfit(state: &State, config: &Path) -> Option<String> {
+/// Why a pg_config is of no use; nothing when it is. One that is whole has the extension: nothing is built or installed.
+fn unfit(state: &State, config: &Path, is_whole: &dyn Fn(&Path) -> bool) -> Option<String> {
     if let Some(why) = untrusted(state, config) {
         return Some(why);
     }
     let Some(version) = ask(config, "--version").filter(|version| !version.is_empty()) else {
         return Some("it is not a pg_config that runs".to_owned());
     };
-    if !is_of_major(&version) {
-        return Some(format!("it is of {version}, and PostgreSQL {PG_MAJOR} is needed"));
+    let major = state.major;
+    if !major.is_of(&version) {
+        let other = Major::ALL.into_iter().find(|major| major.is_of(&version));
+        let asked_by = other.map(|other| format!(" ({}={other} asks for the other one)", Major::SETTING));
+        return Some(format!("it is of {version}, and PostgreSQL {major} is needed{}", asked_by.unwrap_or_default()));
     }
     let folder = |option: &str| PathBuf::from(ask(config, option).unwrap_or_default());
-    if !folder("--includedir-server").join("postgres.h").exists() {
-        return Some(format!("its server headers are missing (Debian: postgresql-server-dev-{PG_MAJOR})"));
+    let is_whole = is_whole(config);
+    if !is_whole && !folder("--includedir-server").join("postgres.h").exists() {
+        return Some(format!("its server headers are missing (Debian: postgresql-server-dev-{major})"));
     }
     let bindir = folder("--bindir");
     if !bindir.join("initdb").exists() {
@@ -124,23 +134,11 @@ fn unfit(state: &State, config: &Path) -> Option<String> {
     if !state.owner.may(&bindir.join("postgres"), Access::EXEC_OK) {
         return Some(format!("the user {}, who runs the server, cannot reach it", state.owner.name));
     }
+    if is_whole {
+        return None;
+    }
     let targets = [folder("--pkglibdir"), folder("--sharedir").join("extension")];
     let refused = targets.iter().find(|target| !may_write(target))?;
     let user = crate::server::Owner::current().name;
     Some(format!("{user} may not write {}, where the extension goes", refused.display()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_major_version_is_the_whole_number() {
-        for version in ["PostgreSQL 16", "PostgreSQL 16.14", "PostgreSQL 16beta1", "PostgreSQL 16.4 (Debian 16.4-1)"] {
-            assert!(is_of_major(version), "{version}");
-        }
-        for version in ["PostgreSQL 160", "PostgreSQL 15.3", "pg_config 16", ""] {
-            assert!(!is_of_major(version), "{version}");
-        }
-    }
 }

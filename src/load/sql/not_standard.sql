@@ -7,6 +7,8 @@ with relation as (
     from pg_class c
     left join pg_am a on a.oid = c.relam
     where c.oid = any ($1)
+    -- What partitions have of their parent is named there.
+    order by c.relispartition, c.oid
 ), parent as (
     select oid, reltablespace from relation where relkind = 'p' and not relispartition
 )
@@ -58,17 +60,19 @@ union all
 select format('%s has the trigger %s', r.name, t.tgname)
 from relation r
 join pg_trigger t on t.tgrelid = r.oid
-where (t.tgname, t.tgtype, t.tgfoid) not in (
-          ('operations_count_insert', 5, '@extschema@.operations_count_change()'::regprocedure),
-          ('operations_count_delete', 9, '@extschema@.operations_count_change()'::regprocedure),
-          ('operations_count_update', 17, '@extschema@.operations_count_change()'::regprocedure)
-      )
-   or t.tgname = 'operations_count_insert' and pg_get_triggerdef(t.oid) !~ ' WHEN \(\(new\.status = 1\)\) '
+where (t.tgparentid = 0 or not exists (select from parent))
+  and ((t.tgname, t.tgtype, t.tgfoid) not in (
+           ('operations_count_insert', 5, '@extschema@.operations_count_change()'::regprocedure),
+           ('operations_count_delete', 9, '@extschema@.operations_count_change()'::regprocedure),
+           ('operations_count_update', 17, '@extschema@.operations_count_change()'::regprocedure)
+       )
+       or t.tgname = 'operations_count_insert' and pg_get_triggerdef(t.oid) !~ ' WHEN \(\(new\.status = 1\)\) ')
 union all
 select format('%s has the constraint %s', r.name, k.conname)
 from relation r
 join pg_constraint k on r.oid in (k.conrelid, k.confrelid)
-where k.contype not in ('p', 'n')
+where (k.conparentid = 0 or not exists (select from parent))
+  and k.contype not in ('p', 'n')
   and (k.contype <> 'c'
        or pg_get_constraintdef(k.oid) not in (
            'CHECK ((amount > (0)::numeric))',

@@ -6,7 +6,7 @@ use std::mem;
 use pgrx::{PgTupleDesc, pg_sys};
 
 use crate::pg::lock::Exclusive;
-use crate::pg::unbound;
+use crate::pg::{major, unbound};
 
 /// A table, or index, that is to get another file, and one that has that file.
 #[derive(Clone, Copy, Debug)]
@@ -44,7 +44,7 @@ impl Exchange {
             let relation = pg_sys::relation_open(permanent, pg_sys::NoLock as c_int);
             let transient_relation = pg_sys::relation_open(transient, pg_sys::NoLock as c_int);
             pg_sys::CheckTableNotInUse(relation, COMMAND.as_ptr());
-            // What serializable transactions have read of it, they have read by places that are others in the new file.
+            // Predicate locks name TIDs, which differ in the new file.
             unbound::transfer_predicate_locks(relation);
 
             let pg_class = pg_sys::table_open(pg_sys::RelationRelationId, pg_sys::RowExclusiveLock as c_int);
@@ -59,12 +59,10 @@ impl Exchange {
 
             // The relation cache is told that the permanent one has a file of this (sub)transaction, so that TRUNCATE knows
             // whether it may empty that in place, and whoever writes whether to log it; and that the other one has a file that
-            // may be older. RelationAssumeNewRelfilelocator also notes that the end of the (sub)transaction has marks to remove
+            // may be older. `assume_new_file` also notes that the end of the (sub)transaction has marks to remove
             // there: on the wrong one of the two they would outlive it.
-            (*transient_relation).rd_createSubid = (*relation).rd_createSubid;
-            (*transient_relation).rd_newRelfilelocatorSubid = (*relation).rd_newRelfilelocatorSubid;
-            (*transient_relation).rd_firstRelfilelocatorSubid = (*relation).rd_firstRelfilelocatorSubid;
-            pg_sys::RelationAssumeNewRelfilelocator(relation);
+            major::copy_file_marks(relation, transient_relation);
+            major::assume_new_file(relation);
 
             if (*class).relkind as u8 != pg_sys::RELKIND_INDEX {
                 (*class).relfrozenxid = (*transient_class).relfrozenxid;
@@ -73,8 +71,7 @@ impl Exchange {
             mem::swap(&mut (*class).relpages, &mut (*transient_class).relpages);
             mem::swap(&mut (*class).reltuples, &mut (*transient_class).reltuples);
             mem::swap(&mut (*class).relallvisible, &mut (*transient_class).relallvisible);
-            #[cfg(feature = "pg18")]
-            mem::swap(&mut (*class).relallfrozen, &mut (*transient_class).relallfrozen);
+            major::swap_all_frozen(&mut *class, &mut *transient_class);
             pg_sys::CatalogTupleUpdate(pg_class, &raw mut (*tuple).t_self, tuple);
             pg_sys::CatalogTupleUpdate(pg_class, &raw mut (*transient_tuple).t_self, transient_tuple);
 
@@ -86,11 +83,7 @@ impl Exchange {
             pg_sys::table_close(pg_class, pg_sys::RowExclusiveLock as c_int);
             pg_sys::relation_close(relation, pg_sys::NoLock as c_int);
             pg_sys::relation_close(transient_relation, pg_sys::NoLock as c_int);
-            #[cfg(feature = "pg16")]
-            for changed in [permanent, transient] {
-                // Or the one that is invalidated last would hold on to a file that is closed.
-                pg_sys::RelationCloseSmgrByOid(changed);
-            }
+            major::close_files([permanent, transient]);
             pg_sys::CommandCounterIncrement();
         }
     }

@@ -5,7 +5,7 @@
 //! the WAL whole, and then to the file, together with others; nothing waits for the disk. Whoever uses this makes sure that
 //! the table is like the one that operations_setup() makes (`load::standard`).
 
-use std::ffi::{c_int, c_void};
+use std::ffi::c_int;
 use std::ptr;
 
 use operations_model::operation::Operation;
@@ -13,10 +13,10 @@ use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{PgLogLevel, pg_sys};
 
 use crate::error::Error;
-use crate::load::storage::heap_page::{Former, PAGE_SIZE, Page, Visibility};
+use crate::load::storage::heap_page::{PAGE_SIZE, Page, TupleBuilder, Visibility};
 use crate::load::storage::stored_row::{Target, Values};
 use crate::pg::catalog;
-use crate::pg::{relation_files, wal};
+use crate::pg::{major, relation_files, wal};
 
 /// Pages that are written at a time: as many as a WAL record may have.
 const BATCH: usize = pg_sys::XLR_MAX_BLOCK_ID as usize;
@@ -42,7 +42,7 @@ pub enum PageCache {
 pub struct HeapFile {
     relation: pg_sys::Relation,
     target: Target,
-    former: Former,
+    former: TupleBuilder,
     needs_wal: bool,
     page_cache: PageCache,
     values: Values,
@@ -87,7 +87,7 @@ impl HeapFile {
                 let table = catalog::relation_name(target.table);
                 ErrorReport::from(Error::NotEmpty { table }).report(PgLogLevel::ERROR);
             }
-            (relation, Former::new(relation, &target, Visibility::Frozen), wal::is_needed_for(relation))
+            (relation, TupleBuilder::new(relation, &target, Visibility::Frozen), wal::is_needed_for(relation))
         };
         let mut file = Self {
             relation,
@@ -156,9 +156,8 @@ impl HeapFile {
             let written = end - WRITE_BACK_EVERY;
             // SAFETY: the relation is open, and its file has these pages.
             let file = unsafe {
-                let file = pg_sys::RelationGetSmgr(self.relation);
-                pg_sys::smgrwriteback(file, fork, written, WRITE_BACK_EVERY);
-                (*file).smgr_rlocator.locator
+                pg_sys::smgrwriteback(pg_sys::RelationGetSmgr(self.relation), fork, written, WRITE_BACK_EVERY);
+                &*major::locator(self.relation)
             };
             if let (PageCache::DropBehind, Some(first)) = (self.page_cache, written.checked_sub(DROP_BEHIND)) {
                 relation_files::drop_from_page_cache(file, fork, first, WRITE_BACK_EVERY);
@@ -179,14 +178,14 @@ impl HeapFile {
         // many as a WAL record may have. A checkpoint that comes after the record waits until its pages are in the file.
         unsafe {
             if self.needs_wal {
-                let file = &raw mut (*self.relation).rd_locator;
+                let file = major::locator(self.relation);
                 let (numbers, addresses) = (numbers.as_mut_ptr(), addresses.as_mut_ptr());
                 pg_sys::log_newpages(file, fork, count as c_int, numbers, addresses, is_standard);
             }
             let file = pg_sys::RelationGetSmgr(self.relation);
             for (number, page) in numbers.iter().zip(pages) {
                 pg_sys::PageSetChecksumInplace(page.as_postgres(), *number);
-                pg_sys::smgrextend(file, fork, *number, page.bytes().as_ptr().cast::<c_void>(), false);
+                pg_sys::smgrextend(file, fork, *number, page.as_postgres().cast(), false);
             }
         }
         drop(delay);

@@ -3,6 +3,7 @@
 use std::ffi::c_int;
 use std::ptr;
 
+use pgrx::itemptr::item_pointer_set_all;
 use pgrx::pg_sys;
 
 use crate::load::storage::stored_row::{COLUMNS, Target};
@@ -67,7 +68,7 @@ pub enum Visibility {
 }
 
 /// Forms rows and puts them into pages.
-pub struct Former {
+pub struct TupleBuilder {
     description: pg_sys::TupleDesc,
     transaction: pg_sys::TransactionId,
     command: pg_sys::CommandId,
@@ -76,7 +77,7 @@ pub struct Former {
     length: usize,
 }
 
-impl Former {
+impl TupleBuilder {
     /// For rows of a table, written by the current transaction.
     ///
     /// # Safety
@@ -125,7 +126,7 @@ impl Former {
         let number = unsafe {
             let header = row.cast::<pg_sys::HeapTupleHeaderData>();
             let next = pg_sys::PageGetMaxOffsetNumber(page) + 1;
-            pg_sys::ItemPointerSet(&raw mut (*header).t_ctid, block, next);
+            item_pointer_set_all(&mut (*header).t_ctid, block, next);
             let flags = pg_sys::PAI_IS_HEAP as c_int;
             pg_sys::PageAddItemExtended(page, row.cast(), self.length, pg_sys::InvalidOffsetNumber, flags)
         };
@@ -136,12 +137,12 @@ impl Former {
 /// Says in the rows of a page which number it has in the file.
 pub fn move_to(page: &mut Page, block: pg_sys::BlockNumber) {
     let page = page.as_postgres();
-    // SAFETY: the page was formed by `Former`: each of its items is a row.
+    // SAFETY: the page was formed by `TupleBuilder`: each of its items is a row.
     unsafe {
         for number in 1..=pg_sys::PageGetMaxOffsetNumber(page) {
             let row = pg_sys::PageGetItem(page, pg_sys::PageGetItemId(page, number));
             let header = row.cast::<pg_sys::HeapTupleHeaderData>();
-            pg_sys::ItemPointerSet(&raw mut (*header).t_ctid, block, number);
+            item_pointer_set_all(&mut (*header).t_ctid, block, number);
         }
     }
 }

@@ -9,7 +9,7 @@ use pgrx::{check_for_interrupts, pg_guard, pg_sys};
 use crate::load::storage::stored_row::column;
 use crate::pg::catalog::RelationOid;
 use crate::pg::lock::Exclusive;
-use crate::pg::unbound;
+use crate::pg::{major, unbound};
 
 /// An index without entries, which is to be filled before anybody looks into it.
 #[derive(Clone, Copy, Debug)]
@@ -30,10 +30,10 @@ pub fn empty(table: Exclusive, index: RelationOid) -> Option<EmptyIndex> {
             return None;
         }
         pg_sys::CheckTableNotInUse(relation, c"CALL operations_test_data".as_ptr());
-        // What serializable transactions have read of it, they have read by pages that are others in the new file.
+        // Predicate locks name pages, which differ in the new file.
         unbound::transfer_predicate_locks(relation);
         let persistence = (*(*relation).rd_rel).relpersistence;
-        pg_sys::RelationSetNewRelfilenumber(relation, persistence);
+        major::set_new_file(relation, persistence);
         pg_sys::relation_close(relation, pg_sys::NoLock as c_int);
         pg_sys::CommandCounterIncrement();
     }

@@ -9,12 +9,13 @@ use std::ffi::c_int;
 use std::ptr;
 
 use operations_model::operation::Operation;
+use pgrx::itemptr::item_pointer_set_all;
 use pgrx::pg_sys;
 
-use crate::load::storage::heap_page::{Former, Page, Visibility, move_to};
+use crate::load::storage::heap_page::{Page, TupleBuilder, Visibility, move_to};
 use crate::load::storage::stored_row::{COLUMNS, Target, Values};
 use crate::pg::index_entries::IndexEntries;
-use crate::pg::wal;
+use crate::pg::{major, wal};
 
 /// Pages that are formed before they are written.
 const BATCH: usize = 16;
@@ -22,7 +23,7 @@ const BATCH: usize = 16;
 /// A table that pages are being appended to.
 pub struct NewPages {
     relation: pg_sys::Relation,
-    former: Former,
+    former: TupleBuilder,
     needs_wal: bool,
     target: Target,
     /// As in [`super::bulk_insert::BulkInsert::open`]; NULL stands for the whole of shared_buffers.
@@ -55,7 +56,7 @@ impl NewPages {
             });
             Self {
                 relation,
-                former: Former::new(relation, &target, Visibility::OfTransaction),
+                former: TupleBuilder::new(relation, &target, Visibility::OfTransaction),
                 needs_wal: wal::is_needed_for(relation),
                 target,
                 strategy,
@@ -104,16 +105,10 @@ impl NewPages {
         let mut blocks = Vec::with_capacity(self.pages.len());
         while blocks.len() < self.pages.len() {
             let mut buffers = [0; BATCH];
-            let mut count = 0;
-            // SAFETY: the relation is open and locked. There is room for as many buffers as are asked for; at least one comes,
-            // pinned.
-            let first = unsafe {
-                let relation = pg_sys::BufferManagerRelation { rel: self.relation, ..Default::default() };
-                let (fork, missing) = (pg_sys::ForkNumber::MAIN_FORKNUM, (self.pages.len() - blocks.len()) as u32);
-                let buffers = buffers.as_mut_ptr();
-                pg_sys::ExtendBufferedRelBy(relation, fork, self.strategy, 0, missing, buffers, &raw mut count)
-            };
-            for (block, buffer) in (first..).zip(&buffers[..count as usize]) {
+            let missing = self.pages.len() - blocks.len();
+            // SAFETY: the relation is open and locked; there is room for at least one buffer.
+            let (first, count) = unsafe { major::extend(self.relation, self.strategy, &mut buffers[..missing]) };
+            for (block, buffer) in (first..).zip(&buffers[..count]) {
                 let (_, page) = &mut self.pages[blocks.len()];
                 move_to(page, block);
                 // SAFETY: the buffer is pinned, of that block of the relation, and nobody needs it after.
@@ -151,7 +146,7 @@ impl NewPages {
                 ptr::write_bytes((**slot).tts_isnull, 0, COLUMNS);
                 pg_sys::ExecStoreVirtualTuple(*slot);
                 (**slot).tts_tableOid = self.target.table;
-                pg_sys::ItemPointerSet(&raw mut (**slot).tts_tid, block, number);
+                item_pointer_set_all(&mut (**slot).tts_tid, block, number);
                 indexes.insert(*slot);
                 pg_sys::ExecClearTuple(*slot);
             }

@@ -3,11 +3,12 @@
 -- so does a change of a column. PostgreSQL finds rows and columns and fires triggers by the catalogs as they are now, which a
 -- transaction whose snapshot is older does not see: what it changes in a partition whose triggers were disabled meanwhile is
 -- counted by nobody. So the partitions are those of now, and counted are those that are so in the snapshot and now.
+-- Operators are qualified where pg_catalog has none for just these types: one of the schema's would be taken for a better match.
 create view @extschema@.operations_partition_version as
 select n.partition,
        pg_catalog.concat_ws(' ', c.relfilenode, g.triggers, a.columns) as version,
-       coalesce(n.counted and n.file = c.relfilenode and n.columns = a.numbers and g.number = 3, false) as counted,
-       g.transactions || a.transactions as transactions,
+       coalesce(n.counted and n.file = c.relfilenode and n.columns operator(pg_catalog.=) a.numbers and g.number = 3, false) as counted,
+       g.transactions operator(pg_catalog.||) a.transactions as transactions,
        n.from_day,
        n.to_day,
        n.root,
@@ -19,7 +20,7 @@ cross join lateral (
            pg_catalog.count(*) as number,
            coalesce(pg_catalog.array_agg(g.xmin::text::bigint), '{}') as transactions
     from pg_catalog.pg_trigger g
-    where g.tgrelid = n.partition and g.tgfoid = '@extschema@.operations_count_change()'::pg_catalog.regprocedure
+    where g.tgrelid = n.partition and g.tgfoid = '@extschema@.operations_count_change()'::pg_catalog.regprocedure::pg_catalog.oid
 ) g
 cross join lateral (
     select pg_catalog.string_agg(pg_catalog.concat_ws(' ', a.attnum, a.atttypid, a.xmin), ' ' order by a.attname) as columns,
@@ -76,16 +77,16 @@ from (
     where exists (select from stale) and r.partition = any (array(select partition from stale))
 ) s
 group by s.client_id, s.operation_type
-having pg_catalog.sum(s.rows) <> 0
+having pg_catalog.sum(s.rows) <> 0::numeric
 union all
 select null, null, null, null, p.partition, p.from_day, p.to_day,
        coalesce(not p.root_columns operator(pg_catalog.<@) array(
            select d.refobjsubid::int2
            from pg_catalog.pg_class c
            join pg_catalog.pg_rewrite w on w.ev_class = c.oid
-           join pg_catalog.pg_depend d on d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass and d.objid = w.oid
-           where c.relname = 'client_type_sum_live' and c.relnamespace = '@extschema@'::pg_catalog.regnamespace
-             and d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass and d.refobjid = p.root
+           join pg_catalog.pg_depend d on d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass::pg_catalog.oid and d.objid = w.oid
+           where c.relname = 'client_type_sum_live' and c.relnamespace = '@extschema@'::pg_catalog.regnamespace::pg_catalog.oid
+             and d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass::pg_catalog.oid and d.refobjid = p.root
        ), false)
 from present p
 where p.partition not in (select partition from tracked);

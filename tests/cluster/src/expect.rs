@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use operations_lab::tools::Major;
 use postgres::Client;
 use postgres::error::DbError;
 
@@ -36,6 +37,11 @@ pub const PARTITIONS: &str = "\
     SELECT coalesce(string_agg(c.relname::text, ' ' ORDER BY c.relname::text COLLATE \"C\"), '') \
     FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid \
     WHERE i.inhparent = 'operations'::regclass";
+
+/// The major version of PostgreSQL that is tested.
+pub fn major() -> u16 {
+    Major::chosen().unwrap_or(Major::DEFAULT).number()
+}
 
 /// Runs statements that must succeed.
 #[track_caller]

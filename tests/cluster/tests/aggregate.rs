@@ -205,9 +205,13 @@ fn statements_aimed_at_a_partition_are_kept_up_with() {
     let mut session = server.session().unwrap();
     run(&mut session, "CREATE SEQUENCE own_ids START 30000000");
     for statement in [
-        format!("INSERT INTO operations_2025_08 (id, {COLUMNS}) VALUES (nextval('own_ids'), {}", &ROW[1..]),
+        // Since PostgreSQL 17 partitions have their parent's identity.
         format!(
-            "INSERT INTO operations_2025_08 (id, {COLUMNS}) SELECT id, {COLUMNS} FROM operations_2025_08 \
+            "INSERT INTO operations_2025_08 (id, {COLUMNS}) OVERRIDING SYSTEM VALUE VALUES (nextval('own_ids'), {}",
+            &ROW[1..]
+        ),
+        format!(
+            "INSERT INTO operations_2025_08 (id, {COLUMNS}) OVERRIDING SYSTEM VALUE SELECT id, {COLUMNS} FROM operations_2025_08 \
                  WHERE id % 4 = 0 ON CONFLICT (operation_date, id) DO UPDATE SET amount = excluded.amount + 1"
         ),
         "UPDATE operations_2025_08 SET status = 1 - status WHERE id % 4 = 0".to_owned(),

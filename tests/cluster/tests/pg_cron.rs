@@ -7,6 +7,10 @@ use postgres::Client;
 
 /// A server on which pg_cron can be created in the database, or, with a word on it, none.
 fn server_with_pg_cron(test: &str) -> Option<Server> {
+    server_with_settings(test, &[])
+}
+
+fn server_with_settings(test: &str, settings: &[(&str, &str)]) -> Option<Server> {
     let mut probe = Server::primary().start().unwrap();
     let available = "SELECT count(*) FROM pg_available_extensions WHERE name = 'pg_cron'";
     if value::<i64>(&mut probe.session().unwrap(), available).unwrap() == 0 {
@@ -18,9 +22,9 @@ fn server_with_pg_cron(test: &str) -> Option<Server> {
         .with_fast_worker()
         .with_extension()
         .setting("shared_preload_libraries", "pg_cron,operations_ext")
-        .setting("cron.database_name", DATABASE)
-        .start();
-    Some(server.unwrap())
+        .setting("cron.database_name", DATABASE);
+    let server = settings.iter().fold(server, |server, (name, value)| server.setting(name, value));
+    Some(server.start().unwrap())
 }
 
 /// A role that logs in and may use pg_cron, and nothing of ours.
@@ -131,4 +135,24 @@ fn whom_it_was_granted_sees_the_jobs_and_nobody_elses() {
             _ => Ok(()),
         }
     });
+}
+
+#[test]
+fn a_run_inserts_as_many_operations_as_are_set() {
+    let settings = [("cron.use_background_workers", "on"), ("operations_ext.insert_batch", "7")];
+    let Some(server) = server_with_settings("a_run_inserts_as_many_operations_as_are_set", &settings) else { return };
+    let mut admin = server.session().unwrap();
+    run(&mut admin, "CREATE EXTENSION pg_cron; CALL operations_schedule()");
+    // A change of status would write the rows anew.
+    run(&mut admin, "SELECT cron.unschedule('change_status')");
+    let runs_of = |batch: i64| {
+        format!("SELECT count(*) > 0 FROM (SELECT FROM operations GROUP BY xmin::text HAVING count(*) = {batch}) run")
+    };
+    wait_for_text(&mut admin, "a run of 7 operations", &runs_of(7), "t");
+    run(&mut admin, "ALTER SYSTEM SET operations_ext.insert_batch = 9");
+    run(&mut admin, "SELECT pg_reload_conf()");
+    wait_for_text(&mut admin, "a run of 9 operations", &runs_of(9), "t");
+    // By hand it is one.
+    run(&mut admin, "CALL operations_unschedule(); CALL operation_insert_one()");
+    wait_for_text(&mut admin, "a call by hand", &runs_of(1), "t");
 }

@@ -22,7 +22,7 @@ fn forgetful() -> Server {
         .unwrap()
 }
 
-/// Keeps the replica out, as a cut network does, until the primary has given up its slot; then lets it in again.
+/// Keeps a replica out, as a cut network does, until the primary has given up its slot; then lets it in again.
 fn lose_slot(primary: &Server) {
     let mut session = primary.session().unwrap();
     run(&mut session, "ALTER ROLE replicator NOLOGIN");
@@ -51,6 +51,28 @@ fn a_slot_that_is_lost_while_the_replica_runs_heals() {
     let log = replica.log().unwrap();
     let why = "stopping the server, for a new clone: the primary has given up the WAL that it lacks (its slot is lost)";
     assert!(log.contains(why), "{log}");
+}
+
+/// The new slot keeps nothing of what the old data lack.
+#[test]
+fn a_new_clone_that_was_killed_is_begun_again() {
+    let primary = forgetful();
+    let mut replica = primary.replica().start().unwrap();
+    let made = replica.cloned_at().unwrap();
+    replica.stop(Stop::Fast).unwrap();
+    lose_slot(&primary);
+    replica.launch().unwrap();
+    wait_until("the clone to be under way", SOON, || match replica.folder().join("data.clone").exists() {
+        true => Ok(()),
+        false => Err(replica.log().unwrap()),
+    });
+    replica.kill_all().unwrap();
+    assert_eq!(replica.cloned_at().unwrap(), made, "it was whole already");
+    replica.start().unwrap();
+    replica.wait_streaming(SOON).unwrap();
+    expect_equal(&primary, &replica);
+    assert_ne!(replica.cloned_at().unwrap(), made);
+    assert!(replica.log_contains("a new clone was begun and did not become whole").unwrap());
 }
 
 /// The checkpointer waits for the process of a replica that takes nothing any more before it gives up the slot.
@@ -122,6 +144,27 @@ fn a_replica_that_started_alone_follows_when_the_primary_is_back() {
     run(&mut primary.session().unwrap(), "CALL operation_insert_one()");
     replica.wait_streaming(SOON).unwrap();
     expect_equal(&primary, &replica);
+    assert_eq!(replica.cloned_at().unwrap(), made);
+}
+
+/// The slots of those that are to follow a server are made a moment after its promotion.
+#[test]
+fn a_slot_that_is_about_to_be_made_is_waited_for() {
+    let primary = Server::primary().with_rows().start().unwrap();
+    let mut replica = primary.replica().start().unwrap();
+    let made = replica.cloned_at().unwrap();
+    replica.stop(Stop::Fast).unwrap();
+    let mut session = primary.session().unwrap();
+    run(&mut session, "SELECT pg_drop_replication_slot('replica_slot')");
+    replica.launch().unwrap();
+    wait_until("the first look", SOON, || match replica.log_contains("the primary has no slot for it").unwrap() {
+        true => Ok(()),
+        false => Err(replica.log().unwrap()),
+    });
+    run(&mut session, "SELECT pg_create_physical_replication_slot('replica_slot', true)");
+    wait_until("the replica to stream", SOON, || {
+        replica.wait_streaming(Duration::from_secs(1)).map_err(|error| error.to_string())
+    });
     assert_eq!(replica.cloned_at().unwrap(), made);
 }
 

@@ -118,3 +118,54 @@ fn expect_traps_to_work(server: &Server, session: &mut Client) {
         assert!(log.last().is_some_and(|line| line.contains(kind)), "{kind}: {log:?}");
     }
 }
+
+/// Operators for types that `pg_catalog` has none for, each of which fails: the schema in which CREATE EXTENSION works is on its
+/// search_path, and an operator for just these types is a better match than one of `pg_catalog` for others.
+const OPERATORS: &str = "\
+    CREATE ROLE mallory; CREATE SCHEMA app AUTHORIZATION mallory; SET ROLE mallory; \
+    DO $$ DECLARE of record; BEGIN \
+        FOR of IN SELECT * FROM (VALUES \
+            ('=', 'oid', 'regnamespace', 'boolean'), ('=', 'oid', 'regclass', 'boolean'), ('=', 'oid', 'regprocedure', 'boolean'), \
+            ('=', 'oid', 'regtype', 'boolean'), ('=', 'oid', 'regrole', 'boolean'), ('=', 'int2[]', 'int2[]', 'boolean'), \
+            ('=', 'name[]', 'name[]', 'boolean'), ('<>', 'numeric', 'int4', 'boolean'), ('||', 'int8[]', 'int8[]', 'int8[]') \
+        ) AS v (name, one, other, answer) LOOP \
+            EXECUTE format('CREATE FUNCTION app.trap(%s, %s) RETURNS %s LANGUAGE plpgsql COST 0.001 AS \
+                ''BEGIN RAISE EXCEPTION ''''TRAP SPRUNG''''; END''', of.one, of.other, of.answer); \
+            EXECUTE format('CREATE OPERATOR app.%s (LEFTARG = %s, RIGHTARG = %s, FUNCTION = app.trap)', of.name, of.one, of.other); \
+        END LOOP; \
+    END $$; RESET ROLE";
+
+/// What has such an operator in it.
+const USES: &str = "\
+    SELECT coalesce(string_agg(pg_describe_object(d.classid, d.objid, d.objsubid), ', '), '') FROM pg_depend d \
+    JOIN pg_operator o ON d.refclassid = 'pg_operator'::regclass AND d.refobjid = o.oid \
+    WHERE o.oprnamespace = 'app'::regnamespace";
+
+#[test]
+fn operators_in_the_schema_of_the_extension_are_not_its_own() {
+    let server = Server::primary().start().unwrap();
+    let mut session = server.session().unwrap();
+    session.batch_execute(OPERATORS).unwrap();
+    // With the type that DROP EXTENSION has left, which is looked at more closely.
+    session.batch_execute("CREATE TYPE app.operation_type_enum AS ENUM ('offline', 'online')").unwrap();
+    session.batch_execute("CREATE EXTENSION operations_ext SCHEMA app").unwrap();
+    session
+        .batch_execute(
+            "CALL app.operations_setup(); CALL app.operations_test_data('2025-08-01', '2025-09-30', 1000, 7); \
+             CALL app.change_status(100); SELECT count(*) FROM app.client_type_sum_live; \
+             SELECT count(*) FROM app.operations_verify_rollup(); SELECT count(*) FROM app.operations_doctor(true)",
+        )
+        .unwrap();
+    assert_eq!(text(&mut session, USES).unwrap(), "");
+}
+
+#[test]
+fn an_update_takes_the_operators_of_others_out_of_the_views() {
+    let server = Server::primary().start().unwrap();
+    let mut session = server.session().unwrap();
+    session.batch_execute(OPERATORS).unwrap();
+    session.batch_execute("CREATE EXTENSION operations_ext SCHEMA app VERSION '0.1.0'").unwrap();
+    assert_ne!(text(&mut session, USES).unwrap(), "", "0.1.0 took them");
+    session.batch_execute("ALTER EXTENSION operations_ext UPDATE").unwrap();
+    assert_eq!(text(&mut session, USES).unwrap(), "");
+}

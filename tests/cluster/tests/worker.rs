@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
 
 use operations_cluster::expect::{run, wait_for_runs, wait_for_text};
-use operations_cluster::{Server, Stop, text, value};
+use operations_cluster::{Server, Stop, db_error, text, value};
 
 const ROWS: &str = "SELECT count(*) FROM operations";
 
@@ -87,6 +87,54 @@ fn reloaded_settings_take_effect_and_zero_turns_a_job_off() {
     assert_eq!(value::<i64>(&mut session, ROWS).unwrap(), before);
     let active = "SELECT active FROM operations_jobs() WHERE job_name = 'operation_insert_one'";
     assert!(!value::<bool>(&mut session, active).unwrap());
+}
+
+#[test]
+fn a_run_inserts_a_batch_and_a_call_by_hand_one_row() {
+    let server = Server::primary()
+        .with_fast_worker()
+        .with_extension()
+        .setting("operations_ext.insert_batch", "25")
+        .setting("operations_ext.change_status_interval", "0")
+        .start()
+        .unwrap();
+    let mut session = server.session().unwrap();
+    run(&mut session, "CALL operation_insert_one()");
+    assert_eq!(value::<i64>(&mut session, ROWS).unwrap(), 1);
+    run(&mut session, "CALL operations_schedule()");
+    wait_for_runs(&mut session, "operation_insert_one", "succeeded", 2);
+    // The rows of a run and its record are one transaction.
+    let each = "SELECT (SELECT count(*) FROM operations) - 1 = 25 * (SELECT count(*) FROM operations_job_run_details \
+                WHERE job_name = 'operation_insert_one' AND status = 'succeeded')";
+    assert!(value::<bool>(&mut session, each).unwrap());
+    // No two are alike.
+    let distinct = "SELECT count(DISTINCT operation_guid) = count(*) AND count(DISTINCT amount) > 5 FROM operations";
+    assert!(value::<bool>(&mut session, distinct).unwrap());
+
+    for (batch, sqlstate) in [("0", "22023"), ("-1", "22023"), ("10001", "22023"), ("abc", "22023")] {
+        let refused =
+            db_error(session.batch_execute(&format!("ALTER SYSTEM SET operations_ext.insert_batch = '{batch}'")));
+        assert_eq!(refused.unwrap().code().code(), sqlstate, "{batch}");
+    }
+    assert_eq!(db_error(session.batch_execute("SET operations_ext.insert_batch = 5")).unwrap().code().code(), "55P02");
+    run(&mut session, "ALTER SYSTEM SET operations_ext.insert_batch = 1000");
+    run(&mut session, "SELECT pg_reload_conf()");
+    let large = "SELECT count(*) >= 1000 FROM operations GROUP BY xmin::text ORDER BY 1 DESC LIMIT 1";
+    wait_for_text(&mut session, "a run of the new size", large, "t");
+    run(&mut session, "CALL change_status()");
+    assert_eq!(text(&mut session, "SELECT count(*) FROM operations_verify_rollup()").unwrap(), "0");
+}
+
+/// pg_cron without background workers connects under that name. The name gives no right: its bearer inserts as itself.
+#[test]
+fn a_session_of_pg_cron_is_a_run_of_the_job() {
+    let server = Server::primary().with_worker().with_extension().setting("operations_ext.insert_batch", "7").start();
+    let server = server.unwrap();
+    let mut session = server.session().unwrap();
+    run(&mut session, "SET application_name = 'pg_cron'; CALL operation_insert_one()");
+    assert_eq!(value::<i64>(&mut session, ROWS).unwrap(), 7);
+    run(&mut session, "SET application_name = 'pg_cron scheduler'; CALL operation_insert_one()");
+    assert_eq!(value::<i64>(&mut session, ROWS).unwrap(), 8);
 }
 
 #[test]

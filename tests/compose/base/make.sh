@@ -18,16 +18,19 @@ die() {
 
 has_image() { docker image inspect "$1" >/dev/null 2>&1; }
 
-# Debian 13 on its own, trusting whom this machine trusts.
+# Debian on its own, of the release in the name of the image, trusting whom this machine trusts.
 make_root_image() {
-    local root=$folder/root mirror
+    local root=$folder/root release=${ROOT_IMAGE##*:} mirror scripts
     has_image "$ROOT_IMAGE" && return
     [ "$(id -u)" = 0 ] || die "only root can debootstrap the base image"
     command -v debootstrap >/dev/null || die "debootstrap is missing: run make test-compose"
-    say "making the Debian 13 root (debootstrap)"
+    say "making the root of Debian $release (debootstrap)"
     mirror=$(debian_mirror)
+    # One that is newer than this machine's debootstrap is made as what it comes from.
+    scripts=/usr/share/debootstrap/scripts
+    scripts=$scripts/$([ -e "$scripts/$release" ] && echo "$release" || echo sid)
     rm -rf --one-file-system "$root"
-    debootstrap --variant=minbase --include=ca-certificates trixie "$root" "$mirror"
+    debootstrap --variant=minbase --include=ca-certificates "$release" "$root" "$mirror" "$scripts"
     cp /usr/local/share/ca-certificates/*.crt "$root/usr/local/share/ca-certificates/" 2>/dev/null || true
     chroot "$root" update-ca-certificates
     rm -f "$root"/var/cache/apt/archives/*.deb

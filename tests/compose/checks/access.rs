@@ -101,8 +101,8 @@ pub fn replication_from_outside_is_refused(demo: &Demo) -> Outcome {
 
 pub fn passwords_are_nowhere_to_be_seen(demo: &Demo) -> Outcome {
     demo.need()?;
-    let history = demo.engine.ask(&["history", "--no-trunc", DEMO_IMAGE])?;
-    for service in [demo.primary(), demo.replica()] {
+    let history = demo.engine.ask(&["history", "--no-trunc", &DEMO_IMAGE])?;
+    for service in [demo.primary(), demo.replica(), demo.lab()] {
         let container = service.container()?;
         let how_it_runs = "{{json .Path}} {{json .Args}} {{json .Config.Cmd}} {{json .Config.Entrypoint}} {{json .Config.Healthcheck}}";
         let seen = [

@@ -1,6 +1,7 @@
 //! Stand-ins for the two base images, since none can be pulled here: see base/. What ships is built on them by nothing but build
 //! arguments.
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use operations_lab::checks::{Outcome, require};
@@ -8,20 +9,41 @@ use operations_lab::checks::{Outcome, require};
 use crate::demo::Demo;
 use crate::programs::{finish, last_lines};
 
-/// What compose.yaml and base/make.sh are told. A major version and a Debian unlike the defaults, so that a default wired in
-/// somewhere is noticed.
-pub const SETTINGS: [(&str, &str); 4] = [
-    ("PG_MAJOR", "17"),
-    ("POSTGRES_IMAGE", "operations-test/postgres:17-trixie"),
-    ("RUST_IMAGE", "operations-test/rust:machine"),
-    ("ROOT_IMAGE", "operations-test/root:trixie"),
-];
+/// The major version of `PG`. By default it is one unlike the demo's own, as is its Debian, so that a default wired in somewhere is
+/// noticed.
+static MAJOR: LazyLock<String> =
+    LazyLock::new(|| std::env::var("PG").ok().filter(|given| !given.is_empty()).unwrap_or_else(|| "17".to_owned()));
 
 /// What compose.yaml calls the image that it builds.
-pub const DEMO_IMAGE: &str = "operations_ext:17";
+pub static DEMO_IMAGE: LazyLock<String> = LazyLock::new(|| format!("operations_ext:{}", *MAJOR));
+
+/// The Debian that has a major version. None has PostgreSQL 16.
+fn release(major: &str) -> Option<&'static str> {
+    match major {
+        "15" => Some("bookworm"),
+        "17" => Some("trixie"),
+        "18" => Some("forky"),
+        _ => None,
+    }
+}
+
+/// What compose.yaml and base/make.sh are told.
+pub fn settings() -> [(&'static str, String); 4] {
+    let release = release(&MAJOR).unwrap_or("none");
+    [
+        ("PG_MAJOR", MAJOR.clone()),
+        ("POSTGRES_IMAGE", format!("operations-test/postgres:{}-{release}", *MAJOR)),
+        ("RUST_IMAGE", "operations-test/rust:machine".to_owned()),
+        ("ROOT_IMAGE", format!("operations-test/root:{release}")),
+    ]
+}
 
 /// Makes those that are missing: minutes, the first time.
 pub fn need(demo: &Demo) -> Outcome {
+    require(
+        release(&MAJOR).is_some(),
+        format!("PG={}: no Debian has it, so there is no base image of it: 15, 17 or 18", *MAJOR),
+    )?;
     println!("making the base images, where they are missing (all of it: {})", demo.log_file().display());
     let mut make = demo.script("tests/compose/base/make.sh");
     make.arg(&demo.state);

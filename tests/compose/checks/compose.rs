@@ -42,7 +42,7 @@ impl<'a> Compose<'a> {
         self
     }
 
-    /// As a user starts the demo, with a limit; it must come up.
+    /// As a user starts the demo, with a limit; it must come up. The image is there: see `Demo::prepare`.
     pub fn up(&self, arguments: &[&str]) -> Outcome {
         self.try_up(arguments)?.output()?;
         Ok(())
@@ -50,7 +50,7 @@ impl<'a> Compose<'a> {
 
     /// The same where it may fail.
     pub fn try_up(&self, arguments: &[&str]) -> Outcome<Finished> {
-        let up = ["up", "--build", "--wait", "--wait-timeout", "600"];
+        let up = ["up", "--wait", "--wait-timeout", "600"];
         self.try_run(&[&up, arguments].concat())
     }
 

@@ -32,6 +32,7 @@ pub const REPLICAS: u16 = 3;
 pub struct Demo {
     pub primary_port: u16,
     pub replica_port: u16,
+    pub lab_port: u16,
     /// Kept between runs: the data of our own engine, and logs.
     pub state: PathBuf,
     folder: TempDir,
@@ -56,7 +57,9 @@ impl Subject for Demo {
             }
             taken.push(port);
         };
-        let demo = Self { primary_port, replica_port, state, folder: tempfile::tempdir()?, log, engine };
+        let not_these: Vec<_> = (replica_port..replica_port + REPLICAS).chain([primary_port]).collect();
+        let lab_port = free_port(&not_these)?;
+        let demo = Self { primary_port, replica_port, lab_port, state, folder: tempfile::tempdir()?, log, engine };
         bases::need(&demo)?;
         // An earlier run may have been killed.
         demo.down_with_data()?;
@@ -75,7 +78,7 @@ impl Subject for Demo {
     fn evidence(&self) -> String {
         let listed = self.compose().run(&["ps", "--all"]).unwrap_or_default();
         let mut text = format!("{listed}\n");
-        for service in [self.primary(), self.replica()] {
+        for service in [self.primary(), self.replica(), self.lab()] {
             for container in service.containers().unwrap_or_default() {
                 let log = container.log().unwrap_or_default();
                 text.push_str(&format!("-- the last lines of {}:\n{}\n", service.name, last_lines(&log.0, 25)));
@@ -105,11 +108,11 @@ impl Demo {
             ("REPLICATION_PASSWORD", REPLICATION_PASSWORD.to_owned()),
             ("PRIMARY_PORT", self.primary_port.to_string()),
             ("REPLICA_PORT", self.replica_port.to_string()),
+            ("LAB_PORT", self.lab_port.to_string()),
         ];
         let plain = self.plain_compose(&checkout().join("compose.yaml"));
-        bases::SETTINGS
-            .iter()
-            .map(|(name, value)| (*name, (*value).to_owned()))
+        bases::settings()
+            .into_iter()
             .chain(settings)
             .chain([project])
             .fold(plain, |compose, (name, value)| compose.env(name, value))
@@ -139,6 +142,23 @@ impl Demo {
 
     pub fn primary(&self) -> Service<'_> {
         Service { demo: self, name: "postgres_primary", port: self.primary_port }
+    }
+
+    /// What `docker ps` says of a service.
+    pub fn status(&self, service: Service<'_>) -> Outcome<String> {
+        let id = service.container()?.id;
+        self.engine.ask(&["ps", "--all", "--filter", &format!("id={id}"), "--format", "{{.Status}}"])
+    }
+
+    /// What the doctor says, in its line.
+    pub fn headline(&self) -> Outcome<String> {
+        let report = crate::lab::try_lab(self, &["doctor", "--brief"])?;
+        Ok(report.text().trim().to_owned())
+    }
+
+    /// No server of PostgreSQL: its port is that of the page.
+    pub fn lab(&self) -> Service<'_> {
+        Service { demo: self, name: "lab", port: self.lab_port }
     }
 
     /// With several replicas, the one that took the first port.
@@ -181,7 +201,7 @@ impl Demo {
             "PGPASSWORD",
             "--entrypoint",
             "psql",
-            bases::DEMO_IMAGE,
+            &bases::DEMO_IMAGE,
         ]);
         command.args(["--no-psqlrc", "--no-password", "-qAt", "-c", sql, conninfo]).env("PGPASSWORD", password);
         crate::programs::finish(command, std::time::Duration::from_secs(60))
@@ -190,7 +210,7 @@ impl Demo {
     /// A script or program in the repository, with the engine's address and the images' names in its environment.
     pub fn script(&self, path: &str) -> Command {
         let mut command = Command::new("bash");
-        command.arg(checkout().join(path)).envs(bases::SETTINGS.iter().copied());
+        command.arg(checkout().join(path)).envs(bases::settings());
         if let Some(address) = self.engine.address() {
             command.env("DOCKER_HOST", address);
         }

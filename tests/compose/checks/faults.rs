@@ -3,11 +3,13 @@
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use operations_lab::checks::{Outcome, same};
+use operations_lab::checkout;
+use operations_lab::checks::{Outcome, require, same};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::contents::{DONE_ROWS, are_equal, at_least, jobs_tick, replica_comes_to_stream};
 use crate::demo::{Demo, last_until, now, took_at_most};
+use crate::lab::{comes_to_be_ok, comes_to_find, nothing_is_lost};
 use crate::programs::wait;
 
 /// Rows from one client as fast as it can, each id written down only after its commit, until the server goes.
@@ -108,7 +110,11 @@ pub fn r7_network_cut_for_half_a_minute(demo: &Demo) -> Outcome {
     replica.disconnect()?;
     let cut = Instant::now();
     let seen = service.becomes("unhealthy", 10);
-    println!("        the alarm came {} s after the cut", cut.elapsed().as_secs());
+    println!(
+        "        the alarm came {} s after the cut; docker ps says: {}",
+        cut.elapsed().as_secs(),
+        demo.status(service)?
+    );
     last_until(cut + Duration::from_secs(30));
     replica.reconnect(service.name)?;
     seen?;
@@ -116,6 +122,27 @@ pub fn r7_network_cut_for_half_a_minute(demo: &Demo) -> Outcome {
     service.becomes("healthy", 30)?;
     replica.log()?.has_line_that_begins("health: receiver_")?;
     are_equal(demo)
+}
+
+/// The disk of the primary's data and WAL is full, and later there is room again.
+pub fn r9_disk_full(demo: &Demo) -> Outcome {
+    demo.down_with_data()?;
+    demo.compose().file(checkout().join("tests/compose/small-disk.yaml")).up(&[])?;
+    comes_to_be_ok(demo, 60)?;
+    let (service, primary) = (demo.primary(), demo.primary().container()?);
+    let fill = "dd if=/dev/zero of=/var/lib/postgresql/data/filler bs=1M 2>&1";
+    require(!primary.try_exec("postgres", &["sh", "-c", fill])?.success, "the disk is not full")?;
+    let report = comes_to_find(demo, "disk_low", "primary postgres_primary", 20)?;
+    require(report.starts_with("broken: "), report)?;
+    service.becomes("unhealthy", 90)?;
+    println!("        docker ps says: {}; the doctor: {}", demo.status(service)?, demo.headline()?);
+    // Its container may be between two starts.
+    let lab = demo.lab().container()?;
+    lab.exec("postgres", &["rm", "/servers/primary/filler"])?;
+    comes_to_be_ok(demo, 150)?;
+    service.becomes("healthy", 60)?;
+    nothing_is_lost(demo)?;
+    demo.down_with_data()
 }
 
 pub fn r14_stop_while_jobs_run(demo: &Demo) -> Outcome {

@@ -14,10 +14,13 @@ mod container;
 mod contents;
 mod demo;
 mod engine;
+mod failover;
 mod faults;
 mod image;
+mod lab;
 mod loads;
 mod options;
+mod page;
 mod programs;
 mod refusals;
 mod service;
@@ -28,7 +31,7 @@ use std::process::ExitCode;
 
 use demo::Demo;
 use operations_lab::checks;
-use operations_lab::checks::Check;
+use operations_lab::checks::{Check, Group};
 
 const CHECKS: &[Check<Demo>] = checks! {
     Demo;
@@ -36,16 +39,22 @@ const CHECKS: &[Check<Demo>] = checks! {
         down_and_up_keep_the_data;
     access: wrong_passwords_are_refused replication_from_outside_is_refused passwords_are_nowhere_to_be_seen;
     faults: r1_primary_killed_under_load idle_job_is_noticed r3_replica_killed_for_a_minute r7_network_cut_for_half_a_minute
-        r14_stop_while_jobs_run;
+        r9_disk_full r14_stop_while_jobs_run;
+    lab: lab_sees_that_all_is_well lab_has_no_way_to_docker drills_run_beside_the_servers;
+    page: page_and_metrics_are_served;
+    failover: failover_and_back old_primary_that_returns_takes_no_writes killed_and_cut_off_primaries_are_fenced
+        primary_that_cannot_be_fenced_is_left_alone two_primaries_heal_and_the_rows_are_kept
+        old_primary_is_cloned_where_it_cannot_be_rewound synchronous_replication_loses_nothing;
+    lab: replica_that_left_is_forgotten;
     volumes: first_start_cut_short_is_done_over failing_init_fails_the_start r4_clone_killed r6_replica_of_another_primary;
-    options: three_replicas passwords_from_files;
-    image: defaults_are_as_documented compose_files_fit_together image_has_no_toolchain image_has_the_extension_of_the_checkout
-        source_change_keeps_the_dependencies;
+    options: three_replicas jobs_insert_as_many_operations_as_are_set passwords_from_files;
+    image: defaults_are_as_documented monitoring_is_as_documented compose_files_fit_together image_has_no_toolchain image_has_the_extension_of_the_checkout
+        source_change_keeps_the_dependencies image_is_made_of_packages;
     loads: loads_leave_sound_tables_and_indexes;
     refusals: first_start_logs_no_error other_names_than_those_of_the_data_are_refused rows_that_are_no_number_are_refused
-        slot_lost_while_the_replica_runs_heals promoted_replica_lives_alone;
+        a_batch_that_is_no_number_is_refused slot_lost_while_the_replica_runs_heals promoted_replica_lives_alone;
 };
 
 fn main() -> ExitCode {
-    checks::run("compose", CHECKS)
+    checks::run("compose", &[Group::new("checks", CHECKS)])
 }

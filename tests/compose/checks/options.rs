@@ -23,6 +23,10 @@ pub fn three_replicas(demo: &Demo) -> Outcome {
     let scale = ["--scale", &format!("postgres_replica={REPLICAS}")];
     scaled.up(&scale)?;
     three_follow(demo, "three replicas with a slot each")?;
+    let report = crate::lab::comes_to_be_ok(demo, 60)?;
+    for number in 1..=REPLICAS {
+        require(report.contains(&format!("replica postgres_replica_{number}:5432")), &report)?;
+    }
     for replica in demo.replica().containers()? {
         same("in recovery", "t", replica.psql("SELECT pg_catalog.pg_is_in_recovery()")?.as_str())?;
     }
@@ -35,11 +39,23 @@ pub fn three_replicas(demo: &Demo) -> Outcome {
     demo.compose().up(&["--scale", "postgres_replica=1"])
 }
 
+/// pg_cron runs the job in a background worker.
+pub fn jobs_insert_as_many_operations_as_are_set(demo: &Demo) -> Outcome {
+    demo.need()?;
+    let lively = demo.compose().env("OPERATIONS_INSERT_BATCH", "50");
+    lively.up(&[])?;
+    let rows: i64 = demo.primary().ask("SELECT pg_catalog.count(*) FROM public.operations")?.trim().parse()?;
+    let grown = format!("SELECT pg_catalog.count(*) >= {} FROM public.operations", rows + 100);
+    demo.primary().comes_to_answer("two runs of 50 operations", &grown, "t", 30)?;
+    demo.compose().up(&[])
+}
+
 pub fn passwords_from_files(demo: &Demo) -> Outcome {
     demo.down_with_data()?;
     let mut compose = demo.compose().file(checkout().join("docker/compose.secrets.yaml"));
     for (name, text) in [
         ("POSTGRES_PASSWORD_FILE", format!("{PASSWORD}\n")),
+        ("LAB_PASSWORD_FILE", "lo:ok\\er\n".to_owned()),
         ("REPLICATION_PASSWORD_FILE", REPLICATION_PASSWORD.to_owned()),
     ] {
         let file = demo.path(name);
@@ -49,7 +65,12 @@ pub fn passwords_from_files(demo: &Demo) -> Outcome {
     }
     compose.up(&[])?;
     assert_wrong_passwords_are_refused(demo)?;
-    for service in [demo.primary(), demo.replica()] {
+    crate::lab::comes_to_be_ok(demo, 30)?;
+    crate::programs::wait("the page to be let in", 60, || {
+        let roles = crate::page::roles(demo)?;
+        require(roles.contains(&"postgres_replica_1 replica".to_owned()), format!("{roles:?}"))
+    })?;
+    for service in [demo.primary(), demo.replica(), demo.lab()] {
         let config = service.container()?.inspect("{{json .Config}}")?;
         for password in [PASSWORD, REPLICATION_PASSWORD] {
             // As it is, and as JSON has it.

@@ -39,6 +39,16 @@ pub fn rows_that_are_no_number_are_refused(demo: &Demo) -> Outcome {
     demo.need()
 }
 
+pub fn a_batch_that_is_no_number_is_refused(demo: &Demo) -> Outcome {
+    demo.need()?;
+    let (began, since) = (Instant::now(), now()?);
+    demo.compose().env("OPERATIONS_INSERT_BATCH", "0").try_up(&[])?.refused("no run inserts 0")?;
+    took_at_most(began, 60, "the refusal")?;
+    let log = demo.primary().log_since(&since)?;
+    log.says(&["OPERATIONS_INSERT_BATCH=0 is no number of operations: give a whole number from 1 to 10000"])?;
+    demo.need()
+}
+
 pub fn slot_lost_while_the_replica_runs_heals(demo: &Demo) -> Outcome {
     const CAP: [&str; 3] = [
         "ALTER SYSTEM SET max_slot_wal_keep_size = '32MB'",
@@ -69,7 +79,9 @@ pub fn slot_lost_while_the_replica_runs_heals(demo: &Demo) -> Outcome {
     same("starts of the container by Docker", "0", replica.inspect("{{.RestartCount}}")?.as_str())?;
     primary.log_since(&since)?.says(&["BASE_BACKUP"])?;
     ask_all(NO_CAP)?;
-    are_equal(demo)
+    are_equal(demo)?;
+    // To compare so many rows has locked the table, and the jobs are late.
+    primary.becomes("healthy", 60)
 }
 
 pub fn promoted_replica_lives_alone(demo: &Demo) -> Outcome {

@@ -8,7 +8,7 @@ use crate::demo::Demo;
 
 pub fn up_from_nothing(demo: &Demo) -> Outcome {
     demo.down_with_data()?;
-    demo.need()?;
+    demo.compose().up(&["--build"])?;
     let (primary, replica) = (demo.primary(), demo.replica());
     same(
         "health",

@@ -26,7 +26,7 @@ fn with_init<'a>(demo: &'a Demo, sql: &str) -> Outcome<Compose<'a>> {
 pub fn first_start_cut_short_is_done_over(demo: &Demo) -> Outcome {
     demo.down_with_data()?;
     let endless = with_init(demo, "SELECT pg_catalog.pg_sleep(3600);")?;
-    endless.run(&["up", "--build", "--detach", "postgres_primary"])?;
+    endless.run(&["up", "--detach", "postgres_primary"])?;
     demo.primary().comes_to_say(&["running ", "035_extra.sql"], 120)?;
     demo.primary().container()?.kill()?;
     demo.compose().up(&[])?;
@@ -39,9 +39,7 @@ pub fn failing_init_fails_the_start(demo: &Demo) -> Outcome {
     let began = Instant::now();
     demo.down_with_data()?;
     let failing = with_init(demo, "SELECT 1 / 0;")?;
-    failing
-        .try_run(&["up", "--build", "--detach", "--wait", "--wait-timeout", "300"])?
-        .refused("an init file fails")?;
+    failing.try_run(&["up", "--detach", "--wait", "--wait-timeout", "300"])?.refused("an init file fails")?;
     demo.primary().log()?.says(&["035_extra.sql:1: ERROR: ", "division by zero"])?;
     took_at_most(began, 120, "the failure")
 }
@@ -49,7 +47,8 @@ pub fn failing_init_fails_the_start(demo: &Demo) -> Outcome {
 /// Kills the first clone of a replica when it is at about a percentage.
 fn kill_clone_at(demo: &Demo, percent: u32) -> Outcome {
     demo.compose().run(&["rm", "--stop", "--force", "postgres_replica"])?;
-    demo.remove_volume("replica_data")?;
+    // The other containers hold the volume.
+    demo.lab().container()?.exec("postgres", &["sh", "-c", "rm -rf /servers/replica/replica_*"])?;
     demo.compose().run(&["up", "--detach", "--no-deps", "postgres_replica"])?;
     let so_far = format!(
         "SELECT pg_catalog.count(*) > 0 FROM pg_catalog.pg_stat_progress_basebackup
@@ -80,7 +79,7 @@ pub fn r6_replica_of_another_primary(demo: &Demo) -> Outcome {
     demo.compose().try_up(&[])?.refused("the replica's volume is another primary's")?;
     demo.replica().log()?.says(&["clone of another primary", &old])?;
     let volume = format!("{PROJECT}_replica_data:/volume:ro");
-    let kept = ["run", "--rm", "--volume", &volume, "--entrypoint", "test", DEMO_IMAGE];
+    let kept = ["run", "--rm", "--volume", &volume, "--entrypoint", "test", &DEMO_IMAGE];
     demo.engine.ask(&[&kept[..], &["-s", "/volume/replica_1/PG_VERSION"]].concat())?;
     demo.compose().run(&["down"])?;
     demo.compose().env("REPLICA_RECLONE", "1").up(&[])?;

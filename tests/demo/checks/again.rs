@@ -4,7 +4,12 @@ use std::os::unix::fs::MetadataExt;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use operations_lab::tools::Major;
+
 use crate::user::{Outcome, User, require};
+
+/// What takes seconds takes no longer on a machine that does much else; what hangs does.
+const LATE: Duration = Duration::from_secs(90);
 
 const ROWS: &str = "SELECT count(*) FROM operations;";
 
@@ -18,13 +23,15 @@ pub fn stop_and_start_keeps_the_data(user: &User) -> Outcome {
     let began = Instant::now();
     user.succeeds(&["stop"])?;
     user.printed("Stopped: replica primary")?;
-    require(began.elapsed() <= Duration::from_secs(30), format!("stopping took {:?}", began.elapsed()))?;
+    require(began.elapsed() <= LATE, format!("stopping took {:?}", began.elapsed()))?;
     user.no_server_left()?;
     user.fails(&["status"])?;
     user.printed("The demo is stopped; its data are kept (make demo starts it)")?;
+    user.fails(&["receipt"])?;
+    user.printed("error: the demo is stopped: make demo starts it")?;
     let began = Instant::now();
     user.succeeds(&["demo"])?;
-    require(began.elapsed() <= Duration::from_secs(20), format!("starting took {:?}", began.elapsed()))?;
+    require(began.elapsed() <= LATE, format!("starting took {:?}", began.elapsed()))?;
     user.not_printed("cloning")?;
     require(user.system_identifier()? == identifier, "it is another primary")?;
     still_has(user, &rows)
@@ -48,6 +55,16 @@ pub fn wrong_password_is_said(user: &User) -> Outcome {
     require(user.on_primary("SELECT 1;")? == "1", "the primary does not answer")
 }
 
+pub fn data_of_another_major_are_refused(user: &User) -> Outcome {
+    let major = Major::chosen()?;
+    let other = Major::ALL.into_iter().find(|other| *other != major).ok_or("there is one major only")?;
+    user.fails(&["demo", &format!("PG={other}")])?;
+    user.printed(format!(
+        "is of PostgreSQL {major}, and this is for {other}: make demo PG={major}, or give another folder"
+    ))?;
+    require(user.on_primary("SELECT 1;")? == "1", "the primary does not answer")
+}
+
 /// Refused before anything is touched: the servers that run are those that ran before.
 pub fn running_servers_are_left_alone(user: &User) -> Outcome {
     let pids =
@@ -62,7 +79,7 @@ pub fn running_servers_are_left_alone(user: &User) -> Outcome {
         user.fails(&["demo", setting])?;
         user.printed(text)?;
         user.not_printed("Starting")?;
-        require(began.elapsed() <= Duration::from_secs(5), format!("it took {:?}", began.elapsed()))?;
+        require(began.elapsed() <= LATE, format!("it took {:?}", began.elapsed()))?;
     }
     let [primary_now, replica_now] = pids();
     require((primary, replica) == (primary_now?, replica_now?), "a server was started anew")?;
@@ -112,6 +129,34 @@ pub fn lost_slot_heals(user: &User) -> Outcome {
         user.demo("replica").display()
     ))?;
     user.succeeds(&["status"])
+}
+
+/// Nobody types anything until the new clone is under way; then the demo is stopped, and started again.
+pub fn lost_slot_heals_by_itself(user: &User) -> Outcome {
+    user.session(
+        "psql",
+        "ALTER SYSTEM SET max_slot_wal_keep_size = '16MB';\nALTER SYSTEM SET wal_keep_size = 0;\nSELECT pg_reload_conf();\n\
+         ALTER ROLE replicator NOLOGIN;\nSELECT pg_terminate_backend(pid) FROM pg_stat_replication;",
+    )?;
+    let load =
+        "CALL operations_test_data('2025-08-01', '2025-08-31', 100000, 1);\nSELECT pg_switch_wal();\nCHECKPOINT;";
+    user.session("psql", load)?;
+    user.becomes("lost", 30, || user.on_primary("SELECT wal_status FROM pg_replication_slots;"))?;
+    let lost = std::time::SystemTime::now();
+    user.session(
+        "psql",
+        "ALTER SYSTEM RESET max_slot_wal_keep_size;\nALTER SYSTEM RESET wal_keep_size;\nSELECT pg_reload_conf();\n\
+         ALTER ROLE replicator LOGIN;",
+    )?;
+    // Nobody does anything.
+    let made = || -> Outcome<_> { Ok(std::fs::metadata(user.demo("replica/PG_VERSION"))?.modified()?) };
+    user.becomes("a new clone", 90, || {
+        let is_new = made().is_ok_and(|made| made > lost);
+        Ok(if is_new { "a new clone" } else { "the old data" }.to_owned())
+    })?;
+    let state = "SELECT state FROM pg_stat_replication WHERE application_name = 'operations_replica';";
+    user.becomes("streaming", 60, || user.on_primary(state))?;
+    user.becomes("0", 30, || Ok(if user.run(user.make(&["status"]))? { "0".to_owned() } else { user.output() }))
 }
 
 pub fn damaged_replica_is_cloned_anew(user: &User) -> Outcome {

@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 
 use operations_lab::checkout;
 use operations_lab::server::ports::listens;
+use operations_lab::tools::Major;
 
 use crate::user::{Outcome, User, require};
 
@@ -29,10 +30,16 @@ pub fn help_names_every_target(user: &User) -> Outcome {
         "test-all",
         "lint",
         "bench",
+        "package",
     ] {
         user.printed(format!("make {target} "))?;
     }
     Ok(())
+}
+
+pub fn a_target_that_there_is_none_of(user: &User) -> Outcome {
+    user.fails(&["bogus"])?;
+    user.printed("error: there is no target \"bogus\": make help lists them")
 }
 
 pub fn without_a_demo(user: &User) -> Outcome {
@@ -58,10 +65,21 @@ pub fn wrong_pg_config(user: &User) -> Outcome {
     user.fails(&["demo", "PG_CONFIG=/bin/false"])?;
     user.printed("error: PG_CONFIG=/bin/false cannot be used: it is not a pg_config that runs")?;
     let old = user.path("pg_config");
-    std::fs::write(&old, "#!/bin/sh\necho PostgreSQL 15.3\necho and more\n")?;
+    std::fs::write(&old, "#!/bin/sh\necho PostgreSQL 14.3\necho and more\n")?;
     std::fs::set_permissions(&old, PermissionsExt::from_mode(0o755))?;
     user.fails(&["demo", &format!("PG_CONFIG={}", old.display())])?;
-    user.printed("cannot be used: it is of PostgreSQL 15.3, and PostgreSQL 16 is needed")
+    let wanted = Major::chosen()?;
+    user.printed(format!("cannot be used: it is of PostgreSQL 14.3, and PostgreSQL {wanted} is needed"))
+}
+
+pub fn wrong_major(user: &User) -> Outcome {
+    user.fails(&["demo", "PG=14"])?;
+    user.printed("error: PG=14 is no PostgreSQL that the extension is for: give 15, 16, 17 or 18")?;
+    let wanted = Major::chosen()?;
+    let other = Major::ALL.into_iter().find(|major| *major != wanted).ok_or("there is one major only")?;
+    // It is of the PostgreSQL that PG_CONFIG names.
+    user.fails(&["demo", &format!("PG={other}")])?;
+    user.printed(format!("and PostgreSQL {other} is needed (PG={wanted} asks for the other one)"))
 }
 
 pub fn wrong_ports(user: &User) -> Outcome {
@@ -70,6 +88,7 @@ pub fn wrong_ports(user: &User) -> Outcome {
     let port = user.primary_port;
     user.fails(&["demo", &format!("REPLICA_PORT={port}")])?;
     user.printed(format!("error: PRIMARY_PORT and REPLICA_PORT are both {port}: make them differ"))?;
+    require(!user.demo("").exists(), "a folder was made")?;
     // To stop what is there, none of it is needed.
     user.succeeds(&["stop", "PRIMARY_PORT=http"])
 }
@@ -79,10 +98,15 @@ pub fn wrong_test_rows(user: &User) -> Outcome {
         let setting = format!("OPERATIONS_TEST_ROWS={rows}");
         user.fails(&["demo", &setting])?;
         user.printed(format!("error: {setting} is no number of rows: give a whole number from 0 to 10000000000"))?;
-        let made = user.demo("primary.new").exists() || user.demo("primary").exists();
-        require(!made, "a primary was begun")?;
+        require(!user.demo("").exists(), "a folder was made")?;
     }
     Ok(())
+}
+
+pub fn wrong_reclone(user: &User) -> Outcome {
+    user.fails(&["demo", "REPLICA_RECLONE=yes"])?;
+    user.printed("error: REPLICA_RECLONE=yes: give 1, promoted, always or nothing")?;
+    require(!user.demo("primary").exists(), "a primary was made")
 }
 
 pub fn taken_port(user: &User) -> Outcome {

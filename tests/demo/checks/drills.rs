@@ -8,9 +8,6 @@ use rustix::process::{Pid, Signal, kill_process_group};
 
 use crate::user::{Outcome, Running, Stop, User, require};
 
-/// All drills that are over in seconds, on a machine that does other work, too.
-const ALL_QUICK: Duration = Duration::from_secs(300);
-
 fn is_well(user: &User) -> Outcome {
     user.becomes("0", 30, || {
         let well = user.run(user.make(&["doctor"]))?;
@@ -24,8 +21,16 @@ pub fn drills_are_listed(user: &User) -> Outcome {
         user.printed(drill.line)?;
     }
     user.fails(&["drill", "NAME=nonsense"])?;
-    user.printed("error: there is no drill \"nonsense\": name one of ")?;
-    user.printed("replay-paused")
+    user.printed("error: there is no drill \"nonsense\": make drill, or operations-lab drill --list, names all")?;
+    user.fails(&["drill", "NAME=replay-pausd"])?;
+    user.printed("(did you mean replay-paused?)")?;
+    user.fails(&["drill", "replay-paused"])?;
+    user.printed("error: make drill takes NAME=: make drill NAME=replay-paused")?;
+    user.not_printed("jobs-dropped")?;
+    user.succeeds(&["drill", "DRILL=--list"])?;
+    user.printed("jobs-dropped")?;
+    user.succeeds(&["drill", "DRILL=--json"])?;
+    user.printed("\"name\": \"jobs-dropped\"")
 }
 
 pub fn drill_is_refused_by_an_unwell_demo(user: &User) -> Outcome {
@@ -51,6 +56,12 @@ pub fn interrupted_drill_heals(user: &User) -> Outcome {
     let delay = "SELECT current_setting('recovery_min_apply_delay');";
     user.becomes("10min", 60, || user.on_replica(delay))?;
     require(drill.0.try_wait()?.is_none(), "it has ended already")?;
+    for target in ["stop", "clean"] {
+        user.fails(&[target])?;
+        user.printed(
+            "error: a drill is at work on this demo (replay-delayed): wait until it is done, or end it with Ctrl-C",
+        )?;
+    }
     let group = Pid::from_raw(i32::try_from(drill.0.id())?).ok_or("no process")?;
     kill_process_group(group, Signal::INT)?;
     let status = drill.0.wait()?;
@@ -63,12 +74,9 @@ pub fn interrupted_drill_heals(user: &User) -> Outcome {
 
 pub fn quick_drills_pass(user: &User) -> Outcome {
     let page = user.path("drills.md");
-    let began = Instant::now();
-    let options = format!("DRILLS=--json --markdown {}", page.display());
-    let passed = user.run(user.make(&["drills", &options]))?;
-    let took = began.elapsed();
-    require(passed, "not all drills passed")?;
-    require(took < ALL_QUICK, format!("they took {took:?}"))?;
+    // How fast a machine sees and heals is docs/drills.md's; here other tests have it, too.
+    let options = format!("DRILLS=--patience 5 --markdown {}", page.display());
+    require(user.run(user.make(&["drills", &options]))?, "not all drills passed")?;
     let text = std::fs::read_to_string(&page)?;
     let quick = DRILLS.iter().filter(|drill| drill.length == operations_lab::drill::Length::Quick);
     let mut refused = Vec::new();

@@ -3,12 +3,13 @@
 
 use std::net::TcpListener;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
-use operations_lab::server::Signal;
+use operations_lab::server::{Signal, Stop};
 
 use crate::receipt::{acknowledged, data, last_acknowledged, listed, number, roles, write_more};
-use crate::user::{Outcome, PASSWORD, User, require};
+use crate::user::{Outcome, PASSWORD, Running, User, require};
 
 fn port(user: &User, server: &str) -> u16 {
     if server == "primary" { user.primary_port } else { user.replica_port }
@@ -37,6 +38,22 @@ pub fn what_cannot_be_fenced_is_not_replaced(user: &User) -> Outcome {
     user.succeeds(&["status"])
 }
 
+/// Somebody else who may replicate, and calls himself the replica.
+fn pretend(user: &User, primary: &str) -> Outcome<Running> {
+    user.session("psql", "CREATE ROLE pretender LOGIN REPLICATION PASSWORD 'x';")?;
+    let mut receive = Command::new(user.bindir.join("pg_receivewal"));
+    let folder = user.path("received");
+    std::fs::create_dir_all(&folder)?;
+    std::os::unix::fs::chown(&folder, Some(user.owner.uid()), None)?;
+    let connection =
+        format!("host=127.0.0.1 port={} user=pretender application_name=operations_replica", port(user, primary));
+    receive.arg("-w").arg("-D").arg(folder).arg("-d").arg(connection).env("PGPASSWORD", "x");
+    let running = Running(receive.stderr(Stdio::null()).stdout(Stdio::null()).spawn()?);
+    let streams = "SELECT usename FROM pg_stat_replication WHERE application_name = 'operations_replica' AND state = 'streaming';";
+    user.becomes("pretender", 20, || user.on_primary(streams))?;
+    Ok(running)
+}
+
 /// What the replica lacks would be lost.
 pub fn a_primary_that_lives_is_not_given_up_for_a_replica_that_is_away(user: &User) -> Outcome {
     let (primary, replica) = roles(user)?;
@@ -45,6 +62,13 @@ pub fn a_primary_that_lives_is_not_given_up_for_a_replica_that_is_away(user: &Us
     user.becomes("0", 20, || user.on_primary("SELECT count(*) FROM pg_stat_replication;"))?;
     user.fails(&["failover"])?;
     user.printed("error: the replica does not stream, and the primary lives")?;
+    let pretender = pretend(user, primary)?;
+    user.fails(&["failover"])?;
+    user.printed("error: the replica does not stream, and the primary lives")?;
+    user.fails(&["status"])?;
+    user.printed("not streaming; its slot is ")?;
+    drop(pretender);
+    user.session("psql", "DROP ROLE pretender;")?;
     require(roles(user)? == (primary, replica), "the roles are others")?;
     user.succeeds(&["demo"])?;
     user.succeeds(&["status"])
@@ -181,14 +205,17 @@ pub fn rejoin_reads_no_table_of_another_role(user: &User) -> Outcome {
 }
 
 pub fn rejoin_keeps_what_only_the_old_primary_had(user: &User) -> Outcome {
-    let lost: usize = {
-        user.fails(&["receipt", "RECEIPT=--json"])?;
-        usize::try_from(number(user, "lost")?)?
-    };
+    user.fails(&["receipt", "RECEIPT=--json"])?;
+    let lost = usize::try_from(number(user, "lost")?)?;
+    // It may have committed rows whose acknowledgements it took along.
+    let in_doubt = usize::try_from(number(user, "in_doubt")?)?;
     let operations = user.on_primary("SELECT count(*) FROM operations;")?;
     user.succeeds(&["rejoin"])?;
     user.printed("pg_rewind: servers diverged at WAL location ")?;
-    user.printed(format!("operations_lab.receipt       {lost} rows that only it has"))?;
+    let printed = |rows| user.printed(format!("operations_lab.receipt       {rows} rows that only it has"));
+    if (lost..lost + in_doubt).all(|rows| printed(rows).is_err()) {
+        printed(lost + in_doubt)?;
+    }
     user.printed("public.operations            ")?;
     user.printed("to load them: make psql <")?;
     user.succeeds(&["status"])?;
@@ -222,7 +249,13 @@ fn kept(user: &User) -> Outcome<PathBuf> {
 pub fn two_primaries_become_one(user: &User) -> Outcome {
     let (old, new) = roles(user)?;
     user.session("psql-replica", "SELECT pg_promote();")?;
-    write_more(user, 20)?;
+    write_more(user, 10)?;
+    // So what only the old one has is in two segments of its WAL.
+    let mut psql = Command::new(user.bindir.join("psql"));
+    psql.args(["-X", "-h", "127.0.0.1", "-U", "postgres", "-d", "operations_db", "-c", "SELECT pg_switch_wal()"]);
+    psql.env("PGPASSWORD", PASSWORD).env("PGPORT", port(user, old).to_string());
+    require(user.run(psql)?, "the old primary does not switch its WAL")?;
+    write_more(user, 10)?;
     user.fails(&["doctor"])?;
     user.printed("two_writable_servers")?;
     user.fails(&["demo"])?;
@@ -232,6 +265,41 @@ pub fn two_primaries_become_one(user: &User) -> Outcome {
     require(forked >= 20, format!("{forked} rows are forked"))?;
     user.succeeds(&["rejoin"])?;
     user.printed("rows that only it has")?;
+    require(roles(user)? == (new, old), "the newer one is not the primary")?;
+    load(user)?;
+    user.succeeds(&["receipt"])?;
+    let (folder, file) = (user.demo("kept"), kept(user)?);
+    user.printed(format!("is kept in {}; to load the newest file: make psql <{}", folder.display(), file.display()))?;
+    user.succeeds(&["status"])
+}
+
+/// The WAL from which pg_rewind would tell what to take back is gone: a new clone is made, and the rows are kept all the same.
+pub fn what_cannot_be_rewound_is_cloned(user: &User) -> Outcome {
+    let (old, new) = roles(user)?;
+    user.session("psql", "CHECKPOINT;\nSELECT pg_switch_wal();")?;
+    write_more(user, 10)?;
+    let at = user.on_primary("SELECT pg_current_wal_lsn();")?;
+    let segment = user.on_primary(&format!("SELECT pg_walfile_name('{at}');"))?;
+    user.becomes("t", 30, || user.on_replica(&format!("SELECT pg_last_wal_replay_lsn() >= '{at}';")))?;
+    user.session("psql-replica", "SELECT pg_promote();")?;
+    write_more(user, 20)?;
+    // The old one is the replica now, by its timeline. It needs no WAL of before for a start of its own.
+    user.session("psql-replica", "CHECKPOINT;")?;
+    user.fails(&["receipt", "RECEIPT=--json"])?;
+    let forked = listed(user, "forked")?;
+    require(forked >= 20, format!("{forked} rows are forked"))?;
+    for entry in std::fs::read_dir(user.demo(&format!("{old}/pg_wal")))? {
+        let file = entry?.path();
+        let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if name.len() == 24 && name < segment {
+            std::fs::remove_file(file)?;
+        }
+    }
+    user.succeeds(&["rejoin"])?;
+    user.printed("a new clone is needed: error: could not")?;
+    user.printed("operations_lab.receipt ")?;
+    user.printed("rows that only it has")?;
+    user.printed(format!("cloning 127.0.0.1:{}", port(user, new)))?;
     require(roles(user)? == (new, old), "the newer one is not the primary")?;
     load(user)?;
     user.succeeds(&["receipt"])?;
@@ -256,6 +324,44 @@ pub fn an_old_primary_that_comes_back_by_itself_follows(user: &User) -> Outcome 
     user.succeeds(&["receipt", &format!("RECEIPT=--since {first}")])?;
     user.succeeds(&["status"])?;
     user.succeeds(&["doctor"])
+}
+
+/// Once pg_rewind is done, and before what comes after it, the old primary's data look like those of the newest primary. A rejoin that
+/// is killed there leaves them so, and the note that it has made before.
+pub fn a_rejoin_that_was_killed_is_done_over(user: &User) -> Outcome {
+    let (old, new) = roles(user)?;
+    user.session("psql-replica", "SELECT pg_promote();")?;
+    write_more(user, 5)?;
+    data(user, old).stop(Stop::Fast, Duration::from_secs(30))?;
+    user.session("psql", "CHECKPOINT;")?;
+    let notes = ["rewinding", "fenced"].map(|ending| user.demo(&format!("{old}.{ending}")));
+    for note in &notes {
+        user.owner.write(note, b"", false)?;
+    }
+    let source = format!("host=127.0.0.1 port={} user=postgres dbname=operations_db", port(user, new));
+    let mut rewind = Command::new(user.bindir.join("pg_rewind"));
+    rewind.arg("--target-pgdata").arg(user.demo(old)).arg("--source-server").arg(source).env("PGPASSWORD", PASSWORD);
+    user.owner.runs(&mut rewind);
+    require(user.run(rewind)?, "pg_rewind failed")?;
+    user.printed("servers diverged")?;
+    let signal = user.demo(&format!("{old}/standby.signal"));
+    require(!signal.exists(), "the old primary's data do not look like a primary's")?;
+    require(roles(user)? == (new, old), "the old primary is the primary")?;
+    user.fails(&["failover"])?;
+    user.fails(&["status"])?;
+    // Without the fence the note alone tells.
+    std::fs::remove_file(&notes[1])?;
+    require(roles(user)? == (new, old), "the old primary is the primary")?;
+    user.succeeds(&["stop"])?;
+    // What only the old primary had was not kept here, and would be lost in all that follows.
+    std::fs::remove_dir_all(user.demo("receipt"))?;
+    user.succeeds(&["demo"])?;
+    user.printed(format!("Starting the primary on port {}", port(user, new)))?;
+    user.printed("an earlier pg_rewind was ended before it was done: a new clone is needed")?;
+    user.printed(format!("cloning 127.0.0.1:{}", port(user, new)))?;
+    require(roles(user)? == (new, old), "the old primary takes the writes")?;
+    require(signal.exists() && notes.iter().all(|note| !note.exists()), "a note outlives the clone")?;
+    user.succeeds(&["status"])
 }
 
 pub fn one_url_finds_who_takes_writes(user: &User) -> Outcome {

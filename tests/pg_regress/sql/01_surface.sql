@@ -14,7 +14,7 @@ select pg_describe_object(d.classid, d.objid, 0)
 from pg_depend d
 join pg_extension e on e.oid = d.refobjid and d.deptype = 'e' and e.extname = 'operations_ext'
 where obj_description(d.objid, d.classid::regclass::name) is null
-  and pg_describe_object(d.classid, d.objid, 0) !~ '^type (operations_(job|delta|rollup|partition)|operation_type_enum\[\])';
+  and pg_describe_object(d.classid, d.objid, 0) !~ '^type (operations_(job|delta|rollup|partition|load_progress)|operation_type_enum\[\])';
 
 select c.relname, a.attname
 from pg_class c
@@ -36,15 +36,18 @@ order by a.attnum;
 
 select pg_get_partkeydef('operations'::regclass);
 
-select conname, pg_get_constraintdef(oid) from pg_constraint where conrelid = 'operations'::regclass order by conname;
+-- PostgreSQL 18 has a row for each NOT NULL, too.
+select conname, pg_get_constraintdef(oid) from pg_constraint
+where conrelid = 'operations'::regclass and contype <> 'n' order by conname;
 
 select indexrelid::regclass::text as index, pg_get_indexdef(indexrelid)
 from pg_index
 where indrelid in ('operations'::regclass, 'client_type_sum_mv'::regclass)
 order by 1;
 
-select pg_get_viewdef('client_type_sum_live'::regclass);
-select pg_get_viewdef('client_type_sum_mv'::regclass);
+-- PostgreSQL 15 names the relation before each column, the later ones only where there are several.
+select regexp_replace(pg_get_viewdef('client_type_sum_live'::regclass), '\m(s|client_type_sum_live)\.', '', 'g') as pg_get_viewdef;
+select regexp_replace(pg_get_viewdef('client_type_sum_mv'::regclass), '\m(s|client_type_sum_live)\.', '', 'g') as pg_get_viewdef;
 
 select pg_get_triggerdef(oid), tgenabled, obj_description(oid, 'pg_trigger')
 from pg_trigger where tgrelid = 'operations'::regclass and not tgisinternal order by tgname;

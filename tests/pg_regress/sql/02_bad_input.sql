@@ -148,3 +148,9 @@ drop role operations_regress_stranger;
 -- All that has changed nothing.
 select count(*) as operations from operations;
 select count(*) as partitions from pg_inherits where inhparent = 'operations'::regclass;
+
+-- The workload's size.
+alter system set operations_ext.insert_batch = 0;
+alter system set operations_ext.insert_batch = 10001;
+alter system set operations_ext.insert_batch = 'many';
+set operations_ext.insert_batch = 5;

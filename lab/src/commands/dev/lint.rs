@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use clap::Args;
+use operations_lab::release::{self, Version};
 use operations_lab::say::{say, warn};
 use operations_lab::tools::{Toolbox, need_packages, which};
 use operations_lab::{Error, checkout};
@@ -40,7 +41,8 @@ impl Lint {
         let clippy = "clippy --locked --workspace --all-targets --features operations_ext/pg_test -- -D warnings";
         let doc = "doc --locked --workspace --no-deps --document-private-items";
         let mut skipped = None;
-        let passed = check(&tools, "cargo", "fmt --all --check", &[])?
+        let passed = released()?
+            && check(&tools, "cargo", "fmt --all --check", &[])?
             && check(&tools, "typos", "", &[])?
             && check(&tools, "cargo", "deny --locked check -D warnings licenses bans sources", &[])?
             && advisories(&tools, &mut skipped)?
@@ -57,6 +59,14 @@ impl Lint {
         }
         Ok(u8::from(!passed))
     }
+}
+
+/// Whether the scripts of released versions are as they were, and those of this version are there.
+fn released() -> Result<bool, Error> {
+    say("== released scripts");
+    let wrong = release::check(checkout(), &Version::current())?;
+    wrong.iter().for_each(|text| warn(&format!("error: {text}")));
+    Ok(wrong.is_empty())
 }
 
 fn check(tools: &Toolbox, program: &str, arguments: &str, files: &[PathBuf]) -> Result<bool, Error> {

@@ -2,6 +2,8 @@
 
 mod bench;
 mod lint;
+mod monitoring;
+mod release;
 mod schema;
 mod suites;
 mod test;
@@ -26,10 +28,13 @@ enum Command {
     Build(Build),
     Run(Run),
     Schema(schema::Schema),
+    Monitoring(monitoring::Monitoring),
     Bench(bench::Bench),
     Test(test::Test),
     TestCompose(test_compose::TestCompose),
     Lint(lint::Lint),
+    Release(release::Release),
+    Metrics(Metrics),
 }
 
 impl Dev {
@@ -39,10 +44,13 @@ impl Dev {
             Command::Build(command) => command.run(),
             Command::Run(command) => command.run(),
             Command::Schema(command) => command.run(),
+            Command::Monitoring(command) => command.run(),
             Command::Bench(command) => command.run(),
             Command::Test(command) => command.run(),
             Command::TestCompose(command) => command.run(),
             Command::Lint(command) => command.run(),
+            Command::Release(command) => command.run(),
+            Command::Metrics(command) => command.run(),
         }
     }
 }
@@ -54,6 +62,19 @@ struct Build {}
 impl Build {
     fn run(&self) -> Result<u8, Error> {
         Toolbox::open()?.install_extension()?;
+        Ok(0)
+    }
+}
+
+/// Writes docs/metrics.md, as the table of metrics says.
+#[derive(Args)]
+struct Metrics {}
+
+impl Metrics {
+    fn run(&self) -> Result<u8, Error> {
+        let file = operations_lab::checkout().join("docs/metrics.md");
+        let written = std::fs::write(&file, operations_lab::metrics::page());
+        written.map_err(|source| Error::Io { what: format!("write {}", file.display()), source })?;
         Ok(0)
     }
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use operations_lab::say::{say, warn};
-use operations_lab::tools::{PG_MAJOR, SCHEMA, Toolbox};
+use operations_lab::tools::{SCHEMA, Toolbox};
 use operations_lab::{Error, checkout};
 
 /// What ends an item of the file.
@@ -29,11 +29,17 @@ impl Schema {
 
 /// Whether the file is what the sources give; says how it differs. With `write` it is made so.
 pub fn check(tools: &Toolbox, write: bool) -> Result<bool, Error> {
-    let (kept, made) = (checkout().join(SCHEMA), tools.state.folder.join("schema.sql"));
-    let mut cargo = tools.command("cargo");
-    cargo
-        .args(["pgrx", "schema", "--package", "operations_ext", "--features", &format!("pg{PG_MAJOR}"), "--out"])
-        .arg(&made);
+    let (kept, made) = (checkout().join(SCHEMA), tools.state.of_major().join("schema.sql"));
+    let mut cargo = tools.cargo_pgrx("schema");
+    cargo.args([
+        "--package",
+        "operations_ext",
+        "--no-default-features",
+        "--features",
+        &tools.state.major.feature(),
+        "--out",
+    ]);
+    cargo.arg(&made);
     tools.run_step("schema", "Making the SQL of the extension", cargo)?;
     let text = without_places(&read(&made)?);
     if write {

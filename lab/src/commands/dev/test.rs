@@ -1,6 +1,7 @@
 //! The tests that need no Docker.
 
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -14,7 +15,8 @@ use super::suites::{Suites, succeeds};
 use crate::commands::INTERRUPTED;
 
 /// One set of packages, so that what they have in common is built once.
-const PACKAGES: [&str; 4] = ["operations_model", "operations_lab", "operations_cluster", "operations_demo_checks"];
+const PACKAGES: [&str; 5] =
+    ["operations_model", "operations_lab", "operations_cluster", "operations_demo_checks", "operations_page_checks"];
 
 /// How long the random tests run in `make test`, in seconds: long enough to see that they work.
 const SHORT: &str = "10";
@@ -24,7 +26,7 @@ static IS_INTERRUPTED: AtomicBool = AtomicBool::new(false);
 /// Runs the tests that need no Docker. Every suite runs, whatever became of those before it.
 #[derive(Args)]
 pub struct Test {
-    /// What of the clusters is long, .config/nextest.toml says
+    /// Which tests to run; .config/nextest.toml marks the long ones
     #[arg(value_enum, default_value_t = Which::Short)]
     which: Which,
 }
@@ -37,6 +39,10 @@ enum Which {
     Long,
     /// Everything
     All,
+    /// Everything but each drill in a browser and the packages' second build: what CI has the time for
+    Ci,
+    /// What majors of PostgreSQL could differ in, on the one that PG names, with a library that is not optimised
+    Round,
 }
 
 impl Test {
@@ -45,6 +51,7 @@ impl Test {
         let mut tools = Toolbox::open()?;
         tools.need_program("cargo-nextest")?;
         get_what_drills_use(&tools)?;
+        get_browser(&tools)?;
         tools.end_servers()?;
         // The programs that run are interrupted with this one; then their servers are ended.
         let caught = ctrlc::set_handler(|| IS_INTERRUPTED.store(true, Ordering::Relaxed));
@@ -62,45 +69,74 @@ fn test(tools: &Toolbox, which: Which) -> Result<u8, Error> {
     // What cannot be tested on this machine passes, and says so; it is repeated at the end.
     let skipped = tools.state.logs().join("skipped.log");
     let _ = std::fs::remove_file(&skipped);
+    if which == Which::Round {
+        let major = tools.state.major;
+        // It builds and installs the library, which the others use.
+        suites.run(&format!("extension, as a user of PostgreSQL {major} sees it"), || regress(tools));
+        suites.run(&format!("clusters of PostgreSQL {major}, from outside"), || {
+            tools.install_scripts()?;
+            clusters(tools, which, &skipped)
+        });
+        return end(&suites, &skipped);
+    }
     if which != Which::Long {
         // Meanwhile, for cargo has a lock for each profile. Whether it succeeds, the suite that needs it sees.
         let compiling = tools.compile_extension_meanwhile()?;
         suites.run("row model and lab program", || {
             succeeds(nextest(tools, "package(operations_model) | package(operations_lab)"))
         });
-        suites.run("extension, inside the server", || {
-            let mut cargo = tools.command("cargo");
-            cargo.args(["pgrx", "test"]);
-            succeeds(cargo)
-        });
+        suites.run("extension, inside the server", || succeeds(tools.pgrx_test()?));
         suites.run("extension, as a user sees it", || regress(tools));
         compiling.wait();
     }
     let name = match which {
         Which::Short => "clusters and demo, from outside",
         Which::Long => "clusters from outside, what is long",
-        Which::All => "clusters and demo, from outside, all",
+        _ => "clusters and demo, from outside, all",
     };
     suites.run(name, || {
         tools.install_extension()?;
-        let mut cargo = nextest(tools, "package(operations_cluster) | package(operations_demo_checks)");
-        // Most of them wait most of the time: three for each core keep it busy.
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        cargo.args(["--test-threads", &(3 * cores).to_string()]).env("OPERATIONS_SKIPPED", &skipped);
+        clusters(tools, which, &skipped)
+    });
+    // Alone, for what is seen is timed.
+    suites.run("live page, in a browser", || {
+        let mut cargo = nextest(tools, "package(operations_page_checks)");
+        cargo.args(["--test-threads", "1"]).env("OPERATIONS_SKIPPED", &skipped);
         match which {
-            Which::Short if std::env::var_os("OPERATIONS_RANDOM_SECONDS").is_none() => {
-                cargo.env("OPERATIONS_RANDOM_SECONDS", SHORT);
-            }
-            Which::Short => {}
             Which::Long => _ = cargo.args(["--profile", "long"]),
             Which::All => _ = cargo.args(["--profile", "all"]),
+            _ => {}
         }
         succeeds(cargo)
     });
-    if let Ok(skipped) = std::fs::read_to_string(&skipped) {
+    end(&suites, &skipped)
+}
+
+/// What becomes of all; what was skipped is repeated.
+fn end(suites: &Suites, skipped: &Path) -> Result<u8, Error> {
+    if let Ok(skipped) = std::fs::read_to_string(skipped) {
         skipped.lines().for_each(say);
     }
     Ok(suites.end())
+}
+
+/// The tests of real servers with the extension that is installed.
+fn clusters(tools: &Toolbox, which: Which, skipped: &Path) -> Result<bool, Error> {
+    let mut cargo = nextest(tools, "package(operations_cluster) | package(operations_demo_checks)");
+    // Most of them wait most of the time: three for each core keep it busy.
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    cargo.args(["--test-threads", &(3 * cores).to_string()]).env("OPERATIONS_SKIPPED", skipped);
+    if matches!(which, Which::Short | Which::Round) && std::env::var_os("OPERATIONS_RANDOM_SECONDS").is_none() {
+        cargo.env("OPERATIONS_RANDOM_SECONDS", SHORT);
+    }
+    match which {
+        Which::Short => {}
+        Which::Long => _ = cargo.args(["--profile", "long"]),
+        Which::All => _ = cargo.args(["--profile", "all"]),
+        Which::Ci => _ = cargo.args(["--profile", "ci"]),
+        Which::Round => _ = cargo.args(["--profile", "round"]),
+    }
+    succeeds(cargo)
 }
 
 /// Two drills want programs that only root can install and use: iptables cuts a network, libfaketime sets a server's clock. On a machine
@@ -118,6 +154,14 @@ fn get_what_drills_use(tools: &Toolbox) -> Result<(), Error> {
     Ok(())
 }
 
+/// The page is looked at in Chromium. Where it cannot be installed the checks of the page are reported as skipped.
+fn get_browser(tools: &Toolbox) -> Result<(), Error> {
+    if can_install() && (which("chromium").is_none() || which("chromedriver").is_none()) {
+        need_packages(&tools.state, "Chromium, to look at the page", &["chromium", "chromium-driver"])?;
+    }
+    Ok(())
+}
+
 fn nextest(tools: &Toolbox, filter: &str) -> Command {
     let mut cargo = tools.command("cargo");
     cargo.args(["nextest", "run", "--locked", "--no-fail-fast"]);
@@ -129,8 +173,8 @@ fn nextest(tools: &Toolbox, filter: &str) -> Command {
 fn regress(tools: &Toolbox) -> Result<bool, Error> {
     let io = |source| Error::Io { what: "run cargo pgrx regress".to_owned(), source };
     let (reader, writer) = std::io::pipe().map_err(io)?;
-    let mut cargo = tools.command("cargo");
-    cargo.args(["pgrx", "regress", "--resetdb", "--psql-verbosity", "default"]).stdin(Stdio::null());
+    let mut cargo = tools.cargo_pgrx("regress");
+    cargo.args([&tools.state.major.feature(), "--resetdb", "--psql-verbosity", "default"]).stdin(Stdio::null());
     let mut child = cargo.stdout(writer.try_clone().map_err(io)?).stderr(writer).spawn().map_err(io)?;
     // It holds the ends that are written to.
     drop(cargo);

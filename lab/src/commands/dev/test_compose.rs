@@ -39,7 +39,7 @@ impl TestCompose {
             let mut script = std::process::Command::new("bash");
             script.arg(checkout().join("tests/compose/base/install-compose.sh")).arg(state.folder.join("compose/apt"));
             if !succeeds(script)? {
-                return Err(Error::Said);
+                return Err(Error::AlreadyPrinted);
             }
         }
         // To cut and slow down the containers' networks.

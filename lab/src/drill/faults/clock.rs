@@ -39,7 +39,7 @@ impl Fault for ClockJump {
         let library = faketime().ok_or_else(|| Error::Environment("libfaketime is gone".to_owned()))?;
         let library = library.to_string_lossy().into_owned();
         let data = scene.data(Role::Replica);
-        let again = Scene::new(scene.demo.clone(), std::sync::Arc::default())?;
+        let again = Scene::new(scene.demo.clone(), std::sync::Arc::default(), scene.pace)?;
         scene.later("the replica's clock", move || match is_ahead(&again) {
             true => restart(&again),
             false => Ok(()),

@@ -129,6 +129,8 @@ fn put_back(scene: &Scene, own: u64) -> Result<(), Error> {
     primary.stop(Stop::Fast, LIMIT)?;
     crate::demo::folders::remove(primary.path(), owner)?;
     owner.files(|| std::fs::rename(&aside, primary.path())).context(|| format!("rename {}", aside.display()))?;
+    // The other primary has noted how many rows it began with.
+    scene.demo.settings.save(&scene.demo.layout)?;
     drop(lock);
     make_demo(scene).map(drop)
 }
@@ -142,7 +144,7 @@ impl Fault for OtherPrimary {
         self.replica = inode(scene, Role::Replica)?;
         self.primary = inode(scene, Role::Primary)?;
         scene.make("stop", &[])?;
-        let (again, own) = (Scene::new(scene.demo.clone(), std::sync::Arc::default())?, self.primary);
+        let (again, own) = (Scene::new(scene.demo.clone(), std::sync::Arc::default(), scene.pace)?, self.primary);
         scene.later("put the demo's primary back", move || put_back(&again, own));
         let (primary, owner, aside) = (scene.data(Role::Primary), &scene.demo.layout.owner, aside(scene));
         let lock = crate::demo::lock_demo(&scene.demo.layout, LIMIT)?;

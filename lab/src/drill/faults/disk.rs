@@ -3,29 +3,37 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::doctor::Finding;
 use crate::drill::fault::{Fault, Healed, as_root, make_demo};
 use crate::drill::faults::processes::write_wal;
 use crate::drill::scene::Scene;
-use crate::error::{Context, Error};
+use crate::error::{Context, DrillError, Error};
 use crate::role::Role;
 use crate::server::{DataDirectory, LIMIT, Owner, Stop, finish};
 
-/// More WAL than this is not moved into memory.
+/// More WAL than this is not moved.
 const LARGEST: u64 = 1 << 30;
 
-/// How large the file system is that the WAL is moved to. It takes no more memory than what is in it.
+/// How large the file system is that the WAL is moved to. Its file takes no more of the disk than what is in it.
 const LARGE: u64 = 4 << 30;
 
-/// What is left of it when it is made small.
+/// What the disk must have besides, for the WAL that is written meanwhile.
+const MORE: u64 = 1 << 30;
+
+/// What is left of it when it is made full.
 const LEFT: u64 = 20 << 20;
 
-/// Moves the primary's WAL to a file system of its own, which then is too small.
+/// Where the file is that holds the file system: on a disk, so that a crash of the machine takes nothing along. Root's, and not in
+/// the demo's folder, where the servers' user could put a link.
+const PLACE: &str = "/var/tmp";
+
+/// Moves the primary's WAL to a file system of its own, which then becomes full.
 #[derive(Default)]
 pub struct WalFull {
     disk: PathBuf,
+    full: Option<Instant>,
 }
 
 impl WalFull {
@@ -39,16 +47,45 @@ impl WalFull {
         if let Some(why) = as_root(scene) {
             return Some(why);
         }
-        let mut mount = Command::new("unshare");
-        mount.args(["--mount", "mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", "/tmp"]);
-        if let Err(error) = finish(mount).and_then(crate::server::Finished::success) {
-            return Some(format!("no file system can be mounted: {error}"));
-        }
         let wal = scene.data(Role::Primary).path().join("pg_wal");
         let size = size_of(&wal);
-        (size > LARGEST)
-            .then(|| format!("{} holds {}: that is too much to move", wal.display(), crate::lsn::bytes(size)))
+        if size > LARGEST {
+            return Some(format!("{} holds {}: that is too much to move", wal.display(), crate::lsn::bytes(size)));
+        }
+        if let Err(error) = try_to_mount() {
+            return Some(format!("no file system can be made in a file and mounted: {error}"));
+        }
+        match rustix::fs::statfs(PLACE) {
+            Ok(found) if found.f_type == TMPFS => {
+                Some(format!("{PLACE} is in memory: the WAL would go with the machine if that crashed meanwhile"))
+            }
+            Ok(found) => {
+                let free = found.f_bavail.saturating_mul(u64::try_from(found.f_bsize).unwrap_or_default());
+                let needed = 2 * size + MORE;
+                (free < needed).then(|| format!("{PLACE} has no room for {}", crate::lsn::bytes(needed)))
+            }
+            Err(error) => Some(format!("{PLACE}: {error}")),
+        }
     }
+}
+
+/// What `statfs` says of a file system in memory.
+const TMPFS: i64 = 0x0102_1994;
+
+fn try_to_mount() -> Result<(), Error> {
+    let folder = tempfile::tempdir_in(PLACE).context(|| format!("make a folder in {PLACE}"))?;
+    let (image, disk) = (folder.path().join("image"), folder.path().join("disk"));
+    make_image(&image, 8 << 20)?;
+    std::fs::create_dir(&disk).context(|| format!("make {}", disk.display()))?;
+    shell("unshare", &["--mount", "mount", "-o", "loop", &image.to_string_lossy(), &disk.to_string_lossy()])
+}
+
+/// A file with an empty file system in it.
+fn make_image(image: &Path, size: u64) -> Result<(), Error> {
+    let made = std::fs::File::create_new(image).and_then(|file| file.set_len(size));
+    made.context(|| format!("make {}", image.display()))?;
+    // Nothing of it is kept for root.
+    shell("mke2fs", &["-q", "-F", "-t", "ext4", "-m", "0", &image.to_string_lossy()])
 }
 
 fn size_of(folder: &Path) -> u64 {
@@ -62,15 +99,29 @@ fn shell(program: &str, arguments: &[&str]) -> Result<(), Error> {
     finish(command)?.success().map(drop)
 }
 
-fn resize(disk: &Path, size: u64) -> Result<(), Error> {
-    shell("mount", &["-o", &format!("remount,size={size}"), &disk.to_string_lossy()])
+/// Takes the room of a file system, but for what is left.
+fn fill(disk: &Path) -> Result<(), Error> {
+    let what = || format!("fill {}", disk.display());
+    let found = rustix::fs::statvfs(disk).context(what)?;
+    let room = found.f_bavail.saturating_mul(found.f_frsize).saturating_sub(LEFT);
+    let filled = std::fs::File::create_new(disk.join(BALLAST))
+        .and_then(|ballast| Ok(rustix::fs::fallocate(ballast, rustix::fs::FallocateFlags::empty(), 0, room)?));
+    filled.context(what)
 }
+
+/// What takes the room.
+const BALLAST: &str = "ballast";
 
 /// As the servers' user, whose folders these are.
 fn copy(owner: &Owner, from: &Path, to: &Path) -> Result<(), Error> {
     let mut command = Command::new("cp");
     owner.runs(&mut command).arg("-a").arg(from.join(".")).arg(to);
     finish(command)?.success().map(drop)
+}
+
+/// The file that a file system is in.
+fn image_of(disk: &Path) -> PathBuf {
+    disk.with_file_name("image")
 }
 
 /// Where the WAL as it was before the drill waits beside the data.
@@ -89,13 +140,15 @@ fn undo(scene: &Scene, disk: &Path) -> Result<(), Error> {
     data.stop(Stop::Fast, LIMIT)?;
     put_back(owner, &data, disk).map_err(|error| {
         Error::Environment(format!(
-            "{error}; the primary's WAL is in {} and goes with that file system: copy it to {} before you unmount it",
+            "{error}; the primary's WAL is in {}, a file system in {}: copy it to {} before you remove that",
             disk.join("pg_wal").display(),
+            image_of(disk).display(),
             wal.display()
         ))
     })?;
     shell("umount", &[&disk.to_string_lossy()])?;
-    std::fs::remove_dir(disk).context(|| format!("remove {}", disk.display()))?;
+    let folder = disk.parent().unwrap_or(disk);
+    std::fs::remove_dir_all(folder).context(|| format!("remove {}", folder.display()))?;
     // What is older than the WAL that is back.
     crate::demo::folders::remove(&aside, owner)?;
     make_demo(scene).map(drop)
@@ -109,7 +162,7 @@ fn put_back(owner: &Owner, data: &DataDirectory, disk: &Path) -> Result<(), Erro
     let is_link = owner.files(|| Ok(wal.is_symlink())).unwrap_or(false);
     if is_link {
         crate::demo::folders::remove(&back, owner)?;
-        folder(owner, &back)?;
+        make_folder(owner, &back)?;
         copy(owner, &moved, &back)?;
         sync(owner, &back)?;
         let replaced = owner.files(|| {
@@ -134,7 +187,7 @@ fn sync(owner: &Owner, folder: &Path) -> Result<(), Error> {
     finish(command)?.success().map(drop)
 }
 
-fn folder(owner: &Owner, path: &Path) -> Result<(), Error> {
+fn make_folder(owner: &Owner, path: &Path) -> Result<(), Error> {
     let made = owner.files(|| {
         std::fs::create_dir(path)?;
         std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o700))
@@ -159,19 +212,24 @@ impl Fault for WalFull {
     fn prepare(&mut self, scene: &Scene) -> Result<(), Error> {
         let (data, owner) = (scene.data(Role::Primary), &scene.demo.layout.owner);
         let wal = data.path().join("pg_wal");
-        let again = Scene::new(scene.demo.clone(), Arc::default())?;
-        // Not in the demo's folder, where its user could put a link.
-        let disk = tempfile::Builder::new().prefix("operations-drill-").tempdir();
-        let disk = disk.context(|| "make a folder".to_owned())?.keep();
-        let options = format!("size={LARGE},mode=755");
-        shell("mount", &["-t", "tmpfs", "-o", &options, "tmpfs", &disk.to_string_lossy()])?;
+        let again = Scene::new(scene.demo.clone(), Arc::default(), scene.pace)?;
+        let folder = tempfile::Builder::new().prefix("operations-drill-").tempdir_in(PLACE);
+        let folder = folder.context(|| format!("make a folder in {PLACE}"))?;
+        let disk = folder.path().join("disk");
+        let made = std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o711))
+            .and_then(|()| std::fs::create_dir(&disk));
+        made.context(|| format!("make {}", disk.display()))?;
+        make_image(&image_of(&disk), LARGE)?;
+        shell("mount", &["-o", "loop,nosuid,nodev", &image_of(&disk).to_string_lossy(), &disk.to_string_lossy()])?;
+        // From here on it is removed when the WAL is back, and not before.
+        let _ = folder.keep();
         let place = disk.clone();
         scene.later("the primary's WAL on a small file system", move || undo(&again, &place));
         std::os::unix::fs::chown(&disk, Some(owner.uid()), Some(owner.gid()))
             .context(|| format!("give {} away", disk.display()))?;
         data.stop(Stop::Fast, LIMIT)?;
         let new = disk.join("pg_wal");
-        folder(owner, &new)?;
+        make_folder(owner, &new)?;
         copy(owner, &wal, &new)?;
         link(owner, &data, &new)?;
         self.disk = disk;
@@ -182,21 +240,25 @@ impl Fault for WalFull {
     }
 
     fn cause(&mut self, scene: &Scene) -> Result<String, Error> {
-        let found = rustix::fs::statvfs(&self.disk).context(|| format!("look at {}", self.disk.display()))?;
-        let used = found.f_blocks.saturating_sub(found.f_bfree).saturating_mul(found.f_frsize);
-        resize(&self.disk, used + LEFT)?;
+        fill(&self.disk)?;
         let full = write_wal(scene, 1024);
+        self.full = Some(Instant::now());
         match full {
             Ok(()) => Err(Error::Environment("1 GB of WAL fitted in".to_owned())),
-            Err(Error::Interrupted) => Err(Error::Interrupted),
+            Err(Error::Drill(DrillError::Interrupted)) => Err(DrillError::Interrupted.into()),
             Err(_) => Ok("the file system with the primary's WAL became full, and the primary gave up".to_owned()),
         }
+    }
+
+    fn began(&self) -> Option<Instant> {
+        self.full
     }
 
     fn heal(&mut self, scene: &Scene, _seen: &Finding) -> Result<Healed, Error> {
         let ended = || if scene.data(Role::Primary).is_running() { Err("it runs".to_owned()) } else { Ok(()) };
         scene.wait("the primary to end", Duration::from_secs(60), ended)?;
-        resize(&self.disk, LARGE)?;
+        let ballast = self.disk.join(BALLAST);
+        std::fs::remove_file(&ballast).context(|| format!("remove {}", ballast.display()))?;
         make_demo(scene)?;
         Ok(Healed::Typed("(room was made); make demo".to_owned()))
     }

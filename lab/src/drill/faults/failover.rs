@@ -41,7 +41,7 @@ impl Fault for Failover {
 
     fn cause(&mut self, scene: &Scene) -> Result<String, Error> {
         if self.split {
-            let again = Scene::new(scene.demo.clone(), std::sync::Arc::default())?;
+            let again = Scene::new(scene.demo.clone(), std::sync::Arc::default(), scene.pace)?;
             // Where there is no old primary any more, it says so and does nothing.
             scene.later("make rejoin", move || again.make("rejoin", &[]).map(drop));
             let promoted = crate::server::promote(&mut scene.session(Role::Replica)?);
@@ -72,7 +72,7 @@ impl Fault for Failover {
         if scene.ask(Role::Primary, IDENTIFIER)? != self.identifier {
             self.wrong.push("the primary is of another cluster".to_owned());
         }
-        if scene.now().port(Role::Primary) == scene.demo.port(Role::Primary) {
+        if scene.now().called(Role::Primary) == scene.demo.called(Role::Primary) {
             self.wrong.push("the old primary is the primary still".to_owned());
         }
         scene.becomes(Role::Primary, JOBS, "2", Duration::from_secs(15))?;

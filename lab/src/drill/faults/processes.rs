@@ -77,13 +77,13 @@ impl Fault for Crash {
 }
 
 /// Stops a process where it stands: it lives and does nothing.
-pub struct Frozen {
+pub struct StoppedProcess {
     role: Role,
     process: &'static str,
     file: bool,
 }
 
-impl Frozen {
+impl StoppedProcess {
     /// The replica's WAL receiver.
     pub fn receiver() -> Box<dyn Fault> {
         Box::new(Self { role: Role::Replica, process: "walreceiver", file: false })
@@ -98,7 +98,7 @@ impl Frozen {
 const SMALL_WAL: [(&str, &str); 4] =
     [("wal_keep_size", "0"), ("min_wal_size", "32MB"), ("max_wal_size", "64MB"), ("max_slot_wal_keep_size", "64MB")];
 
-impl Fault for Frozen {
+impl Fault for StoppedProcess {
     fn prepare(&mut self, scene: &Scene) -> Result<(), Error> {
         match self.file {
             true => scene.set_and_undo(self.role, &SMALL_WAL),
@@ -107,15 +107,7 @@ impl Fault for Frozen {
     }
 
     fn cause(&mut self, scene: &Scene) -> Result<String, Error> {
-        let query = format!("SELECT pid FROM pg_stat_activity WHERE backend_type = '{}'", self.process);
-        let pid: i32 = value(&mut scene.session(self.role)?, &query)?;
-        let data = scene.data(self.role);
-        // It may be gone by then, and that is as good.
-        scene.later(&format!("kill -CONT {pid}"), move || {
-            let _ = data.signal_process(pid, Signal::CONT);
-            Ok(())
-        });
-        scene.data(self.role).signal_process(pid, Signal::STOP)?;
+        let pid = freeze(scene, self.role, self.process)?;
         if self.file {
             write_wal(scene, 224)?;
         }
@@ -133,6 +125,20 @@ impl Fault for Frozen {
         scene.run(self.role, &["CHECKPOINT"])?;
         Ok(Healed::Typed(format!("kill -CONT {pid}; checkpoint;")))
     }
+}
+
+/// Stops the process of a kind until the end of the drill at the latest; returns its number.
+pub fn freeze(scene: &Scene, role: Role, process: &str) -> Result<i32, Error> {
+    let query = format!("SELECT pid FROM pg_stat_activity WHERE backend_type = '{process}'");
+    let pid: i32 = value(&mut scene.session(role)?, &query)?;
+    let data = scene.data(role);
+    // It may be gone by then, and that is as good.
+    scene.later(&format!("kill -CONT {pid}"), move || {
+        let _ = data.signal_process(pid, Signal::CONT);
+        Ok(())
+    });
+    scene.data(role).signal_process(pid, Signal::STOP)?;
+    Ok(pid)
 }
 
 /// Writes so many megabytes of WAL that change nothing.

@@ -115,14 +115,17 @@ impl Fault for DamagedPage {
     fn heal(&mut self, scene: &Scene, _seen: &Finding) -> Result<Healed, Error> {
         crate::demo::remove_replica(&scene.demo)?;
         make_demo(scene)?;
-        Ok(Healed::Typed("rm -r DEMO/replica; make demo".to_owned()))
+        // After a failover the replica's data lie in the folder that is named after the primary.
+        let data = scene.demo.layout.data(Role::Replica);
+        let name = data.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
+        Ok(Healed::Typed(format!("rm -r DEMO/{name}; make demo")))
     }
 }
 
 fn database(scene: &Scene, name: &str) -> Result<postgres::Client, Error> {
     let mut config = scene.demo.target(Role::Replica).config();
     config.dbname(name).connect_timeout(Duration::from_secs(5));
-    Ok(config.connect(postgres::NoTls)?)
+    Ok(crate::connect::guarded(config, "").connect(postgres::NoTls)?)
 }
 
 /// The replica's password is changed on the primary, and the replica restarted by whoever does not know.
@@ -170,7 +173,7 @@ impl Fault for WrongPassword {
         let row = scene.session(Role::Primary)?.query_one(VERIFIER, &[user])?;
         let verifier: Option<String> = row.try_get(0)?;
         self.verifier.clone_from(&verifier);
-        let again = Scene::new(scene.demo.clone(), std::sync::Arc::default())?;
+        let again = Scene::new(scene.demo.clone(), std::sync::Arc::default(), scene.pace)?;
         scene.later("the replica's password", move || set_password(&again, verifier.as_deref()));
         set_password(scene, Some(&random_password()?))?;
         // As a restart of the replica would: its connection ends, and a new one is asked for the password.

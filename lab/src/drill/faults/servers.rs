@@ -119,7 +119,10 @@ impl Fault for Stopped {
                 self.wrong.push(format!("the {role} is \"{state}\", not \"{clean}\""));
             }
         }
-        Ok(format!("make stop, while a job ran: both servers ended cleanly in {:.1} s", took.as_secs_f32()))
+        Ok(format!(
+            "both servers were stopped while a job ran (`make stop`), and ended cleanly in {:.1} s",
+            took.as_secs_f32()
+        ))
     }
 
     fn heal(&mut self, scene: &Scene, _seen: &Finding) -> Result<Healed, Error> {

@@ -20,14 +20,14 @@ const BURN: &str = "\
     END $$";
 
 /// A session of the primary that keeps something.
-pub struct Holder {
+pub struct HoldingSession {
     what: &'static str,
     statements: &'static [&'static str],
     then: Option<&'static str>,
     holder: Option<Client>,
 }
 
-impl Holder {
+impl HoldingSession {
     /// A transaction that keeps VACUUM from its work.
     pub fn of_a_snapshot() -> Box<dyn Fault> {
         Box::new(Self {
@@ -41,7 +41,7 @@ impl Holder {
     /// A transaction that locks out the readers of the view.
     pub fn of_a_lock() -> Box<dyn Fault> {
         Box::new(Self {
-            what: "begin; refresh materialized view client_type_sum_mv; on the primary, without an end",
+            what: "a session of the primary typed `begin; refresh materialized view client_type_sum_mv;` and no `commit`",
             statements: &["SET lock_timeout = '15s'", "BEGIN", "REFRESH MATERIALIZED VIEW public.client_type_sum_mv"],
             then: None,
             holder: None,
@@ -49,7 +49,7 @@ impl Holder {
     }
 }
 
-impl Fault for Holder {
+impl Fault for HoldingSession {
     fn cause(&mut self, scene: &Scene) -> Result<String, Error> {
         let mut holder = scene.session(Role::Primary)?;
         text(&mut holder, "SET application_name = 'drill'")?;
@@ -68,18 +68,18 @@ impl Fault for Holder {
 
 /// Takes every connection that the primary has.
 #[derive(Default)]
-pub struct Crowd {
+pub struct AllConnections {
     sessions: Vec<Client>,
 }
 
-impl Crowd {
+impl AllConnections {
     /// The fault.
     pub fn fault() -> Box<dyn Fault> {
         Box::new(Self::default())
     }
 }
 
-impl Fault for Crowd {
+impl Fault for AllConnections {
     fn cause(&mut self, scene: &Scene) -> Result<String, Error> {
         let target = scene.demo.target(Role::Primary);
         let limit = std::time::Duration::from_secs(5);

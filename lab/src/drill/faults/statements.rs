@@ -20,7 +20,7 @@ impl Statements {
     pub fn replay_paused() -> Box<dyn Fault> {
         Box::new(Self {
             role: Role::Replica,
-            what: "select pg_wal_replay_pause(); on the replica",
+            what: "replay was paused on the replica: `select pg_wal_replay_pause();`",
             breaks: &["SELECT pg_wal_replay_pause()"],
             undo: &["SELECT pg_wal_replay_resume() WHERE pg_get_wal_replay_pause_state() <> 'not paused'"],
         })
@@ -30,7 +30,7 @@ impl Statements {
     pub fn jobs_dropped() -> Box<dyn Fault> {
         Box::new(Self {
             role: Role::Primary,
-            what: "call operations_unschedule(); on the primary",
+            what: "all jobs were dropped on the primary: `call operations_unschedule();`",
             breaks: &["CALL public.operations_unschedule()"],
             undo: &["CALL public.operations_schedule()"],
         })
@@ -87,7 +87,7 @@ impl ReplayDelayed {
 impl Fault for ReplayDelayed {
     fn cause(&mut self, scene: &Scene) -> Result<String, Error> {
         scene.set_and_undo(Role::Replica, &[("recovery_min_apply_delay", "10min")])?;
-        Ok("recovery_min_apply_delay = 10min on the replica".to_owned())
+        Ok("replay was delayed on the replica: `recovery_min_apply_delay = 10min`".to_owned())
     }
 
     fn heal(&mut self, scene: &Scene, seen: &Finding) -> Result<Healed, Error> {

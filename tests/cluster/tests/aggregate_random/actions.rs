@@ -7,6 +7,11 @@ use rand::RngExt;
 use rand::rngs::ChaCha8Rng;
 use rand::seq::IndexedRandom;
 
+/// Ends a DETACH CONCURRENTLY that was cancelled while it waited: until then PostgreSQL refuses every other one.
+const FINALIZE: &str = "DO $$ DECLARE part regclass; BEGIN \
+    SELECT inhrelid INTO part FROM pg_inherits WHERE inhparent = 'operations'::regclass AND inhdetachpending; \
+    IF FOUND THEN EXECUTE format('ALTER TABLE operations DETACH PARTITION %s FINALIZE', part); END IF; END $$";
+
 const COLUMNS: &str = "operation_date, operation_guid, client_id, operation_type, amount, status, message";
 
 /// Few clients, so that sessions meet in the same sums.
@@ -26,11 +31,11 @@ pub struct World {
     pub loose: Mutex<Vec<Part>>,
     /// Whether MERGE keeps to the snapshot of its transaction on this server.
     pub merge_keeps_to_snapshot: bool,
-    pub number: AtomicU64,
+    pub tables_made: AtomicU64,
 }
 
 /// What is done.
-pub enum Work {
+pub enum Command {
     Sql(String),
     /// COPY into this table, of these lines.
     Copy(String, String),
@@ -39,13 +44,13 @@ pub enum Work {
 /// Something to do, and what PostgreSQL may say against it because of what others do.
 pub struct Action {
     pub kind: &'static str,
-    pub work: Work,
+    pub command: Command,
     pub refused_by: &'static [&'static str],
 }
 
 /// Where the action will run.
 #[derive(Clone, Copy, PartialEq)]
-pub enum Place {
+pub enum Scope {
     /// On its own.
     Alone,
     /// In a transaction.
@@ -66,11 +71,11 @@ pub struct Actions<'a> {
 }
 
 /// How often, where, and what.
-type Entry = (u32, &'static [Place], &'static str, fn(&mut Actions) -> Work, &'static [&'static str]);
+type Entry = (u32, &'static [Scope], &'static str, fn(&mut Actions) -> Command, &'static [&'static str]);
 
-const ANY: &[Place] = &[Place::Alone, Place::Transaction, Place::Writer];
-const OWNER: &[Place] = &[Place::Alone, Place::Transaction];
-const ALONE: &[Place] = &[Place::Alone];
+const ANY: &[Scope] = &[Scope::Alone, Scope::Transaction, Scope::Writer];
+const OWNER: &[Scope] = &[Scope::Alone, Scope::Transaction];
+const ALONE: &[Scope] = &[Scope::Alone];
 
 /// 23514: no partition for the row, or the row not for the partition; 23505: the key is taken; 42P01: the partition is gone.
 const WRITE: &[&str] = &["23514", "23505", "42P01"];
@@ -137,32 +142,32 @@ pub fn kinds() -> impl Iterator<Item = &'static str> {
 
 impl Actions<'_> {
     /// The next action, in a transaction that keeps to one snapshot or in one that does not.
-    pub fn next(&mut self, place: Place, one_snapshot: bool) -> Action {
+    pub fn next(&mut self, scope: Scope, one_snapshot: bool) -> Action {
         let no_merge = one_snapshot && !self.world.merge_keeps_to_snapshot;
-        let fits = move |entry: &&Entry| entry.1.contains(&place) && !(no_merge && entry.2 == MERGE);
+        let fits = move |entry: &&Entry| entry.1.contains(&scope) && !(no_merge && entry.2 == MERGE);
         let fit = || ENTRIES.iter().filter(fits);
         let mut ticket = self.rng.random_range(0..fit().map(|entry| entry.0).sum());
         for (weight, _, kind, make, refused_by) in fit() {
             if ticket < *weight {
-                return Action { kind, work: make(self), refused_by };
+                return Action { kind, command: make(self), refused_by };
             }
             ticket -= weight;
         }
-        Action { kind: "nothing", work: sql("SELECT"), refused_by: &[] }
+        Action { kind: "nothing", command: sql("SELECT"), refused_by: &[] }
     }
 
     /// An action of this kind.
     pub fn of(&mut self, kind: &str) -> Option<Action> {
         let (_, _, kind, make, refused_by) = ENTRIES.iter().find(|entry| entry.2 == kind)?;
-        Some(Action { kind, work: make(self), refused_by })
+        Some(Action { kind, command: make(self), refused_by })
     }
 
-    fn number(&mut self, below: i32) -> i32 {
-        self.rng.random_range(0..below)
+    fn below(&mut self, end: i32) -> i32 {
+        self.rng.random_range(0..end)
     }
 
     fn amount(&mut self) -> String {
-        format!("{}.{:02}", self.number(900) + 1, self.number(100))
+        format!("{}.{:02}", self.below(900) + 1, self.below(100))
     }
 
     fn kind(&mut self) -> &'static str {
@@ -171,43 +176,43 @@ impl Actions<'_> {
 
     /// A day of the four months that setup makes, as SQL.
     fn day(&mut self) -> String {
-        format!("date '2025-08-01' + {}", self.number(122))
+        format!("date '2025-08-01' + {}", self.below(122))
     }
 
     /// A day of a partition, as SQL.
     fn day_of(&mut self, part: &Part) -> String {
         let first = part.bounds.split('\'').nth(1).unwrap_or("2025-08-01");
-        format!("date '{first}' + {}", self.number(28))
+        format!("date '{first}' + {}", self.below(28))
     }
 
     fn row(&mut self) -> String {
         format!(
             "({}, gen_random_uuid(), {}, '{}', {}, {}, '{{}}')",
             self.day(),
-            self.number(CLIENTS),
+            self.below(CLIENTS),
             self.kind(),
             self.amount(),
-            self.number(2),
+            self.below(2),
         )
     }
 
     /// Some of the rows, often those of one client.
     fn some(&mut self) -> String {
-        match self.number(4) {
-            0 => format!("client_id = {}", self.number(CLIENTS)),
-            1 => format!("id % 23 = {}", self.number(23)),
+        match self.below(4) {
+            0 => format!("client_id = {}", self.below(CLIENTS)),
+            1 => format!("id % 23 = {}", self.below(23)),
             2 => format!("operation_date = {} AND id % 2 = 0", self.day()),
-            _ => format!("client_id = {} AND id % 5 = {}", self.number(CLIENTS), self.number(5)),
+            _ => format!("client_id = {} AND id % 5 = {}", self.below(CLIENTS), self.below(5)),
         }
     }
 
     /// What an UPDATE sets.
     fn assignment(&mut self) -> String {
-        match self.number(9) {
+        match self.below(9) {
             0 | 1 => "status = 1 - status".to_owned(),
             2 => "status = 1".to_owned(),
             3 => format!("amount = {}", self.amount()),
-            4 => format!("client_id = {}", self.number(CLIENTS)),
+            4 => format!("client_id = {}", self.below(CLIENTS)),
             5 => format!("operation_type = '{}'", self.kind()),
             6 => format!("operation_date = {}", self.day()),
             7 => format!("operation_date = {}, amount = amount + 1, status = 1 - status", self.day()),
@@ -223,18 +228,18 @@ impl Actions<'_> {
         self.parts.choose(self.rng).cloned().unwrap_or_else(nowhere)
     }
 
-    fn insert(&mut self) -> Work {
+    fn insert(&mut self) -> Command {
         sql(format!("INSERT INTO operations ({COLUMNS}) VALUES {}", self.row()))
     }
 
-    fn insert_rows(&mut self) -> Work {
+    fn insert_rows(&mut self) -> Command {
         let rows: Vec<_> = (0..self.rng.random_range(2..12)).map(|_| self.row()).collect();
         sql(format!("INSERT INTO operations ({COLUMNS}) VALUES {}", rows.join(", ")))
     }
 
     /// Rows of a few keys that all sessions fight for.
     fn keyed_rows(&mut self) -> String {
-        let first = self.number(30);
+        let first = self.below(30);
         let rows: Vec<_> = (0..self.rng.random_range(1..4))
             .map(|step| {
                 let key = first + step;
@@ -247,9 +252,9 @@ impl Actions<'_> {
         rows.join(", ")
     }
 
-    fn on_conflict(&mut self) -> Work {
+    fn on_conflict(&mut self) -> Command {
         let rows = self.keyed_rows();
-        let otherwise = match self.number(4) {
+        let otherwise = match self.below(4) {
             0 => "NOTHING".to_owned(),
             1 => "UPDATE SET status = 1 - operations.status WHERE operations.amount > 300".to_owned(),
             2 => "UPDATE SET amount = excluded.amount, client_id = excluded.client_id".to_owned(),
@@ -261,15 +266,15 @@ impl Actions<'_> {
         ))
     }
 
-    fn update(&mut self) -> Work {
+    fn update(&mut self) -> Command {
         sql(format!("UPDATE operations SET {} WHERE {}", self.assignment(), self.some()))
     }
 
-    fn delete(&mut self) -> Work {
+    fn delete(&mut self) -> Command {
         sql(format!("DELETE FROM operations WHERE {}", self.some()))
     }
 
-    fn merge(&mut self) -> Work {
+    fn merge(&mut self) -> Command {
         let rows = self.keyed_rows();
         let assignment =
             self.assignment().replace("= 1 - status", "= 1 - o.status").replace("= amount +", "= o.amount +");
@@ -290,34 +295,34 @@ impl Actions<'_> {
             if with_id {
                 lines.push_str(&format!("{}\t", 2_000_000_000 + self.rng.random_range(0..1_000_000_000_i64)));
             }
-            let day = self.number(days);
+            let day = self.below(days);
             lines.push_str(&format!(
                 "{first}-{:02}\t{:08x}-0000-4000-8000-000000000000\t{}\t{}\t{}\t{}\t{{}}\n",
                 day + 1,
                 self.rng.random_range(0..u32::MAX),
-                self.number(CLIENTS),
+                self.below(CLIENTS),
                 self.kind(),
                 self.amount(),
-                self.number(2),
+                self.below(2),
             ));
         }
         lines
     }
 
-    fn copy(&mut self) -> Work {
-        let month = 8 + self.number(4);
+    fn copy(&mut self) -> Command {
+        let month = 8 + self.below(4);
         let lines = self.lines(&format!("2025-{month:02}"), 28, false);
-        Work::Copy(format!("COPY operations ({COLUMNS}) FROM STDIN"), lines)
+        Command::Copy(format!("COPY operations ({COLUMNS}) FROM STDIN"), lines)
     }
 
-    fn copy_partition(&mut self) -> Work {
+    fn copy_partition(&mut self) -> Command {
         let part = self.part();
         let month = part.bounds.split('\'').nth(1).and_then(|day| day.get(..7)).unwrap_or("2025-08").to_owned();
         let lines = self.lines(&month, 28, true);
-        Work::Copy(format!("COPY {} (id, {COLUMNS}) FROM STDIN", part.name), lines)
+        Command::Copy(format!("COPY {} (id, {COLUMNS}) FROM STDIN", part.name), lines)
     }
 
-    fn writing_query(&mut self) -> Work {
+    fn writing_query(&mut self) -> Command {
         let (some, day) = (self.some(), self.day());
         sql(format!(
             "WITH gone AS (DELETE FROM operations WHERE {some} RETURNING *) \
@@ -326,7 +331,7 @@ impl Actions<'_> {
         ))
     }
 
-    fn caught_error(&mut self) -> Work {
+    fn caught_error(&mut self) -> Command {
         let (first, second) = (self.assignment(), self.some());
         sql(format!(
             "DO $$ BEGIN UPDATE operations SET {first} WHERE {second}; \
@@ -335,30 +340,32 @@ impl Actions<'_> {
         ))
     }
 
-    /// Statements aimed at a table that is or was a partition, whose rows need an id of their own there.
+    /// Statements aimed at a table that is or was a partition, whose rows need an id of their own there: up to PostgreSQL 16 it is no
+    /// identity column.
     fn writes_to(&mut self, part: &Part) -> String {
         let day = self.day_of(part);
         let row = self.row();
         let rest = row.split_once(", gen_").map_or("", |(_, rest)| rest);
         let insert = format!(
-            "INSERT INTO {} (id, {COLUMNS}) VALUES (nextval(pg_get_serial_sequence('operations', 'id')), {day}, gen_{rest}",
+            "INSERT INTO {} (id, {COLUMNS}) OVERRIDING SYSTEM VALUE \
+             VALUES (nextval(pg_get_serial_sequence('operations', 'id')), {day}, gen_{rest}",
             part.name
         );
         let update = format!("UPDATE {} SET {} WHERE {}", part.name, self.assignment(), self.some());
         let delete = format!("DELETE FROM {} WHERE {}", part.name, self.some());
-        match self.number(5) {
+        match self.below(5) {
             0 | 1 => insert,
             2 | 3 => update,
             _ => delete,
         }
     }
 
-    fn write_partition(&mut self) -> Work {
+    fn write_partition(&mut self) -> Command {
         let part = self.part();
         sql(self.writes_to(&part))
     }
 
-    fn truncate_partition(&mut self) -> Work {
+    fn truncate_partition(&mut self) -> Command {
         sql(format!("TRUNCATE {}", self.part().name))
     }
 
@@ -373,28 +380,28 @@ impl Actions<'_> {
         let found = self.world.loose.lock().ok().and_then(|mut loose| match loose.len() {
             0 => None,
             len => {
-                let place = self.rng.random_range(0..len);
-                Some(if take { loose.swap_remove(place) } else { loose[place].clone() })
+                let index = self.rng.random_range(0..len);
+                Some(if take { loose.swap_remove(index) } else { loose[index].clone() })
             }
         });
         found.unwrap_or_else(|| self.part())
     }
 
-    fn detach(&mut self) -> Work {
+    fn detach(&mut self) -> Command {
         let part = self.part();
         let statement = format!("ALTER TABLE operations DETACH PARTITION {}", part.name);
         self.set_loose(part);
         sql(statement)
     }
 
-    fn detach_concurrently(&mut self) -> Work {
+    fn detach_concurrently(&mut self) -> Command {
         let part = self.part();
         let statement = format!("ALTER TABLE operations DETACH PARTITION {} CONCURRENTLY", part.name);
         self.set_loose(part);
         sql(statement)
     }
 
-    fn detach_change_attach(&mut self) -> Work {
+    fn detach_change_attach(&mut self) -> Command {
         let part = self.part();
         let writes = self.writes_to(&part);
         let Part { name, bounds } = part;
@@ -403,20 +410,20 @@ impl Actions<'_> {
         ))
     }
 
-    fn change_loose(&mut self) -> Work {
+    fn change_loose(&mut self) -> Command {
         let part = self.loose(false);
         sql(self.writes_to(&part))
     }
 
-    fn attach(&mut self) -> Work {
+    fn attach(&mut self) -> Command {
         let Part { name, bounds } = self.loose(true);
-        sql(format!("ALTER TABLE operations ATTACH PARTITION {name} {bounds}"))
+        sql(format!("{FINALIZE}; ALTER TABLE operations ATTACH PARTITION {name} {bounds}"))
     }
 
     /// A partition with rows, of a month that nobody else makes one for.
-    fn make_and_attach(&mut self) -> Work {
-        let (month, rows) = (self.number(6) + 1, self.rng.random_range(1..60));
-        let number = self.world.number.fetch_add(1, Ordering::Relaxed);
+    fn make_and_attach(&mut self) -> Command {
+        let (month, rows) = (self.below(6) + 1, self.rng.random_range(1..60));
+        let number = self.world.tables_made.fetch_add(1, Ordering::Relaxed);
         let name = format!("made_{number}");
         let bounds = format!("FOR VALUES FROM ('2030-{month:02}-01') TO ('2030-{:02}-01')", month + 1);
         let statement = format!(
@@ -429,51 +436,51 @@ impl Actions<'_> {
         sql(statement)
     }
 
-    fn drop_partition(&mut self) -> Work {
+    fn drop_partition(&mut self) -> Command {
         sql(format!("DROP TABLE {}", self.part().name))
     }
 
-    fn drop_loose(&mut self) -> Work {
+    fn drop_loose(&mut self) -> Command {
         let part = self.loose(true);
         sql(format!("DROP TABLE {}", part.name))
     }
 
-    fn test_data(&mut self) -> Work {
+    fn test_data(&mut self) -> Command {
         let (rows, seed) = (self.rng.random_range(1..60), self.rng.random::<u16>());
         sql(format!("CALL operations_test_data('2025-08-01', '2025-11-30', {rows}, {seed})"))
     }
 
-    fn change_status(&mut self) -> Work {
-        sql(format!("CALL change_status({})", self.number(60) + 1))
+    fn change_status(&mut self) -> Command {
+        sql(format!("CALL change_status({})", self.below(60) + 1))
     }
 
-    fn add_volatile(&mut self) -> Work {
+    fn add_volatile(&mut self) -> Command {
         sql("ALTER TABLE operations ADD COLUMN IF NOT EXISTS volatile double precision DEFAULT random()")
     }
 
-    fn disable_triggers(&mut self) -> Work {
-        let name = if self.number(3) == 0 { "operations".to_owned() } else { self.part().name };
+    fn disable_triggers(&mut self) -> Command {
+        let name = if self.below(3) == 0 { "operations".to_owned() } else { self.part().name };
         sql(format!("ALTER TABLE {name} DISABLE TRIGGER USER"))
     }
 
-    fn disable_change_enable(&mut self) -> Work {
+    fn disable_change_enable(&mut self) -> Command {
         let part = self.part();
         let writes = self.writes_to(&part);
         let name = part.name;
         sql(format!("ALTER TABLE {name} DISABLE TRIGGER USER; {writes}; ALTER TABLE {name} ENABLE TRIGGER USER"))
     }
 
-    fn vacuum_full(&mut self) -> Work {
+    fn vacuum_full(&mut self) -> Command {
         sql(format!("VACUUM FULL {}", self.part().name))
     }
 
-    fn refresh(&mut self) -> Work {
+    fn refresh(&mut self) -> Command {
         let how = ["", "", "CONCURRENTLY"][self.rng.random_range(0..3)];
         sql(format!("REFRESH MATERIALIZED VIEW {how} client_type_sum_mv"))
     }
 
     /// Ordinary triggers stand aside in a session like this.
-    fn replica_role(&mut self) -> Work {
+    fn replica_role(&mut self) -> Command {
         let (insert, assignment, some) = (self.row(), self.assignment(), self.some());
         sql(format!(
             "SET session_replication_role = replica; INSERT INTO operations ({COLUMNS}) VALUES {insert}; \
@@ -481,8 +488,8 @@ impl Actions<'_> {
         ))
     }
 
-    fn kill(&mut self) -> Work {
-        let victim = self.number(8);
+    fn kill(&mut self) -> Command {
+        let victim = self.below(8);
         sql(format!(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
              WHERE application_name = 'actor {victim}' AND pid <> pg_backend_pid()"
@@ -490,6 +497,6 @@ impl Actions<'_> {
     }
 }
 
-fn sql(text: impl Into<String>) -> Work {
-    Work::Sql(text.into())
+fn sql(text: impl Into<String>) -> Command {
+    Command::Sql(text.into())
 }

@@ -11,7 +11,7 @@ use postgres::Client;
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 
-use crate::actions::{Action, Actions, Part, Place, Work, World};
+use crate::actions::{Action, Actions, Command, Part, Scope, World};
 use crate::oracle::{self, Verdict};
 
 /// What concurrency may bring to any statement: deadlock, serialization failure, lock timeout, the end of the session or
@@ -38,7 +38,7 @@ const TRIES: u32 = 100;
 const REMEMBERED: usize = 40;
 
 /// What all sessions share.
-pub struct Stage {
+pub struct Shared {
     pub server: RwLock<Server>,
     pub world: World,
     pub stop: AtomicBool,
@@ -82,7 +82,7 @@ enum Setback {
 
 /// A session.
 pub struct Actor<'a> {
-    stage: &'a Stage,
+    shared: &'a Shared,
     number: usize,
     rng: ChaCha8Rng,
     session: Client,
@@ -92,10 +92,10 @@ pub struct Actor<'a> {
 }
 
 impl<'a> Actor<'a> {
-    pub fn new(stage: &'a Stage, number: usize, seed: u64) -> Result<Self, String> {
-        let session = connect(stage, number)?;
+    pub fn new(shared: &'a Shared, number: usize, seed: u64) -> Result<Self, String> {
+        let session = connect(shared, number)?;
         let rng = ChaCha8Rng::seed_from_u64(seed.wrapping_mul(1_000).wrapping_add(number as u64));
-        Ok(Self { stage, number, rng, session, parts: Vec::new(), memory: VecDeque::new(), tally: Tally::default() })
+        Ok(Self { shared, number, rng, session, parts: Vec::new(), memory: VecDeque::new(), tally: Tally::default() })
     }
 
     /// Acts until it is told to stop, or finds something wrong.
@@ -121,7 +121,7 @@ impl<'a> Actor<'a> {
     }
 
     fn go_on(&mut self, mut turn: impl FnMut(&mut Self) -> Result<(), Setback>) -> Result<(), String> {
-        while !self.stage.stop.load(Ordering::Relaxed) {
+        while !self.shared.stop.load(Ordering::Relaxed) {
             self.once(&mut turn)?;
         }
         Ok(())
@@ -131,7 +131,7 @@ impl<'a> Actor<'a> {
         match turn(self) {
             Ok(()) | Err(Setback::Refused) => {}
             Err(Setback::Gone) => {
-                self.session = connect(self.stage, self.number)?;
+                self.session = connect(self.shared, self.number)?;
                 self.remember("-- connected anew".to_owned());
             }
             Err(Setback::Failed(why)) => {
@@ -149,7 +149,7 @@ impl<'a> Actor<'a> {
         match self.rng.random_range(0..10) {
             0 => self.look(),
             1..=4 => {
-                let action = self.next(Place::Alone, false);
+                let action = self.next(Scope::Alone, false);
                 self.perform(action)
             }
             _ => self.transaction(),
@@ -161,8 +161,8 @@ impl<'a> Actor<'a> {
         let level =
             ["READ COMMITTED", "READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"][self.rng.random_range(0..4)];
         self.run(&format!("BEGIN ISOLATION LEVEL {level}"))?;
-        let place = if self.rng.random_ratio(1, 4) { Place::Writer } else { Place::Transaction };
-        if place == Place::Writer {
+        let scope = if self.rng.random_ratio(1, 4) { Scope::Writer } else { Scope::Transaction };
+        if scope == Scope::Writer {
             self.run("SET LOCAL ROLE writer")?;
         }
         let mut savepoints = 0;
@@ -179,7 +179,7 @@ impl<'a> Actor<'a> {
                 }
                 4 | 5 => self.look(),
                 _ => {
-                    let action = self.next(place, level != "READ COMMITTED");
+                    let action = self.next(scope, level != "READ COMMITTED");
                     self.perform(action)
                 }
             };
@@ -194,11 +194,11 @@ impl<'a> Actor<'a> {
     }
 
     fn actions(&mut self) -> Actions<'_> {
-        Actions { rng: &mut self.rng, world: &self.stage.world, parts: &self.parts }
+        Actions { rng: &mut self.rng, world: &self.shared.world, parts: &self.parts }
     }
 
-    fn next(&mut self, place: Place, one_snapshot: bool) -> Action {
-        self.actions().next(place, one_snapshot)
+    fn next(&mut self, scope: Scope, one_snapshot: bool) -> Action {
+        self.actions().next(scope, one_snapshot)
     }
 
     /// Does what has not come about yet, now that nobody is in the way, and looks after each try.
@@ -220,19 +220,19 @@ impl<'a> Actor<'a> {
     }
 
     fn perform(&mut self, action: Action) -> Result<(), Setback> {
-        let result = match &action.work {
-            Work::Sql(sql) => {
+        let result = match &action.command {
+            Command::Sql(sql) => {
                 self.remember(sql.clone());
                 self.session.batch_execute(sql)
             }
-            Work::Copy(sql, lines) => {
+            Command::Copy(sql, lines) => {
                 self.remember(format!("{sql}; -- {} lines", lines.lines().count()));
                 copy(&mut self.session, sql, lines)
             }
         };
-        let result = match (self.sift(result, action.refused_by), &action.work) {
+        let result = match (self.sift(result, action.refused_by), &action.command) {
             // A refused COPY leaves the driver out of step with the server.
-            (Err(Setback::Refused), Work::Copy(..)) => Err(Setback::Gone),
+            (Err(Setback::Refused), Command::Copy(..)) => Err(Setback::Gone),
             (result, _) => result,
         };
         let entry = self.tally.actions.entry(action.kind).or_default();
@@ -345,9 +345,9 @@ fn copy(session: &mut Client, sql: &str, lines: &str) -> Result<(), postgres::Er
 }
 
 /// Connects, for as long as the server may be down.
-fn connect(stage: &Stage, number: usize) -> Result<Client, String> {
+fn connect(shared: &Shared, number: usize) -> Result<Client, String> {
     let connected = try_wait("a session", SOON * 2, || {
-        let server = stage.server.read().map_err(|error| error.to_string())?;
+        let server = shared.server.read().map_err(|error| error.to_string())?;
         let mut session = server.session().map_err(|error| error.to_string())?;
         let settings = format!("SET application_name = 'actor {number}'; SET lock_timeout = '400ms'");
         session.batch_execute(&settings).map_err(|error| error.to_string())?;

@@ -21,7 +21,7 @@ use operations_cluster::{DATABASE, Server, text, value, wait_until};
 use postgres::error::SqlState;
 
 use actions::World;
-use actor::{Actor, Stage, Tally};
+use actor::{Actor, Shared, Tally};
 use oracle::Verdict;
 
 /// Sessions that act; one more only watches.
@@ -94,31 +94,31 @@ fn act(seed: u64, seconds: u64) -> Result<Tally, String> {
             "SKIPPED: MERGE with one snapshot: this server lets it change rows that were changed after the snapshot"
         );
     }
-    let stage = Stage { server: RwLock::new(server), world, stop: AtomicBool::new(false) };
+    let shared = Shared { server: RwLock::new(server), world, stop: AtomicBool::new(false) };
     let half = Duration::from_secs(seconds) / 2;
 
     let (mut tally, failures) = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..=ACTORS)
             .map(|number| {
-                let stage = &stage;
+                let shared = &shared;
                 scope.spawn(move || {
-                    let mut actor = Actor::new(stage, number, seed)?;
+                    let mut actor = Actor::new(shared, number, seed)?;
                     let result = if number == ACTORS { actor.watch() } else { actor.act() };
                     if result.is_err() {
-                        stage.stop.store(true, Ordering::Relaxed);
+                        shared.stop.store(true, Ordering::Relaxed);
                     }
                     result.map(|()| actor.tally)
                 })
             })
             .collect();
-        pause(&stage, half);
-        if !stage.stop.load(Ordering::Relaxed) {
-            let mut server = stage.server.write().unwrap();
+        pause(&shared, half);
+        if !shared.stop.load(Ordering::Relaxed) {
+            let mut server = shared.server.write().unwrap();
             server.kill_all().unwrap();
             server.start().unwrap();
         }
-        pause(&stage, half);
-        stage.stop.store(true, Ordering::Relaxed);
+        pause(&shared, half);
+        shared.stop.store(true, Ordering::Relaxed);
         let (mut tally, mut failures) = (Tally::default(), Vec::new());
         for thread in threads {
             match thread.join() {
@@ -133,12 +133,12 @@ fn act(seed: u64, seconds: u64) -> Result<Tally, String> {
         return Err(failures.join("\n\n"));
     }
     if seconds >= LONG_ENOUGH {
-        let mut last = Actor::new(&stage, ACTORS + 1, seed)?;
+        let mut last = Actor::new(&shared, ACTORS + 1, seed)?;
         let missing = actions::kinds().filter(|kind| tally.actions.get(kind).is_none_or(|(done, _)| *done == 0));
         last.make_up(missing)?;
         tally.add(last.tally);
     }
-    let server = stage.server.into_inner().unwrap();
+    let server = shared.server.into_inner().unwrap();
     expect_settled(&server)?;
     Ok(tally)
 }
@@ -159,9 +159,9 @@ fn merge_keeps_to_snapshot(server: &Server) -> bool {
 }
 
 /// Waits for a time, which is what the test is given, or for a failure.
-fn pause(stage: &Stage, time: Duration) {
+fn pause(shared: &Shared, time: Duration) {
     let start = std::time::Instant::now();
-    while start.elapsed() < time && !stage.stop.load(Ordering::Relaxed) {
+    while start.elapsed() < time && !shared.stop.load(Ordering::Relaxed) {
         std::thread::sleep(Duration::from_millis(50));
     }
 }

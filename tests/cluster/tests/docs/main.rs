@@ -6,6 +6,7 @@
 
 mod examples;
 mod links;
+mod majors;
 mod output;
 mod page;
 mod reference;

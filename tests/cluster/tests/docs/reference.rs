@@ -37,7 +37,7 @@ const RESULTS: &str = "
 
 const SETTINGS: &str = "
     select name, case when boot_val = '' then 'empty'
-                      else format('`%s`', case unit when 'ms' then boot_val::int / 1000 || 's' else boot_val || unit end) end
+                      else format('`%s`', case unit when 'ms' then boot_val::int / 1000 || 's' else concat(boot_val, unit) end) end
     from pg_settings where name like 'operations\\_ext.%'";
 
 fn page() -> String {
@@ -93,10 +93,15 @@ fn has_message(page: &str, message: &str) -> bool {
 /// The messages of the extension's errors, from the attributes of the enum.
 fn messages() -> Vec<String> {
     let source = std::fs::read_to_string(repository("src/error.rs")).unwrap();
-    let of_line =
-        |line: &str| line.trim().strip_prefix("#[error(\"")?.strip_suffix("\")]").map(|text| text.replace('\\', ""));
-    let messages: Vec<_> = source.lines().filter_map(of_line).collect();
-    assert_eq!(messages.len(), source.matches("#[error(").count());
+    // rustfmt puts a long message on a line of its own.
+    let of_attribute = |text: &str| {
+        let text = text.trim_start().strip_prefix('"')?;
+        let end = [text.find("\")]"), text.find("\"\n")].into_iter().flatten().min()?;
+        Some(text[..end].replace('\\', ""))
+    };
+    let attributes: Vec<_> = source.split("#[error(").skip(1).collect();
+    let messages: Vec<_> = attributes.iter().filter_map(|text| of_attribute(text)).collect();
+    assert_eq!(messages.len(), attributes.len());
     assert!(messages.len() > 20);
     messages
 }

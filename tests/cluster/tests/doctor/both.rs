@@ -1,5 +1,7 @@
 //! What shows only to those who ask both ends, or to those who are not answered.
 
+use std::time::Duration;
+
 use operations_cluster::expect::{SOON, run, wait_for_text};
 use operations_cluster::{DATABASE, Server, Stop, value, wait_until};
 use operations_lab::doctor::Severity::{Broken, Degraded, Info, Unknown};
@@ -59,6 +61,25 @@ fn replay_and_receiver() {
     pair.sees("slot_inactive", Degraded, &pair.primary);
     run(&mut session, "ALTER SYSTEM RESET primary_conninfo");
     run(&mut session, "SELECT pg_reload_conf()");
+}
+
+/// A replica whose replay advances all the time, and is over a minute late: by its delay, as by a disk that is too slow.
+#[test]
+fn a_replica_far_behind() {
+    let pair = Pair::start();
+    set(&pair.replica, "recovery_min_apply_delay", "62s");
+    let mut session = pair.replica.session().unwrap();
+    wait_until("what is replayed to be a minute old", Duration::from_secs(120), || {
+        let age = "SELECT extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp())::float8";
+        let age: f64 = value(&mut session, age).unwrap();
+        if age > 60.0 { Ok(()) } else { Err(format!("{age} s")) }
+    });
+    let finding = pair.sees("replica_behind", Degraded, &pair.replica);
+    assert!(finding.evidence.starts_with("the last commit replayed is 6"), "{finding:?}");
+    // It goes on: what it lacks is there, and is told of.
+    pair.sees("catching_up", Info, &pair.replica);
+    set(&pair.replica, "recovery_min_apply_delay", "0");
+    pair.expect_well();
 }
 
 #[test]

@@ -7,27 +7,31 @@ use std::time::{Duration, Instant};
 use operations_cluster::expect::{AGGREGATE_DIFFERENCE, SOON, run, wait_blocked};
 use operations_cluster::{Server, text, value, wait_until};
 
-use crate::common::{Dates, Load, Loader, ROWS_A_MONTH, Way, expect_sound, wait_for_load};
+use crate::common::{Dates, Load, Loader, ROWS_A_MONTH, Strategy, expect_sound, wait_for_load};
 
 #[test]
 fn two_loads_at_once_into_the_same_months() {
     let server = Server::primary().with_extension().start().unwrap();
     let mut session = server.session().unwrap();
     let dates = Dates::of(&mut session);
-    for way in [Way::New, Way::Empty, Way::Grown, Way::Full] {
-        way.prepare(&mut session, &dates);
+    for strategy in [Strategy::New, Strategy::Empty, Strategy::Grown, Strategy::Full] {
+        strategy.prepare(&mut session, &dates);
         let former: i64 = value(&mut session, "SELECT count(*) FROM operations").unwrap();
         let began = Instant::now();
         let loads =
             [1, 2].map(|seed| Load::start(&server, "", dates.statement(2 * ROWS_A_MONTH, &format!("{seed}, 2"))));
         loads.into_iter().for_each(Load::succeed);
         // Neither is in the other's way for longer than that one takes.
-        assert!(began.elapsed() < Duration::from_secs(9), "{way:?}: it took {:?}", began.elapsed());
+        assert!(began.elapsed() < Duration::from_secs(9), "{strategy:?}: it took {:?}", began.elapsed());
         let rows: i64 = value(&mut session, "SELECT count(*) FROM operations").unwrap();
-        assert_eq!(rows, former + 4 * ROWS_A_MONTH, "{way:?}");
+        assert_eq!(rows, former + 4 * ROWS_A_MONTH, "{strategy:?}");
         expect_sound(&mut session);
         let months = "SELECT count(*) FROM pg_inherits WHERE inhparent = 'operations'::regclass";
-        assert_eq!(value::<i64>(&mut session, months).unwrap(), if way == Way::Empty { 4 } else { 3 }, "{way:?}");
+        assert_eq!(
+            value::<i64>(&mut session, months).unwrap(),
+            if strategy == Strategy::Empty { 4 } else { 3 },
+            "{strategy:?}"
+        );
     }
 }
 
@@ -36,7 +40,7 @@ fn a_reader_of_an_empty_month_does_not_stop_a_load() {
     let server = Server::primary().with_extension().start().unwrap();
     let mut loader = Loader::new(&server);
     let dates = Dates::of(&mut loader.session);
-    Way::Empty.prepare(&mut loader.session, &dates);
+    Strategy::Empty.prepare(&mut loader.session, &dates);
     let mut reader = server.session().unwrap();
     run(&mut reader, "BEGIN; SELECT count(*) FROM operations");
     let began = Instant::now();
@@ -55,7 +59,7 @@ fn who_keeps_a_month_from_being_analysed_does_not_stop_a_load() {
     let server = Server::primary().with_extension().start().unwrap();
     let mut loader = Loader::new(&server);
     let dates = Dates::of(&mut loader.session);
-    Way::Full.prepare(&mut loader.session, &dates);
+    Strategy::Full.prepare(&mut loader.session, &dates);
     let mut holder = server.session().unwrap();
     for (locked, least) in [(dates.partitions[0].as_str(), 3), ("ONLY operations", 10)] {
         run(&mut holder, &format!("BEGIN; LOCK TABLE {locked} IN SHARE UPDATE EXCLUSIVE MODE"));
@@ -93,18 +97,18 @@ fn a_month_that_somebody_else_creates_or_writes_to_meanwhile() {
          VALUES ('{}', gen_random_uuid(), 1, 'online', 1, 1, '{{}}')",
         dates.first_day,
     );
-    for (way, meanwhile, rows) in [
-        (Way::New, "CALL operations_maintain_partitions(3)".to_owned(), 0),
-        (Way::New, format!("CALL operations_maintain_partitions(3); {insert}"), 1),
-        (Way::Empty, insert, 1),
+    for (strategy, meanwhile, rows) in [
+        (Strategy::New, "CALL operations_maintain_partitions(3)".to_owned(), 0),
+        (Strategy::New, format!("CALL operations_maintain_partitions(3); {insert}"), 1),
+        (Strategy::Empty, insert, 1),
     ] {
-        way.prepare(&mut session, &dates);
+        strategy.prepare(&mut session, &dates);
         let load = Load::start(&server, "", dates.statement(4 * ROWS_A_MONTH, "1, 2"));
         wait_for_load(&load, &mut session, |seen| seen.phase == "inserting rows" && seen.rows_done > 0).unwrap();
         run(&mut session, &meanwhile);
         load.succeed();
         let count: i64 = value(&mut session, "SELECT count(*) FROM operations").unwrap();
-        assert_eq!(count, 4 * ROWS_A_MONTH + rows, "{way:?}: {meanwhile}");
+        assert_eq!(count, 4 * ROWS_A_MONTH + rows, "{strategy:?}: {meanwhile}");
         expect_sound(&mut session);
     }
 }
@@ -114,7 +118,7 @@ fn the_live_workload_goes_on_beside_a_load() {
     let server = Server::primary().with_extension().start().unwrap();
     let mut session = server.session().unwrap();
     let dates = Dates::of(&mut session);
-    Way::Grown.prepare(&mut session, &dates);
+    Strategy::Grown.prepare(&mut session, &dates);
     run(&mut session, "CALL operation_insert_one()");
     let stop = Arc::new(AtomicBool::new(false));
     let live = |statement: &'static str| {

@@ -9,9 +9,9 @@ use postgres::Client;
 /// Rows a month that keep two processes busy: fewer than 50,000 for each are not worth its start.
 pub const ROWS_A_MONTH: i64 = 101_000;
 
-/// How a month was loaded, as the NOTICE says it.
+/// What a month is like before a load, which decides the strategy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Way {
+pub enum Strategy {
     /// There was no partition.
     New,
     /// There was one without a page.
@@ -24,9 +24,9 @@ pub enum Way {
     Copy,
 }
 
-pub const WAYS: [Way; 5] = [Way::New, Way::Empty, Way::Grown, Way::Full, Way::Copy];
+pub const STRATEGIES: [Strategy; 5] = [Strategy::New, Strategy::Empty, Strategy::Grown, Strategy::Full, Strategy::Copy];
 
-impl Way {
+impl Strategy {
     /// What the NOTICE of a month says.
     pub fn note(self) -> &'static str {
         match self {
@@ -37,7 +37,7 @@ impl Way {
         }
     }
 
-    /// Makes the two months such that they are loaded this way.
+    /// Makes the two months so.
     pub fn prepare(self, session: &mut Client, dates: &Dates) {
         drop_months(session);
         match self {
@@ -118,7 +118,7 @@ impl Loader {
     pub fn call(&mut self, statement: &str) -> Vec<String> {
         self.notices.take();
         run(&mut self.session, statement);
-        self.hows()
+        self.strategies()
     }
 
     /// Loads, and returns all that was said.
@@ -129,10 +129,10 @@ impl Loader {
     }
 
     /// How months were loaded since it was asked last, in their order.
-    pub fn hows(&self) -> Vec<String> {
+    pub fn strategies(&self) -> Vec<String> {
         let mut notices = self.notices.take();
         notices.sort();
-        notices.iter().filter_map(|notice| how(notice)).map(str::to_owned).collect()
+        notices.iter().filter_map(|notice| strategy_of(notice)).map(str::to_owned).collect()
     }
 
     /// All that was said since it was asked last.
@@ -142,9 +142,9 @@ impl Loader {
 }
 
 /// "2025-08: 250000 rows into a new table, 645000 rows/s" -> "into a new table"
-fn how(notice: &str) -> Option<&str> {
-    let (_, how) = notice.split_once(" rows ")?;
-    Some(how.rsplit_once(", ")?.0)
+fn strategy_of(notice: &str) -> Option<&str> {
+    let (_, strategy) = notice.split_once(" rows ")?;
+    Some(strategy.rsplit_once(", ")?.0)
 }
 
 /// Relations that a load works in and nobody is to see after it.
@@ -157,7 +157,7 @@ pub const ORPHANS: &str = "SELECT coalesce(string_agg(file, ' '), '') FROM ( \
     WHERE file ~ '^[0-9]+' AND pg_filenode_relation(0, substring(file FROM '^[0-9]+')::oid) IS NULL \
     UNION ALL SELECT file FROM pg_ls_dir('.') AS file WHERE file ~ '^operations_ext') AS files";
 
-/// What must hold after every load, whatever way it took.
+/// What must hold after every load, whatever its strategy.
 #[track_caller]
 pub fn expect_sound(session: &mut Client) {
     assert_eq!(text(session, LEFT_OVER).unwrap(), "");

@@ -4,7 +4,7 @@ use operations_cluster::expect::{CONTENTS, LIVE_DIFFERENCE, run, wait_blocked};
 use operations_cluster::{Server, text, value};
 use postgres::Client;
 
-use crate::common::{Loader, ROWS_A_MONTH, Way, drop_months, expect_sound};
+use crate::common::{Loader, ROWS_A_MONTH, Strategy, drop_months, expect_sound};
 
 /// More than PostgreSQL remembers one by one (32 relations, of which a month has three).
 const MANY: i64 = 12;
@@ -38,7 +38,7 @@ impl Months {
     }
 
     fn load(&self, loader: &mut Loader) {
-        assert_eq!(loader.call(&self.load), vec![Way::Empty.note(); self.partitions.len()]);
+        assert_eq!(loader.call(&self.load), vec![Strategy::Empty.note(); self.partitions.len()]);
     }
 
     fn each(&self, statement: &str) -> String {
@@ -236,15 +236,15 @@ fn a_month_that_was_filled_in_place_can_be_taken_back_too() {
     let server = Server::primary().with_extension().start().unwrap();
     let mut loader = Loader::new(&server);
     let dates = crate::common::Dates::of(&mut loader.session);
-    for way in [Way::New, Way::Empty, Way::Grown, Way::Full] {
-        way.prepare(&mut loader.session, &dates);
-        assert_eq!(loader.call(&dates.statement(2 * ROWS_A_MONTH, "1, 3")), [way.note(); 2]);
+    for strategy in [Strategy::New, Strategy::Empty, Strategy::Grown, Strategy::Full] {
+        strategy.prepare(&mut loader.session, &dates);
+        assert_eq!(loader.call(&dates.statement(2 * ROWS_A_MONTH, "1, 3")), [strategy.note(); 2]);
         let before = text(&mut loader.session, CONTENTS).unwrap();
         for statement in ["TRUNCATE", "DROP TABLE"] {
             let statements: String = dates.partitions.iter().map(|name| format!("{statement} {name};")).collect();
             run(&mut loader.session, &format!("BEGIN; {statements} ROLLBACK"));
-            assert_eq!(text(&mut loader.session, CONTENTS).unwrap(), before, "{way:?}, {statement}");
-            assert_eq!(text(&mut server.session().unwrap(), CONTENTS).unwrap(), before, "{way:?}, {statement}");
+            assert_eq!(text(&mut loader.session, CONTENTS).unwrap(), before, "{strategy:?}, {statement}");
+            assert_eq!(text(&mut server.session().unwrap(), CONTENTS).unwrap(), before, "{strategy:?}, {statement}");
         }
         expect_sound(&mut loader.session);
     }

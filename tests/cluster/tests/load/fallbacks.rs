@@ -3,7 +3,7 @@
 use operations_cluster::expect::run;
 use operations_cluster::{Server, db_error, text, value};
 
-use crate::common::{Dates, Loader, Way, expect_sound};
+use crate::common::{Dates, Loader, Strategy, expect_sound};
 
 const ROWS: i64 = 3_000;
 
@@ -91,7 +91,7 @@ fn every_deviation_is_named_and_loaded_by_copy() {
              LANGUAGE plpgsql AS 'BEGIN INSERT INTO noted VALUES (1); RETURN new; END'",
         );
         let dates = Dates::of(session);
-        Way::Empty.prepare(session, &dates);
+        Strategy::Empty.prepare(session, &dates);
         let filled = |text: &str| text.replace("@p@", &dates.partitions[0]);
         // What COPY is compared with.
         dates.call(session, ROWS, "5");
@@ -102,10 +102,10 @@ fn every_deviation_is_named_and_loaded_by_copy() {
         );
         run(session, &filled(done));
         run(session, "SET client_min_messages = debug1");
-        let hows = loader.heard_of(&dates.statement(ROWS, "5, 3"));
+        let strategies = loader.heard_of(&dates.statement(ROWS, "5, 3"));
         run(&mut loader.session, "RESET client_min_messages");
-        let hows: Vec<_> = hows.iter().map(|line| line.replace("public.", "")).collect();
-        let reason = hows.iter().find_map(|line| line.strip_prefix("operations_test_data uses COPY: "));
+        let strategies: Vec<_> = strategies.iter().map(|line| line.replace("public.", "")).collect();
+        let reason = strategies.iter().find_map(|line| line.strip_prefix("operations_test_data uses COPY: "));
         assert!(reason.is_some_and(|reason| reason.contains(&filled(said))), "{done}: {reason:?}");
         let session = &mut loader.session;
         let difference = "SELECT count(*) FROM (SELECT operation_date, operation_guid, client_id, operation_type, amount, status, \
@@ -130,7 +130,7 @@ fn every_deviation_is_named_and_loaded_by_copy() {
         if !undone.is_empty() && !undone.contains("DROP COLUMN") {
             // And then COPY is not used any more.
             run(session, "TRUNCATE operations");
-            assert_ne!(loader.call(&dates.statement(ROWS, "5, 3")), [Way::Copy.note(); 2], "{undone}");
+            assert_ne!(loader.call(&dates.statement(ROWS, "5, 3")), [Strategy::Copy.note(); 2], "{undone}");
         }
         assert_eq!(
             text(&mut loader.session, "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'").unwrap(),
@@ -162,18 +162,18 @@ fn rights() {
     };
     refused(&mut loader, "42501");
     run(&mut admin, "GRANT INSERT ON operations TO loader");
-    for way in [Way::New, Way::Empty, Way::Grown, Way::Full, Way::Copy] {
-        way.prepare(&mut admin, &dates);
-        assert_eq!(loader.call(&load), [way.note(); 2], "{way:?}");
+    for strategy in [Strategy::New, Strategy::Empty, Strategy::Grown, Strategy::Full, Strategy::Copy] {
+        strategy.prepare(&mut admin, &dates);
+        assert_eq!(loader.call(&load), [strategy.note(); 2], "{strategy:?}");
         let owners = "SELECT string_agg(DISTINCT relowner::regrole::text, ' ') FROM pg_class \
                       WHERE relname ~ '^operations_2' AND relowner <> 10";
         let of_admin = "SELECT count(*) FROM pg_class WHERE relname ~ '^operations_2' AND relowner = 10";
-        assert_eq!(text(&mut admin, owners).unwrap(), "owner", "{way:?}");
-        assert_eq!(value::<i64>(&mut admin, of_admin).unwrap(), 0, "{way:?}");
+        assert_eq!(text(&mut admin, owners).unwrap(), "owner", "{strategy:?}");
+        assert_eq!(value::<i64>(&mut admin, of_admin).unwrap(), 0, "{strategy:?}");
         assert_eq!(text(&mut loader.session, "SELECT current_user, session_user").unwrap(), "loader|loader");
         expect_sound(&mut admin);
     }
-    Way::New.prepare(&mut admin, &dates);
+    Strategy::New.prepare(&mut admin, &dates);
     run(&mut admin, "ALTER TABLE operations ENABLE ROW LEVEL SECURITY");
     refused(&mut loader, "0A000");
     run(
@@ -214,7 +214,7 @@ fn each_reason_is_told_as_it_is() {
             "DROP EVENT TRIGGER renaming",
         ),
     ] {
-        Way::New.prepare(&mut loader.session, &dates);
+        Strategy::New.prepare(&mut loader.session, &dates);
         run(&mut loader.session, done);
         run(&mut loader.session, "SET client_min_messages = debug1");
         loader.heard();

@@ -9,7 +9,7 @@ use operations_cluster::{DATABASE, Server, Stop, finish, text, value};
 use postgres::Client;
 use rustix::io::{Errno, ReadWriteFlags, preadv2};
 
-use crate::common::{Dates, Loader, ROWS_A_MONTH, Way, expect_sound};
+use crate::common::{Dates, Loader, ROWS_A_MONTH, Strategy, expect_sound};
 
 const PAGE: usize = 8192;
 const PAGE_HEADER: usize = 24;
@@ -19,8 +19,8 @@ fn files_are_byte_for_byte_those_of_copy_freeze_and_create_index() {
     let server = Server::primary().with_extension().start().unwrap();
     let mut loader = Loader::new(&server);
     let dates = Dates::of(&mut loader.session);
-    Way::New.prepare(&mut loader.session, &dates);
-    assert_eq!(loader.call(&dates.statement(2 * ROWS_A_MONTH, "1, 2")), [Way::New.note(); 2]);
+    Strategy::New.prepare(&mut loader.session, &dates);
+    assert_eq!(loader.call(&dates.statement(2 * ROWS_A_MONTH, "1, 2")), [Strategy::New.note(); 2]);
     let session = &mut loader.session;
     let (rows, partition) = (server.folder().join("rows"), &dates.partitions[0]);
     let rows = rows.display();
@@ -108,12 +108,12 @@ fn part_in_page_cache(path: &Path) -> f64 {
 #[test]
 fn the_log_alone_brings_a_new_month_back() {
     let mut server = Server::primary().with_extension().setting("checkpoint_timeout", "1h").start().unwrap();
-    for way in [Way::New, Way::Empty] {
+    for strategy in [Strategy::New, Strategy::Empty] {
         let mut loader = Loader::new(&server);
         let dates = Dates::of(&mut loader.session);
-        way.prepare(&mut loader.session, &dates);
+        strategy.prepare(&mut loader.session, &dates);
         run(&mut loader.session, "CHECKPOINT");
-        assert_eq!(loader.call(&dates.statement(2 * ROWS_A_MONTH, "1, 2")), [way.note(); 2]);
+        assert_eq!(loader.call(&dates.statement(2 * ROWS_A_MONTH, "1, 2")), [strategy.note(); 2]);
         let before = text(&mut loader.session, CONTENTS).unwrap();
         let paths = format!(
             "SELECT array_agg(pg_relation_filepath(oid) || fork) FROM (VALUES (''), ('_vm')) AS f(fork), pg_class \
@@ -128,11 +128,11 @@ fn the_log_alone_brings_a_new_month_back() {
         }
         server.start().unwrap();
         let mut session = server.session().unwrap();
-        assert_eq!(text(&mut session, CONTENTS).unwrap(), before, "{way:?}");
+        assert_eq!(text(&mut session, CONTENTS).unwrap(), before, "{strategy:?}");
         expect_sound(&mut session);
         let frozen = "SELECT bool_and(relallvisible = relpages) FROM pg_class WHERE relname = ANY ($1)";
         run(&mut session, "ANALYZE operations");
-        assert!(session.query_one(frozen, &[&dates.partitions.as_slice()]).unwrap().get::<_, bool>(0), "{way:?}");
+        assert!(session.query_one(frozen, &[&dates.partitions.as_slice()]).unwrap().get::<_, bool>(0), "{strategy:?}");
     }
 }
 
@@ -142,9 +142,9 @@ fn a_month_of_several_gigabyte_files_with_checksums_survives_a_crash_and_leaves_
     // Without fsync PostgreSQL asks the kernel to write nothing, and it forgets only what is written.
     let mut server = Server::primary().with_extension().setting("fsync", "on").start().unwrap();
     server.stop(Stop::Fast).unwrap();
-    let checksums = |server: &Server, how: &str| {
+    let checksums = |server: &Server, mode: &str| {
         let mut program = server.client_program("pg_checksums", DATABASE).unwrap();
-        program.arg(how).arg("--pgdata").arg(server.data());
+        program.arg(mode).arg("--pgdata").arg(server.data());
         finish(program).unwrap().success().unwrap()
     };
     checksums(&server, "--enable");
@@ -152,7 +152,7 @@ fn a_month_of_several_gigabyte_files_with_checksums_survives_a_crash_and_leaves_
     let mut loader = Loader::new(&server);
     run(&mut loader.session, "SET effective_cache_size = '1GB'");
     let call = format!("CALL operations_test_data('2024-05-01', '2024-05-31', {ROWS}, 1)");
-    assert_eq!(loader.call(&call), [Way::New.note()]);
+    assert_eq!(loader.call(&call), [Strategy::New.note()]);
     let session = &mut loader.session;
     let path: String = value(session, "SELECT pg_relation_filepath('operations_2024_05')").unwrap();
     for file in [path.clone(), format!("{path}.1")] {

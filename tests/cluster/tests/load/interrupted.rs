@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use operations_cluster::expect::{CONTENTS, SOON, expect_equal, run, state, wait_for_text};
 use operations_cluster::{Server, db_error, text, value, wait_until};
 
-use crate::common::{Dates, Load, ORPHANS, Way, expect_sound, wait_for_load};
+use crate::common::{Dates, Load, ORPHANS, Strategy, expect_sound, wait_for_load};
 
 /// Enough that each phase lasts long enough to be seen and met.
 const ROWS: i64 = 500_000;
@@ -24,9 +24,9 @@ fn a_cancelled_load_ends_within_a_second_in_every_phase() {
     let mut session = server.session().unwrap();
     let dates = Dates::of(&mut session);
     let mut met = Vec::new();
-    for way in [Way::New, Way::Empty, Way::Grown, Way::Full] {
+    for strategy in [Strategy::New, Strategy::Empty, Strategy::Grown, Strategy::Full] {
         for phase in PHASES {
-            way.prepare(&mut session, &dates);
+            strategy.prepare(&mut session, &dates);
             let before = state(&mut session).unwrap();
             let load = Load::start(&server, "", dates.statement(ROWS, "1, 2"));
             if load.reach(&mut session, phase).is_none() {
@@ -38,11 +38,11 @@ fn a_cancelled_load_ends_within_a_second_in_every_phase() {
             // It may have ended in the moment between.
             let Some(error) = db_error(load.end()) else { continue };
             let took = cancelled.elapsed();
-            assert_eq!(error.code().code(), "57014", "{way:?}: {error:?}");
-            assert!(took < Duration::from_secs(1), "{way:?}, {phase}: it took {took:?}");
+            assert_eq!(error.code().code(), "57014", "{strategy:?}: {error:?}");
+            assert!(took < Duration::from_secs(1), "{strategy:?}, {phase}: it took {took:?}");
             met.push(phase);
             wait_for_text(&mut session, "the workers to be gone", WORKERS, "0");
-            assert_eq!(state(&mut session).unwrap(), before, "{way:?}, {phase}");
+            assert_eq!(state(&mut session).unwrap(), before, "{strategy:?}, {phase}");
             expect_sound(&mut session);
         }
     }
@@ -55,31 +55,31 @@ fn a_timeout_and_a_terminated_process_end_a_load_and_its_workers() {
     let server = Server::primary().with_extension().start().unwrap();
     let mut session = server.session().unwrap();
     let dates = Dates::of(&mut session);
-    for way in [Way::New, Way::Empty, Way::Grown, Way::Full, Way::Copy] {
-        way.prepare(&mut session, &dates);
+    for strategy in [Strategy::New, Strategy::Empty, Strategy::Grown, Strategy::Full, Strategy::Copy] {
+        strategy.prepare(&mut session, &dates);
         let before = state(&mut session).unwrap();
         let began = Instant::now();
         let load = Load::start(&server, "SET statement_timeout = '300ms'", dates.statement(20 * ROWS, "1, 2"));
         let error = db_error(load.end()).unwrap();
-        assert_eq!(error.code().code(), "57014", "{way:?}: {error:?}");
-        assert!(began.elapsed() < Duration::from_millis(1500), "{way:?}: {:?}", began.elapsed());
+        assert_eq!(error.code().code(), "57014", "{strategy:?}: {error:?}");
+        assert!(began.elapsed() < Duration::from_millis(1500), "{strategy:?}: {:?}", began.elapsed());
         wait_for_text(&mut session, "the workers to be gone", WORKERS, "0");
-        assert_eq!(state(&mut session).unwrap(), before, "{way:?}");
-        if way == Way::Copy {
+        assert_eq!(state(&mut session).unwrap(), before, "{strategy:?}");
+        if strategy == Strategy::Copy {
             continue; // It has no workers.
         }
         for victim in ["the caller", "a worker"] {
-            way.prepare(&mut session, &dates);
+            strategy.prepare(&mut session, &dates);
             let before = state(&mut session).unwrap();
             let load = Load::start(&server, "", dates.statement(20 * ROWS, "1, 2"));
             let seen = load.reach(&mut session, "inserting rows").unwrap();
             let pid = if victim == "a worker" { seen.workers[0] } else { load.pid };
             session.execute("SELECT pg_terminate_backend($1)", &[&pid]).unwrap();
             let error = db_error(load.end()).unwrap();
-            assert_eq!(error.code().code(), "57P01", "{way:?}, {victim}: {error:?}");
+            assert_eq!(error.code().code(), "57P01", "{strategy:?}, {victim}: {error:?}");
             wait_for_text(&mut session, "the workers to be gone", WORKERS, "0");
             wait_for_text(&mut session, "its progress to be gone", "TABLE operations_load_progress", "");
-            assert_eq!(state(&mut session).unwrap(), before, "{way:?}, {victim}");
+            assert_eq!(state(&mut session).unwrap(), before, "{strategy:?}, {victim}");
         }
         expect_sound(&mut session);
     }
@@ -88,19 +88,19 @@ fn a_timeout_and_a_terminated_process_end_a_load_and_its_workers() {
 #[test]
 fn a_killed_process_leaves_no_row_and_the_next_load_works() {
     let mut server = Server::primary().with_extension().start().unwrap();
-    for (way, victim, phase) in [
-        (Way::New, "a worker", "inserting rows"),
-        (Way::Empty, "the caller", "building indexes"),
-        (Way::Grown, "all", "building indexes"),
-        (Way::Full, "a worker", "inserting rows"),
-        (Way::Grown, "the caller", "inserting rows"),
-        (Way::Empty, "all", "inserting rows"),
+    for (strategy, victim, phase) in [
+        (Strategy::New, "a worker", "inserting rows"),
+        (Strategy::Empty, "the caller", "building indexes"),
+        (Strategy::Grown, "all", "building indexes"),
+        (Strategy::Full, "a worker", "inserting rows"),
+        (Strategy::Grown, "the caller", "inserting rows"),
+        (Strategy::Empty, "all", "inserting rows"),
     ] {
         let mut session = server.session().unwrap();
         let dates = Dates::of(&mut session);
         // Which process is done first is up to the scheduler: a load may never be seen in that phase with a worker.
         let met = (0..ATTEMPTS).find_map(|_| {
-            way.prepare(&mut session, &dates);
+            strategy.prepare(&mut session, &dates);
             let before = (text(&mut session, CONTENTS).unwrap(), state(&mut session).unwrap());
             let load = Load::start(&server, "", dates.statement(4 * ROWS, "1, 2"));
             match load.reach(&mut session, phase) {
@@ -112,13 +112,13 @@ fn a_killed_process_leaves_no_row_and_the_next_load_works() {
             }
         });
         let ((before, partitions), load, seen) =
-            met.unwrap_or_else(|| panic!("{way:?}: none of {ATTEMPTS} loads was seen {phase}"));
+            met.unwrap_or_else(|| panic!("{strategy:?}: none of {ATTEMPTS} loads was seen {phase}"));
         match victim {
             "a worker" => server.kill_process(seen.workers[0]).unwrap(),
             "the caller" => server.kill_process(load.pid).unwrap(),
             _ => server.kill_all().unwrap(),
         }
-        assert!(load.end().is_err(), "{way:?}, {victim}");
+        assert!(load.end().is_err(), "{strategy:?}, {victim}");
         if victim == "all" {
             server.start().unwrap();
         }
@@ -131,8 +131,8 @@ fn a_killed_process_leaves_no_row_and_the_next_load_works() {
             let mut session = server.session().map_err(|error| error.to_string())?;
             text(&mut session, "SELECT 1").map(|_| session).map_err(|error| error.to_string())
         });
-        assert_eq!(text(&mut session, CONTENTS).unwrap(), before, "{way:?}, {victim}");
-        assert_eq!(state(&mut session).unwrap(), partitions, "{way:?}, {victim}");
+        assert_eq!(text(&mut session, CONTENTS).unwrap(), before, "{strategy:?}, {victim}");
+        assert_eq!(state(&mut session).unwrap(), partitions, "{strategy:?}, {victim}");
         expect_sound(&mut session);
         let rows: i64 = value(&mut session, "SELECT count(*) FROM operations").unwrap();
         dates.call(&mut session, ROWS / 2, "2, 3");
@@ -148,22 +148,25 @@ fn files_that_a_crash_leaves_behind_are_removed_by_the_next_load_on_the_replica_
     let replica = primary.replica().start().unwrap();
     const LOAD: &str = "CALL operations_test_data('2024-01-01', '2024-01-31', 20000, 1)";
     const MAINTAIN: &str = "CALL operations_maintain_partitions()";
-    for (way, next) in [
-        (Way::New, LOAD.to_owned()),
-        (Way::Empty, MAINTAIN.to_owned()),
-        (Way::Grown, format!("BEGIN; SAVEPOINT s; {LOAD}; ROLLBACK TO s; {MAINTAIN}; RELEASE s; {MAINTAIN}; COMMIT")),
-        (Way::Copy, format!("{LOAD}; {MAINTAIN}")),
+    for (strategy, next) in [
+        (Strategy::New, LOAD.to_owned()),
+        (Strategy::Empty, MAINTAIN.to_owned()),
+        (
+            Strategy::Grown,
+            format!("BEGIN; SAVEPOINT s; {LOAD}; ROLLBACK TO s; {MAINTAIN}; RELEASE s; {MAINTAIN}; COMMIT"),
+        ),
+        (Strategy::Copy, format!("{LOAD}; {MAINTAIN}")),
     ] {
         let mut session = primary.session().unwrap();
         let dates = Dates::of(&mut session);
-        way.prepare(&mut session, &dates);
+        strategy.prepare(&mut session, &dates);
         run(&mut session, "CHECKPOINT");
-        assert_eq!(text(&mut session, ORPHANS).unwrap(), "", "{way:?}");
+        assert_eq!(text(&mut session, ORPHANS).unwrap(), "", "{strategy:?}");
         let load = Load::start(&primary, "", dates.statement(4 * ROWS, "1, 2"));
         let reached = wait_for_load(&load, &mut session, |seen| seen.rows_done > ROWS);
-        assert!(reached.is_some(), "{way:?}: the load was over before it could be killed");
+        assert!(reached.is_some(), "{strategy:?}: the load was over before it could be killed");
         primary.kill_all().unwrap();
-        assert!(load.end().is_err(), "{way:?}");
+        assert!(load.end().is_err(), "{strategy:?}");
         primary.start().unwrap();
         let mut session = primary.session().unwrap();
         // In older minor releases (seen with 16.6) a replica that had the beginning of the record that the crash cut short
@@ -171,20 +174,20 @@ fn files_that_a_crash_leaves_behind_are_removed_by_the_next_load_on_the_replica_
         run(&mut session, "SELECT pg_switch_wal()");
         primary.wait_for_catchup(&replica).unwrap();
         let left = text(&mut session, ORPHANS).unwrap();
-        assert!(left.split(' ').count() > 4, "{way:?}: {left}");
-        assert_ne!(text(&mut replica.session().unwrap(), ORPHANS).unwrap(), "", "{way:?}");
+        assert!(left.split(' ').count() > 4, "{strategy:?}: {left}");
+        assert_ne!(text(&mut replica.session().unwrap(), ORPHANS).unwrap(), "", "{strategy:?}");
         // A load that is taken back removes nothing, and forgets nothing.
         run(&mut session, &format!("BEGIN; {LOAD}; ROLLBACK"));
         let still_left = text(&mut session, ORPHANS).unwrap();
         let still_left: Vec<_> = still_left.split(' ').collect();
-        assert!(left.split(' ').all(|file| still_left.contains(&file)), "{way:?}: {left}; then {still_left:?}");
+        assert!(left.split(' ').all(|file| still_left.contains(&file)), "{strategy:?}: {left}; then {still_left:?}");
         run(&mut session, &next);
         primary.wait_for_catchup(&replica).unwrap();
         for server in [&primary, &replica] {
             let mut session = server.session().unwrap();
             // The first of an orphan's files stays, empty, until then.
             run(&mut session, "CHECKPOINT");
-            assert_eq!(text(&mut session, ORPHANS).unwrap(), "", "{way:?}, port {}", server.port());
+            assert_eq!(text(&mut session, ORPHANS).unwrap(), "", "{strategy:?}, port {}", server.port());
         }
         expect_sound(&mut session);
     }

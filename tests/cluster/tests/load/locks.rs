@@ -3,7 +3,7 @@
 use operations_cluster::expect::{SOON, run};
 use operations_cluster::{Server, text, value, wait_until};
 
-use crate::common::{Dates, Loader, ROWS_A_MONTH, Way, expect_sound};
+use crate::common::{Dates, Loader, ROWS_A_MONTH, Strategy, expect_sound};
 
 /// Locks that keep readers of a replica out.
 const EXCLUSIVE: &str = "SELECT count(*) FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND locktype = 'relation' \
@@ -16,7 +16,7 @@ fn a_load_that_does_not_get_its_locks_leaves_none_on_the_replica() {
     let replica = primary.replica().start().unwrap();
     let mut session = primary.session().unwrap();
     let dates = Dates::of(&mut session);
-    Way::Empty.prepare(&mut session, &dates);
+    Strategy::Empty.prepare(&mut session, &dates);
     let (mut reader, mut watcher, mut on_replica) =
         (primary.session().unwrap(), primary.session().unwrap(), replica.session().unwrap());
     run(&mut reader, &format!("BEGIN; TABLE {}", dates.partitions[1]));
@@ -56,9 +56,9 @@ fn a_load_that_gets_its_locks_has_them_until_its_end() {
     let replica = primary.replica().start().unwrap();
     let mut loader = Loader::new(&primary);
     let dates = Dates::of(&mut loader.session);
-    Way::Empty.prepare(&mut loader.session, &dates);
+    Strategy::Empty.prepare(&mut loader.session, &dates);
     run(&mut loader.session, "BEGIN");
-    assert_eq!(loader.call(&dates.statement(2 * ROWS_A_MONTH, "1, 1")), [Way::Empty.note(); 2]);
+    assert_eq!(loader.call(&dates.statement(2 * ROWS_A_MONTH, "1, 1")), [Strategy::Empty.note(); 2]);
     run(&mut loader.session, "SELECT pg_switch_wal()");
     let mut on_replica = replica.session().unwrap();
     primary.wait_for_catchup(&replica).unwrap();

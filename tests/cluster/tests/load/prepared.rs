@@ -4,7 +4,7 @@ use operations_cluster::expect::{CONTENTS, run};
 use operations_cluster::{Server, text, value};
 use postgres::Client;
 
-use crate::common::{Dates, Loader, ORPHANS, ROWS_A_MONTH, Way, expect_sound};
+use crate::common::{Dates, Loader, ORPHANS, ROWS_A_MONTH, Strategy, expect_sound};
 
 const LATER_LOAD: &str = "CALL operations_test_data('2024-01-01', '2024-01-31', 20000, 1)";
 
@@ -16,18 +16,18 @@ fn notes(session: &mut Client) -> i64 {
 #[test]
 fn a_load_can_be_prepared_and_ended_by_another_session() {
     let mut server = Server::primary().with_extension().setting("max_prepared_transactions", "5").start().unwrap();
-    for way in [Way::New, Way::Empty, Way::Grown, Way::Full, Way::Copy] {
+    for strategy in [Strategy::New, Strategy::Empty, Strategy::Grown, Strategy::Full, Strategy::Copy] {
         for end in ["COMMIT PREPARED 'load'", "ROLLBACK PREPARED 'load'"] {
             let mut loader = Loader::new(&server);
             let dates = Dates::of(&mut loader.session);
-            way.prepare(&mut loader.session, &dates);
+            strategy.prepare(&mut loader.session, &dates);
             run(&mut loader.session, "CHECKPOINT");
             let before: i64 = value(&mut loader.session, "SELECT count(*) FROM operations").unwrap();
-            let has_note = way != Way::Full;
+            let has_note = strategy != Strategy::Full;
             run(&mut loader.session, "BEGIN");
-            assert_eq!(loader.call(&dates.statement(2 * ROWS_A_MONTH, "1, 2")), [way.note(); 2]);
+            assert_eq!(loader.call(&dates.statement(2 * ROWS_A_MONTH, "1, 2")), [strategy.note(); 2]);
             run(&mut loader.session, "PREPARE TRANSACTION 'load'");
-            let what = format!("{way:?}, {end}");
+            let what = format!("{strategy:?}, {end}");
             assert_eq!(text(&mut loader.session, "TABLE operations_load_progress").unwrap(), "", "{what}");
             // Another transaction of the same session.
             run(&mut loader.session, "CREATE TABLE another (a integer); DROP TABLE another");
@@ -77,11 +77,11 @@ fn a_commit_that_does_not_wait_for_the_disk_keeps_the_note() {
         let mut loader = Loader::new(&server);
         let dates = Dates::of(&mut loader.session);
         // The other ways remove files, for which every commit waits.
-        Way::Copy.prepare(&mut loader.session, &dates);
+        Strategy::Copy.prepare(&mut loader.session, &dates);
         run(&mut loader.session, "CHECKPOINT");
         assert_eq!(text(&mut loader.session, ORPHANS).unwrap(), "");
         run(&mut loader.session, "SET synchronous_commit = off");
-        assert_eq!(loader.call(&dates.statement(2 * ROWS_A_MONTH, "1, 1")), [Way::Copy.note(); 2]);
+        assert_eq!(loader.call(&dates.statement(2 * ROWS_A_MONTH, "1, 1")), [Strategy::Copy.note(); 2]);
         let is_on_disk = "SELECT pg_current_wal_flush_lsn() >= pg_current_wal_insert_lsn()";
         let noted = notes(&mut loader.session) == 1;
         let on_disk: bool = value(&mut loader.session, is_on_disk).unwrap();

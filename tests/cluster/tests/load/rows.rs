@@ -4,7 +4,7 @@ use operations_cluster::expect::run;
 use operations_cluster::{Server, text, value};
 use postgres::Client;
 
-use crate::common::{Dates, LEFT_OVER, Loader, ROWS_A_MONTH, WAYS, Way, expect_sound};
+use crate::common::{Dates, LEFT_OVER, Loader, ROWS_A_MONTH, STRATEGIES, Strategy, expect_sound};
 
 const SEED: i64 = 4711;
 
@@ -57,13 +57,13 @@ fn likeness(session: &mut Client, partition: &str) -> String {
 
 /// Keeps what COPY loads as the table `expected`, and what a partition of the extension's own is like.
 fn keep_expected(loader: &mut Loader, dates: &Dates) -> String {
-    Way::Copy.prepare(&mut loader.session, dates);
-    let hows = loader.call(&dates.statement(2 * ROWS_A_MONTH, &SEED.to_string()));
-    assert_eq!(hows, [Way::Copy.note(); 2]);
+    Strategy::Copy.prepare(&mut loader.session, dates);
+    let strategies = loader.call(&dates.statement(2 * ROWS_A_MONTH, &SEED.to_string()));
+    assert_eq!(strategies, [Strategy::Copy.note(); 2]);
     let first: i64 = value(&mut loader.session, "SELECT min(id) FROM operations").unwrap();
     let loaded = LOADED.replace("@first@", &first.to_string());
     run(&mut loader.session, &format!("CREATE UNLOGGED TABLE expected AS {loaded}; ANALYZE expected"));
-    Way::Empty.prepare(&mut loader.session, dates);
+    Strategy::Empty.prepare(&mut loader.session, dates);
     likeness(&mut loader.session, &dates.partitions[0])
 }
 
@@ -74,19 +74,19 @@ fn every_way_gives_what_copy_gives() {
     let dates = Dates::of(&mut loader.session);
     run(&mut loader.session, "SET work_mem = '256MB'");
     let usual = keep_expected(&mut loader, &dates);
-    for way in WAYS {
+    for strategy in STRATEGIES {
         // COPY has no workers.
-        for workers in if way == Way::Copy { vec![3] } else { vec![1, 3] } {
-            let case = format!("{way:?} in {workers}");
-            way.prepare(&mut loader.session, &dates);
+        for workers in if strategy == Strategy::Copy { vec![3] } else { vec![1, 3] } {
+            let case = format!("{strategy:?} in {workers}");
+            strategy.prepare(&mut loader.session, &dates);
             let last = "SELECT last_value FROM operations_id_seq";
             let before: i64 = value(&mut loader.session, last).unwrap();
             let called = value::<bool>(&mut loader.session, "SELECT is_called FROM operations_id_seq").unwrap();
             let first = before + i64::from(called);
-            let hows = loader.call(&dates.statement(2 * ROWS_A_MONTH, &format!("{SEED}, {workers}")));
-            assert_eq!(hows, [way.note(); 2], "{case}");
+            let strategies = loader.call(&dates.statement(2 * ROWS_A_MONTH, &format!("{SEED}, {workers}")));
+            assert_eq!(strategies, [strategy.note(); 2], "{case}");
             expect_rows(&mut loader.session, first, &case);
-            expect_like_others(&mut loader.session, &dates, way, &usual, &case);
+            expect_like_others(&mut loader.session, &dates, strategy, &usual, &case);
             expect_sound(&mut loader.session);
             // Ids go on behind the block.
             run(&mut loader.session, "CALL operation_insert_one()");
@@ -111,9 +111,13 @@ fn how_a_session_writes_names_and_strings_does_not_change_the_way_of_a_load() {
     let dates = Dates::of(&mut loader.session);
     for setting in ["quote_all_identifiers = on", "standard_conforming_strings = off"] {
         run(&mut loader.session, &format!("SET {setting}"));
-        for way in [Way::New, Way::Empty, Way::Grown] {
-            way.prepare(&mut loader.session, &dates);
-            assert_eq!(loader.call(&dates.statement(2 * ROWS_A_MONTH, "1")), [way.note(); 2], "{setting}, {way:?}");
+        for strategy in [Strategy::New, Strategy::Empty, Strategy::Grown] {
+            strategy.prepare(&mut loader.session, &dates);
+            assert_eq!(
+                loader.call(&dates.statement(2 * ROWS_A_MONTH, "1")),
+                [strategy.note(); 2],
+                "{setting}, {strategy:?}"
+            );
         }
         run(&mut loader.session, "RESET ALL");
     }
@@ -134,9 +138,9 @@ fn expect_rows(session: &mut Client, first: i64, case: &str) {
 
 /// The partitions are like `usual`, and the planner and vacuum know what is in them.
 #[track_caller]
-fn expect_like_others(session: &mut Client, dates: &Dates, way: Way, usual: &str, case: &str) {
+fn expect_like_others(session: &mut Client, dates: &Dates, strategy: Strategy, usual: &str, case: &str) {
     for partition in &dates.partitions {
-        if way == Way::Copy {
+        if strategy == Strategy::Copy {
             continue; // It has a constraint more, which is what makes it COPY.
         }
         assert_eq!(likeness(session, partition), usual, "{case}: {partition}");
@@ -150,7 +154,7 @@ fn expect_like_others(session: &mut Client, dates: &Dates, way: Way, usual: &str
              FROM pg_class c WHERE relname = '{partition}'"
         );
         assert_eq!(text(session, &known).unwrap(), "t|t|8|t|t", "{case}: {partition}");
-        if matches!(way, Way::New | Way::Empty) {
+        if matches!(strategy, Strategy::New | Strategy::Empty) {
             let others = format!("SELECT relpages - relallvisible FROM pg_class WHERE relname = '{partition}'");
             assert_eq!(
                 value::<i32>(session, &others).unwrap(),

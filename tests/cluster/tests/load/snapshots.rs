@@ -3,7 +3,7 @@
 use operations_cluster::expect::run;
 use operations_cluster::{Server, value};
 
-use crate::common::{Dates, Load, Loader, ROWS_A_MONTH, Way, expect_sound, wait_for_load};
+use crate::common::{Dates, Load, Loader, ROWS_A_MONTH, Strategy, expect_sound, wait_for_load};
 
 #[test]
 fn an_older_snapshot_does_not_see_what_is_loaded_in_place() {
@@ -11,17 +11,17 @@ fn an_older_snapshot_does_not_see_what_is_loaded_in_place() {
     let mut loader = Loader::new(&server);
     let dates = Dates::of(&mut loader.session);
     let count = "SELECT count(*) FROM operations";
-    for way in [Way::Grown, Way::Full, Way::Copy] {
-        way.prepare(&mut loader.session, &dates);
+    for strategy in [Strategy::Grown, Strategy::Full, Strategy::Copy] {
+        strategy.prepare(&mut loader.session, &dates);
         let former: i64 = value(&mut loader.session, count).unwrap();
         let mut reader = server.session().unwrap();
         run(&mut reader, "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1");
-        assert_eq!(loader.call(&dates.statement(2 * ROWS_A_MONTH, "1, 3")), [way.note(); 2], "{way:?}");
-        assert_eq!(value::<i64>(&mut reader, count).unwrap(), former, "{way:?}");
+        assert_eq!(loader.call(&dates.statement(2 * ROWS_A_MONTH, "1, 3")), [strategy.note(); 2], "{strategy:?}");
+        assert_eq!(value::<i64>(&mut reader, count).unwrap(), former, "{strategy:?}");
         // By the indexes, too, which were made anew after the snapshot was taken.
         run(&mut reader, "SET enable_seqscan = off");
         let by_index = "SELECT count(*) FROM operations WHERE status IN (0, 1) AND id > 0";
-        assert_eq!(value::<i64>(&mut reader, by_index).unwrap(), former, "{way:?}");
+        assert_eq!(value::<i64>(&mut reader, by_index).unwrap(), former, "{strategy:?}");
         run(&mut reader, "COMMIT");
         expect_sound(&mut loader.session);
     }
@@ -32,14 +32,14 @@ fn a_serializable_load_and_one_without_workers() {
     let server = Server::primary().with_extension().setting("max_parallel_workers", "0").start().unwrap();
     let mut loader = Loader::new(&server);
     let dates = Dates::of(&mut loader.session);
-    for way in [Way::New, Way::Empty, Way::Grown, Way::Full] {
-        way.prepare(&mut loader.session, &dates);
+    for strategy in [Strategy::New, Strategy::Empty, Strategy::Grown, Strategy::Full] {
+        strategy.prepare(&mut loader.session, &dates);
         run(&mut loader.session, "BEGIN ISOLATION LEVEL SERIALIZABLE");
-        assert_eq!(loader.call(&dates.statement(2 * ROWS_A_MONTH, "1, 3")), ["in place"; 2], "{way:?}");
+        assert_eq!(loader.call(&dates.statement(2 * ROWS_A_MONTH, "1, 3")), ["in place"; 2], "{strategy:?}");
         run(&mut loader.session, "COMMIT");
         expect_sound(&mut loader.session);
-        way.prepare(&mut loader.session, &dates);
-        assert_eq!(loader.call(&dates.statement(2 * ROWS_A_MONTH, "1, 3")), [way.note(); 2], "{way:?}");
+        strategy.prepare(&mut loader.session, &dates);
+        assert_eq!(loader.call(&dates.statement(2 * ROWS_A_MONTH, "1, 3")), [strategy.note(); 2], "{strategy:?}");
         expect_sound(&mut loader.session);
     }
 }
@@ -51,7 +51,7 @@ fn two_loads_that_see_a_month_differently_both_succeed() {
     let server = Server::primary().with_extension().start().unwrap();
     let mut session = server.session().unwrap();
     let dates = Dates::of(&mut session);
-    Way::New.prepare(&mut session, &dates);
+    Strategy::New.prepare(&mut session, &dates);
     // The first month is there and empty, the second is not.
     run(&mut session, "CALL operations_maintain_partitions(2)");
     let load = Load::start(&server, "", dates.statement(1_000_000, "1, 1"));

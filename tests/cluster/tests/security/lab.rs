@@ -58,6 +58,10 @@ impl Lab {
         &self.server
     }
 
+    pub fn database(&self) -> &str {
+        &self.database
+    }
+
     pub fn superuser(&self) -> Client {
         self.session(SUPERUSER)
     }
@@ -149,9 +153,12 @@ pub fn refused(session: &mut Client, statement: &str) -> String {
 
 /// Makes the roles that the tests use, those of the demo among them, with their rights in [`DATABASE`].
 fn make_roles(server: &Server) {
-    let mut psql = server.client_program("psql", DATABASE).unwrap();
-    psql.args(["-X", "-q", "-v", "ON_ERROR_STOP=1", "-f"]).arg(repository("docker/init_main/06_roles.sql"));
-    finish(psql).unwrap().success().unwrap();
+    for file in ["docker/init_main/06_roles.sql", "docker/init_main/09_lab_role.sql"] {
+        let mut psql = server.client_program("psql", DATABASE).unwrap();
+        psql.args(["-X", "-q", "-v", "ON_ERROR_STOP=1", "-f"]).arg(repository(file));
+        psql.env("LAB_PASSWORD", server.password());
+        finish(psql).unwrap().success().unwrap();
+    }
     let login = format!("LOGIN PASSWORD '{}'", server.password());
     run(
         &mut server.session().unwrap(),

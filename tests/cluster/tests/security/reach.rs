@@ -58,7 +58,7 @@ fn the_roles_of_the_demo_are_as_the_page_says() {
             'in ' || (SELECT string_agg(m.roleid::regrole::text, ' ' ORDER BY m.roleid::regrole::text) \
                       FROM pg_auth_members m WHERE m.member = r.oid)) \
         FROM pg_roles r \
-        WHERE rolname IN ('operations_monitor', 'operations_reader', 'operations_worker', 'replicator') ORDER BY 1";
+        WHERE rolname IN ('operations_lab', 'operations_load', 'operations_monitor', 'operations_reader', 'operations_worker', 'replicator') ORDER BY 1";
     let found: Vec<_> = text(&mut lab.superuser(), roles).unwrap().lines().map(str::to_owned).collect();
     let heading = "Roles of the demo";
     expect_same(heading, &table(heading), &found);

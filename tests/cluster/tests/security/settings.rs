@@ -1,6 +1,6 @@
 //! What a caller has set in the session is the caller's choice, and nobody else's rights are used for it.
 
-use operations_cluster::expect::run;
+use operations_cluster::expect::{major, run};
 use operations_cluster::{SUPERUSER, text};
 
 use crate::lab::{Lab, MOLE, refused};
@@ -52,10 +52,13 @@ fn the_search_path_of_a_caller_is_not_that_of_the_owners_statistics() {
         "GRANT EXECUTE ON ALL PROCEDURES IN SCHEMA public TO mole; \
          CREATE FUNCTION bucket(client int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS \
              $$ BEGIN RETURN client + spring('statistics'); EXCEPTION WHEN undefined_function THEN RETURN 1; END $$; \
-         CREATE STATISTICS ON (bucket(client_id)), amount FROM operations_2025_08",
+         CREATE STATISTICS own ON (bucket(client_id)), amount FROM operations_2025_08",
     );
     let call = "CALL public.operations_test_data('2025-08-01', '2025-08-31', 20000, 1, 1)";
-    lab.expect_armed("SET search_path = lair; ANALYZE public.operations_2025_08", &["statistics"]);
+    // Since then ANALYZE sees to it itself.
+    if major() < 17 {
+        lab.expect_armed("SET search_path = lair; ANALYZE public.operations_2025_08", &["statistics"]);
+    }
     let breaches = lab.breaches(MOLE, &[&format!("SET search_path = lair; {call}")]);
     assert!(breaches.is_empty(), "{}", breaches.join("\n"));
 }

@@ -6,10 +6,10 @@ use operations_cluster::expect::expect_indexes_match;
 use operations_cluster::{Error, Server, Stop, db_error, text};
 use postgres::Client;
 
+use crate::cluster::Cluster;
 use crate::look::{self, Blind, Depth, told};
 use crate::perform::{Pair, watcher};
 use crate::script::{End, Script};
-use crate::stage::Stage;
 
 /// Files of the database that no relation has, and notes that loads take of such.
 const LEFT_OVER: &str = "\
@@ -41,42 +41,42 @@ impl Done {
 }
 
 /// Checks all of them, and drops their databases. What is wrong comes with the index of the script.
-pub fn finish(stage: &mut Stage, round: &mut [Done]) -> Result<(), (usize, String)> {
-    on_the_replica(stage, round)?;
+pub fn finish(cluster: &mut Cluster, round: &mut [Done]) -> Result<(), (usize, String)> {
+    on_the_replica(cluster, round)?;
     let mut before = Vec::new();
     for (index, done) in round.iter().enumerate() {
         before.push(match done.is_settled() {
-            true => Some(seen(&stage.server, &done.pair.databases[0], Depth::Rows).map_err(|why| (index, why))?),
+            true => Some(seen(&cluster.server, &done.pair.databases[0], Depth::Rows).map_err(|why| (index, why))?),
             false => None,
         });
     }
-    stage.server.stop(Stop::Immediate).unwrap();
+    cluster.server.stop(Stop::Immediate).unwrap();
     round.iter_mut().for_each(|done| done.pair.close());
-    stage.server.start().unwrap();
+    cluster.server.start().unwrap();
     for (index, done) in round.iter().enumerate() {
-        after_recovery(stage, done, before[index].as_deref())
+        after_recovery(cluster, done, before[index].as_deref())
             .map_err(|why| (index, format!("after recovery: {why}")))?;
     }
-    stage.server.connect("postgres").unwrap().batch_execute("CHECKPOINT").unwrap();
+    cluster.server.connect("postgres").unwrap().batch_execute("CHECKPOINT").unwrap();
     for (index, done) in round.iter().enumerate().filter(|(_, done)| done.is_settled()) {
         // A crash in an open transaction leaves files of which PostgreSQL itself knows nothing any more.
-        let mut session = stage.server.connect(&done.pair.databases[0]).unwrap();
+        let mut session = cluster.server.connect(&done.pair.databases[0]).unwrap();
         match text(&mut session, LEFT_OVER).unwrap().as_str() {
             "" => {}
             files => return Err((index, format!("files are left over: {files}"))),
         }
     }
-    if let Some(replica) = &stage.replica {
+    if let Some(replica) = &cluster.replica {
         replica.wait_streaming(Duration::from_secs(30)).unwrap();
     }
-    on_the_replica(stage, round)?;
-    stage.drop_copies().unwrap();
+    on_the_replica(cluster, round)?;
+    cluster.drop_copies().unwrap();
     Ok(())
 }
 
-fn on_the_replica(stage: &Stage, round: &[Done]) -> Result<(), (usize, String)> {
-    let Some(replica) = &stage.replica else { return Ok(()) };
-    stage.server.wait_for_catchup(replica).unwrap();
+fn on_the_replica(cluster: &Cluster, round: &[Done]) -> Result<(), (usize, String)> {
+    let Some(replica) = &cluster.replica else { return Ok(()) };
+    cluster.server.wait_for_catchup(replica).unwrap();
     for (index, done) in round.iter().enumerate() {
         compare(replica, &done.pair, Depth::Rows, !done.is_settled())
             .and_then(|()| live(replica, &done.pair, !done.is_settled()))
@@ -85,7 +85,7 @@ fn on_the_replica(stage: &Stage, round: &[Done]) -> Result<(), (usize, String)> 
     Ok(())
 }
 
-fn after_recovery(stage: &Stage, done: &Done, before: Option<&str>) -> Result<(), String> {
+fn after_recovery(cluster: &Cluster, done: &Done, before: Option<&str>) -> Result<(), String> {
     let [ours, reference] = &done.pair.databases;
     let end = match done.script.end {
         End::Commit => Some("COMMIT PREPARED"),
@@ -94,7 +94,7 @@ fn after_recovery(stage: &Stage, done: &Done, before: Option<&str>) -> Result<()
     };
     if let Some(end) = end {
         let codes = [ours, reference].map(|database| {
-            let mut session = stage.server.connect(database).unwrap();
+            let mut session = cluster.server.connect(database).unwrap();
             let ended = session.batch_execute(&format!("{end} '{database}'"));
             db_error(ended).map(|error| error.code().code().to_owned())
         });
@@ -102,17 +102,17 @@ fn after_recovery(stage: &Stage, done: &Done, before: Option<&str>) -> Result<()
             return Err(format!("{end}: {codes:?}"));
         }
     }
-    compare(&stage.server, &done.pair, Depth::Everything, false)?;
-    live(&stage.server, &done.pair, false)?;
-    let mut session = stage.server.connect(ours).unwrap();
+    compare(&cluster.server, &done.pair, Depth::Everything, false)?;
+    live(&cluster.server, &done.pair, false)?;
+    let mut session = cluster.server.connect(ours).unwrap();
     let unlogged = text(&mut session, "SELECT count(*) FROM torture.month WHERE relpersistence = 'u'").unwrap();
     if let (Some(before), "0") = (before, unlogged.as_str()) {
-        let after = seen(&stage.server, ours, Depth::Rows)?;
+        let after = seen(&cluster.server, ours, Depth::Rows)?;
         if let Some(difference) = look::difference(&after, before) {
             return Err(format!("other rows than before:\n{difference}"));
         }
     }
-    if stage.amcheck {
+    if cluster.amcheck {
         text(&mut session, AMCHECK).map_err(|error| error.to_string())?;
         let found = text(&mut session, AMCHECK_HEAP).map_err(|error| error.to_string())?;
         if !found.is_empty() {
@@ -127,7 +127,7 @@ fn after_recovery(stage: &Stage, done: &Done, before: Option<&str>) -> Result<()
     if !difference.is_empty() {
         return Err(format!("client_type_sum_mv is wrong after one more change_status:\n{difference}"));
     }
-    let mut reference = stage.server.connect(reference).unwrap();
+    let mut reference = cluster.server.connect(reference).unwrap();
     follow(&mut session, &mut reference)
 }
 

@@ -15,23 +15,23 @@
 //! errors; PREPARE after change_status(), whose refresh may use a temporary table.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by a panic")]
 
+mod cluster;
 mod end;
 mod look;
 mod perform;
 mod scenes;
 mod script;
 mod shrink;
-mod stage;
 mod statements;
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use cluster::{Cluster, Kind};
 use end::Done;
 use perform::{Failure, Tally, perform};
 use script::Script;
-use stage::{Kind, Stage};
 
 /// Scripts between two crashes.
 const ROUND: usize = 10;
@@ -130,8 +130,8 @@ const KINDS: [&str; 24] = [
 
 /// Does the scripts of one kind of server.
 fn act(kind: Kind, plan: &Plan) -> (Tally, u64) {
-    let mut stage = Stage::new(kind);
-    if !stage.amcheck {
+    let mut cluster = Cluster::new(kind);
+    if !cluster.amcheck {
         eprintln!("skipped, because the server has no amcheck: amcheck of the server with {kind:?}");
     }
     let mut tally = Tally::default();
@@ -143,19 +143,19 @@ fn act(kind: Kind, plan: &Plan) -> (Tally, u64) {
             let Some(seed) = seeds.next() else { break };
             let script = Script::new(seed);
             scripts += 1;
-            match perform(&mut stage, &script, &mut tally) {
+            match perform(&mut cluster, &script, &mut tally) {
                 Ok(pair) => round.push(Done { script, pair }),
-                Err(failure) => plan.fail(&mut stage, &script, &failure),
+                Err(failure) => plan.fail(&mut cluster, &script, &failure),
             }
             is_over = plan.alone || plan.stop.load(Ordering::Relaxed) || Instant::now() >= plan.until;
         }
         if !plan.go_on && plan.stop.load(Ordering::Relaxed) {
             break;
         }
-        if let Err((index, what)) = end::finish(&mut stage, &mut round) {
+        if let Err((index, what)) = end::finish(&mut cluster, &mut round) {
             let script = &round[index].script;
-            let failure = Failure { step: script.steps.len(), what };
-            plan.fail(&mut stage, script, &failure);
+            let failure = Failure { statement: script.statements.len(), what };
+            plan.fail(&mut cluster, script, &failure);
             is_over = is_over || !plan.go_on;
         }
     }
@@ -164,18 +164,18 @@ fn act(kind: Kind, plan: &Plan) -> (Tally, u64) {
 
 impl Plan {
     /// Tells of a script that failed.
-    fn fail(&self, stage: &mut Stage, script: &Script, failure: &Failure) {
+    fn fail(&self, cluster: &mut Cluster, script: &Script, failure: &Failure) {
         let took = self.began.elapsed().as_secs();
         let mut told = format!(
-            "OPERATIONS_SEED={} OPERATIONS_RANDOM_SECONDS=0 fails at step {} ({took} s): {}\n{}",
+            "OPERATIONS_SEED={} OPERATIONS_RANDOM_SECONDS=0 fails at statement {} ({took} s): {}\n{}",
             script.seed,
-            failure.step,
+            failure.statement,
             failure.what,
-            script.text(failure.step),
+            script.text(failure.statement),
         );
-        if setting("OPERATIONS_SHRINK", 0) == 1 && failure.step < script.steps.len() {
-            let (shorter, failure) = shrink::shrink(stage, script, failure);
-            told.push_str(&format!("shrunk: {}\n{}", failure.what, shorter.text(failure.step)));
+        if setting("OPERATIONS_SHRINK", 0) == 1 && failure.statement < script.statements.len() {
+            let (shorter, failure) = shrink::shrink(cluster, script, failure);
+            told.push_str(&format!("shrunk: {}\n{}", failure.what, shorter.text(failure.statement)));
         }
         eprintln!("{told}");
         self.failures.lock().unwrap().push(told);

@@ -7,9 +7,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use operations_cluster::{Error, Notices, SUPERUSER, Server, text};
 use postgres::{Client, SimpleQueryMessage};
 
+use crate::cluster::Cluster;
 use crate::look::{self, Blind, Depth, told};
-use crate::script::{How, Position, Script, Step};
-use crate::stage::Stage;
+use crate::script::{Execution, Position, Script, Statement};
 
 /// What came of a statement: what it returned, or the SQLSTATE and message of its error.
 type Outcome = Result<String, (String, String)>;
@@ -57,10 +57,10 @@ impl Side {
         Ok(Self { database: database.to_owned(), session, watcher: watcher(server, database)?, notices })
     }
 
-    fn perform(&mut self, sql: &str, how: &How) -> Result<Outcome, String> {
+    fn perform(&mut self, sql: &str, execution: &Execution) -> Result<Outcome, String> {
         let sql = sql.replace("@db@", &self.database);
-        let result = match how {
-            How::Copy(lines) => copy(&mut self.session, &sql, lines),
+        let result = match execution {
+            Execution::Copy(lines) => copy(&mut self.session, &sql, lines),
             _ => self.session.simple_query(&sql).map(answer),
         };
         match result {
@@ -116,27 +116,27 @@ pub struct Pair {
     pub position: Position,
 }
 
-/// What is wrong, and after which step.
+/// What is wrong, and after which statement.
 pub struct Failure {
-    pub step: usize,
+    pub statement: usize,
     pub what: String,
 }
 
 /// Does all of a script.
-pub fn perform(stage: &mut Stage, script: &Script, tally: &mut Tally) -> Result<Pair, Failure> {
-    let at = |step: usize| move |what: String| Failure { step, what };
-    let broken = |error: Error| Failure { step: 0, what: error.to_string() };
-    let databases = stage.copy_databases().map_err(broken)?;
-    let [ours, reference] = [0, 1].map(|side: usize| Side::new(&stage.server, &databases[side]));
+pub fn perform(cluster: &mut Cluster, script: &Script, tally: &mut Tally) -> Result<Pair, Failure> {
+    let at = |statement: usize| move |what: String| Failure { statement, what };
+    let broken = |error: Error| Failure { statement: 0, what: error.to_string() };
+    let databases = cluster.copy_databases().map_err(broken)?;
+    let [ours, reference] = [0, 1].map(|side: usize| Side::new(&cluster.server, &databases[side]));
     let (ours, reference) = (ours.map_err(broken)?, reference.map_err(broken)?);
     let mut run = Run { ours, reference, position: Position::default(), tally };
-    for (index, step) in script.steps.iter().enumerate() {
-        if let Some(rows) = &step.rows {
-            stage.write(rows).map_err(broken)?;
+    for (index, statement) in script.statements.iter().enumerate() {
+        if let Some(rows) = &statement.rows {
+            cluster.write(rows).map_err(broken)?;
         }
-        run.step(step).map_err(at(index))?;
-        run.position = run.position.after(step);
-        run.look(&stage.server, script.looks).map_err(at(index))?;
+        run.statement(statement).map_err(at(index))?;
+        run.position = run.position.after(statement);
+        run.look(&cluster.server, script.looks).map_err(at(index))?;
     }
     let position = run.position;
     Ok(Pair { databases, sides: Some([run.ours, run.reference]), position })
@@ -157,13 +157,16 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    fn step(&mut self, step: &Step) -> Result<(), String> {
-        let (ours, reference) = match step.how {
-            How::ChangeStatus => self.change_status(&step.sql)?,
-            How::Within(ms) => self.within(ms, step)?,
-            _ => (self.ours.perform(&step.sql, &step.how)?, self.reference.perform(&step.sql, &step.how)?),
+    fn statement(&mut self, statement: &Statement) -> Result<(), String> {
+        let (ours, reference) = match statement.execution {
+            Execution::ChangeStatus => self.change_status(&statement.sql)?,
+            Execution::Within(ms) => self.within(ms, statement)?,
+            _ => (
+                self.ours.perform(&statement.sql, &statement.execution)?,
+                self.reference.perform(&statement.sql, &statement.execution)?,
+            ),
         };
-        self.tally.count(step.kind, ours.is_ok());
+        self.tally.count(statement.kind, ours.is_ok());
         for notice in self.ours.notices.take() {
             for way in
                 ["into a new table", "in place, indexes rebuilt", "in place", "by COPY", "its rows go there one by one"]
@@ -186,7 +189,7 @@ impl Run<'_> {
         let counts = "SELECT count(*) FILTER (WHERE id & 1 = 0), count(*) FILTER (WHERE id & 1 = 1) FROM operations WHERE status = 0";
         let before = text(&mut self.ours.session, counts);
         let began = second();
-        let ours = self.ours.perform(sql, &How::Same)?;
+        let ours = self.ours.perform(sql, &Execution::Same)?;
         let ended = second();
         let mut parity = began % 2;
         if let (Ok(before), true, true) = (before, ours.is_ok(), began != ended) {
@@ -198,7 +201,7 @@ impl Run<'_> {
                 parity = seen;
             }
         }
-        let reference = self.reference.perform(&sql.replace(')', &format!(", {parity})")), &How::Same)?;
+        let reference = self.reference.perform(&sql.replace(')', &format!(", {parity})")), &Execution::Same)?;
         if ours.is_ok() {
             let difference = look::stored_difference(&mut self.ours.session).map_err(|blind| blind.to_string())?;
             if !difference.is_empty() {
@@ -209,22 +212,22 @@ impl Run<'_> {
     }
 
     /// Whether it is in time is a matter of chance: the reference does as the extension did, all or nothing.
-    fn within(&mut self, ms: u32, step: &Step) -> Result<(Outcome, Outcome), String> {
+    fn within(&mut self, ms: u32, statement: &Statement) -> Result<(Outcome, Outcome), String> {
         for side in [&mut self.ours, &mut self.reference] {
             let ms = if side.database.starts_with("extension") { ms } else { 0 };
             // In a transaction that has failed this fails, too.
-            side.perform(&format!("SET statement_timeout = {ms}"), &How::Same)?.ok();
+            side.perform(&format!("SET statement_timeout = {ms}"), &Execution::Same)?.ok();
         }
-        let ours = self.ours.perform(&step.sql, &step.how)?;
+        let ours = self.ours.perform(&statement.sql, &statement.execution)?;
         let reference = match &ours {
             Err((code, _)) if code == "57014" => {
                 let cancel = "DO $$ BEGIN RAISE query_canceled; END $$";
-                self.reference.perform(cancel, &How::Same)?
+                self.reference.perform(cancel, &Execution::Same)?
             }
-            _ => self.reference.perform(&step.sql, &step.how)?,
+            _ => self.reference.perform(&statement.sql, &statement.execution)?,
         };
         for side in [&mut self.ours, &mut self.reference] {
-            side.perform("SET statement_timeout = 0", &How::Same)?.ok();
+            side.perform("SET statement_timeout = 0", &Execution::Same)?.ok();
         }
         Ok((ours, reference))
     }

@@ -3,7 +3,7 @@
 use rand::RngExt;
 use rand::rngs::ChaCha8Rng;
 
-use crate::script::{Bracket, How, Rows, Step};
+use crate::script::{Bracket, Execution, Rows, Statement};
 use crate::statements;
 
 /// The months that operations_setup() makes partitions of, and others that have none at first.
@@ -16,10 +16,10 @@ const FEW: u64 = 10_000;
 /// Rows that keep so many processes busy: fewer than 50,000 for each are not worth its start.
 const ROWS_A_PROCESS: u64 = 50_500;
 
-/// Makes up the steps of a script.
+/// Makes up the statements of a script.
 pub struct Writer {
     pub rng: ChaCha8Rng,
-    pub steps: Vec<Step>,
+    pub statements: Vec<Statement>,
     /// Savepoints of the transaction that is being written.
     savepoints: usize,
     /// change_status() may make a temporary table, in REFRESH .. CONCURRENTLY, with which PostgreSQL refuses to
@@ -31,7 +31,7 @@ pub struct Writer {
 
 impl Writer {
     pub fn new(rng: ChaCha8Rng) -> Self {
-        Self { rng, steps: Vec::new(), savepoints: 0, changed_status: false, large: false }
+        Self { rng, statements: Vec::new(), savepoints: 0, changed_status: false, large: false }
     }
 
     /// All of a script.
@@ -67,15 +67,15 @@ impl Writer {
     }
 
     pub fn push(&mut self, kind: &'static str, sql: impl Into<String>) {
-        self.push_how(kind, sql, How::Same);
+        self.push_executed(kind, sql, Execution::Same);
     }
 
-    pub fn push_how(&mut self, kind: &'static str, sql: impl Into<String>, how: How) {
-        self.steps.push(Step { kind, sql: sql.into(), how, bracket: Bracket::None, rows: None });
+    pub fn push_executed(&mut self, kind: &'static str, sql: impl Into<String>, execution: Execution) {
+        self.statements.push(Statement { kind, sql: sql.into(), execution, bracket: Bracket::None, rows: None });
     }
 
     fn bracket(&mut self, kind: &'static str, sql: impl Into<String>, bracket: Bracket) {
-        self.steps.push(Step { kind, sql: sql.into(), how: How::Same, bracket, rows: None });
+        self.statements.push(Statement { kind, sql: sql.into(), execution: Execution::Same, bracket, rows: None });
     }
 
     fn begin(&mut self) {
@@ -292,7 +292,7 @@ impl Writer {
     pub fn change_status(&mut self) {
         let batch = [20_000, 20_000, 100, 7][self.number(4)];
         self.changed_status = true;
-        self.push_how("change_status", format!("CALL change_status({batch})"), How::ChangeStatus);
+        self.push_executed("change_status", format!("CALL change_status({batch})"), Execution::ChangeStatus);
     }
 
     /// A load of any kind.
@@ -348,7 +348,13 @@ impl Writer {
 
     fn push_load(&mut self, first: &str, last: &str, rows: u64) {
         let (sql, rows) = self.call(first, last, rows);
-        self.steps.push(Step { kind: "load", sql, how: How::Same, bracket: Bracket::None, rows: Some(rows) });
+        self.statements.push(Statement {
+            kind: "load",
+            sql,
+            execution: Execution::Same,
+            bracket: Bracket::None,
+            rows: Some(rows),
+        });
     }
 
     /// The statement of a load, and its rows.

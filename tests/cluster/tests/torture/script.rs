@@ -7,7 +7,7 @@ use rand::{RngExt, SeedableRng};
 
 use crate::scenes::Writer;
 
-/// What a step is to the transaction.
+/// What a statement is to the transaction.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub enum Bracket {
     None,
@@ -19,9 +19,9 @@ pub enum Bracket {
     EndPrepared,
 }
 
-/// How a step is done.
+/// How a statement is executed in the two databases.
 #[derive(Clone, PartialEq, Debug)]
-pub enum How {
+pub enum Execution {
     /// The same text in both databases.
     Same,
     /// COPY of these lines.
@@ -43,12 +43,12 @@ pub struct Rows {
 
 /// A statement, or several in one message.
 #[derive(Clone, Debug)]
-pub struct Step {
+pub struct Statement {
     /// What it is, for the tally.
     pub kind: &'static str,
     /// `@db@` stands for the database's name.
     pub sql: String,
-    pub how: How,
+    pub execution: Execution,
     pub bracket: Bracket,
     pub rows: Option<Rows>,
 }
@@ -68,14 +68,14 @@ pub enum End {
 #[derive(Clone, Debug)]
 pub struct Script {
     pub seed: u64,
-    pub steps: Vec<Step>,
+    pub statements: Vec<Statement>,
     /// Whether the session looks at the rows after each statement, or only when no transaction is open: a look opens all
     /// relations, and what PostgreSQL keeps of them could be put right by that.
     pub looks: bool,
     pub end: End,
 }
 
-/// Where the session is after a step.
+/// Where the session is after a statement.
 #[derive(Clone, Copy, PartialEq, Default, Debug)]
 pub struct Position {
     /// A transaction is open, or has failed.
@@ -92,26 +92,29 @@ impl Script {
         let end = if rng.random_ratio(1, 2) { End::Commit } else { End::Rollback };
         let mut writer = Writer::new(rng);
         writer.write();
-        let steps = writer.steps;
-        let prepared = steps.iter().fold(Position::default(), |position, step| position.after(step)).prepared;
-        Self { seed, steps, looks, end: if prepared { end } else { End::AsItIs } }
+        let statements = writer.statements;
+        let prepared =
+            statements.iter().fold(Position::default(), |position, statement| position.after(statement)).prepared;
+        Self { seed, statements, looks, end: if prepared { end } else { End::AsItIs } }
     }
 
-    /// The same without a step.
+    /// The same without a statement.
     pub fn without(&self, index: usize) -> Self {
         let mut shorter = self.clone();
-        shorter.steps.remove(index);
+        shorter.statements.remove(index);
         shorter
     }
 
     /// For people to read and to run.
     pub fn text(&self, upto: usize) -> String {
         let mut text = String::new();
-        for (index, step) in self.steps.iter().enumerate().take(upto.saturating_add(1)) {
-            let _ = match &step.how {
-                How::Copy(lines) => writeln!(text, "/* {index:2} */ {}; -- lines: {lines:?}", step.sql),
-                How::Within(ms) => writeln!(text, "/* {index:2} */ {}; -- with statement_timeout = {ms}", step.sql),
-                _ => writeln!(text, "/* {index:2} */ {};", step.sql),
+        for (index, statement) in self.statements.iter().enumerate().take(upto.saturating_add(1)) {
+            let _ = match &statement.execution {
+                Execution::Copy(lines) => writeln!(text, "/* {index:2} */ {}; -- lines: {lines:?}", statement.sql),
+                Execution::Within(ms) => {
+                    writeln!(text, "/* {index:2} */ {}; -- with statement_timeout = {ms}", statement.sql)
+                }
+                _ => writeln!(text, "/* {index:2} */ {};", statement.sql),
             };
         }
         text
@@ -119,9 +122,9 @@ impl Script {
 }
 
 impl Position {
-    /// Where it is after one more step.
-    pub fn after(self, step: &Step) -> Self {
-        match step.bracket {
+    /// Where it is after one more statement.
+    pub fn after(self, statement: &Statement) -> Self {
+        match statement.bracket {
             Bracket::None => self,
             Bracket::Begin => Self { open: true, ..self },
             Bracket::End => Self { open: false, ..self },

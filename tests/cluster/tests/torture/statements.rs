@@ -1,7 +1,7 @@
 //! The statements of a script. Many of them fail, depending on what came before: then they fail in both databases.
 
 use crate::scenes::Writer;
-use crate::script::{Bracket, How, Step};
+use crate::script::{Bracket, Execution, Statement};
 
 const COLUMNS: &str = "operation_date, operation_guid, client_id, operation_type, amount, status, message";
 
@@ -156,7 +156,7 @@ fn copy(w: &mut Writer, bad: bool) {
         ));
     }
     let kind = if bad { "copy with a bad line" } else { "copy" };
-    w.push_how(kind, format!("COPY operations ({COLUMNS}) FROM STDIN"), How::Copy(lines));
+    w.push_executed(kind, format!("COPY operations ({COLUMNS}) FROM STDIN"), Execution::Copy(lines));
 }
 
 /// Rows written the usual ways.
@@ -299,10 +299,10 @@ fn caught(w: &mut Writer) {
         "DO $$ BEGIN BEGIN {load}; TRUNCATE {}; RAISE EXCEPTION 'no'; EXCEPTION WHEN raise_exception THEN NULL; END; END $$",
         table(month)
     );
-    w.steps.push(Step {
+    w.statements.push(Statement {
         kind: "load, then a caught error",
         sql,
-        how: How::Same,
+        execution: Execution::Same,
         bracket: Bracket::None,
         rows: Some(rows),
     });
@@ -336,10 +336,10 @@ fn within_time(w: &mut Writer) {
     let (first, last, count) = if w.number(2) == 0 { (month, month, 10_100) } else { ("2025-08", "2025-11", 41_500) };
     let (sql, rows) = w.call(first, last, count);
     let ms = [2, 5, 10, 20, 40, 80][w.number(6)];
-    w.steps.push(Step {
+    w.statements.push(Statement {
         kind: "load within a time",
         sql,
-        how: How::Within(ms),
+        execution: Execution::Within(ms),
         bracket: Bracket::None,
         rows: Some(rows),
     });

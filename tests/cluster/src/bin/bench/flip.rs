@@ -66,23 +66,23 @@ struct Times {
 
 /// Measures all sizes in turns; each has a database of its own.
 pub fn run(server: &Server, options: &Options, report: &mut Report) -> Result<(), Error> {
-    let mut places = Vec::new();
+    let mut databases = Vec::new();
     for size in &options.sizes {
         eprintln!("loading {} rows for change_status", grouped(*size as f64));
-        places.push((*size, Place::filled(server, *size, options.batch)?, Times::default()));
+        databases.push((*size, FilledDatabase::filled(server, *size, options.batch)?, Times::default()));
     }
     // The first round warms the caches and is not counted.
     for round in 0..=options.rounds {
-        for (_, place, times) in &mut places {
+        for (_, database, times) in &mut databases {
             let mut discarded = Times::default();
-            place.measure(if round > 0 { times } else { &mut discarded })?;
+            database.measure(if round > 0 { times } else { &mut discarded })?;
         }
     }
-    let Some((_, _, first)) = places.first() else {
+    let Some((_, _, first)) = databases.first() else {
         return Ok(());
     };
     let batch = grouped(f64::from(options.batch));
-    for (size, _, times) in &places {
+    for (size, _, times) in &databases {
         let size = grouped(*size as f64);
         let mut line = |what: &str, pair: (&[f64], &[f64]), aim: &str| report.line(what, "ms", pair, aim, milliseconds);
         let what = format!("change_status, flip of {batch} alone at {size} rows, vs the smallest table");
@@ -111,7 +111,7 @@ fn milliseconds(value: f64) -> String {
 }
 
 /// A database of one size.
-struct Place {
+struct FilledDatabase {
     session: Client,
     processor: Processor,
     call: String,
@@ -120,7 +120,7 @@ struct Place {
     last_done: i64,
 }
 
-impl Place {
+impl FilledDatabase {
     /// Makes a database with so many operations, all done but the newest, of which there are enough for a batch of either
     /// parity.
     fn filled(server: &Server, size: u64, batch: u32) -> Result<Self, Error> {
@@ -148,9 +148,10 @@ impl Place {
         session.batch_execute("VACUUM (ANALYZE) operations")?;
         let statement = FLIP.replace("@batch@", &batch.to_string());
         let processor = Processor::of(server)?;
-        let mut place = Self { session, processor, call: format!("CALL change_status({batch})"), statement, last_done };
-        place.reset()?;
-        Ok(place)
+        let mut database =
+            Self { session, processor, call: format!("CALL change_status({batch})"), statement, last_done };
+        database.reset()?;
+        Ok(database)
     }
 
     /// One turn of each way.

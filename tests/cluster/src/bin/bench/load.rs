@@ -21,7 +21,7 @@ const RANDOM_ROW: &str = "date '2025-08-01' + (random() * 121)::int, gen_random_
         'counterparty', jsonb_build_object('name', 'Corner Grocery', 'account_number', 'ZZ501131106898264021'))";
 
 /// A way to load rows.
-struct Way {
+struct Method {
     name: String,
     /// Run before the clock starts, on the empty table.
     before: String,
@@ -31,7 +31,7 @@ struct Way {
     aim: &'static str,
 }
 
-impl Way {
+impl Method {
     fn new(name: impl Into<String>, load: impl Into<String>, aim: &'static str) -> Self {
         Self { name: name.into(), before: String::new(), load: load.into(), after: "", aim }
     }
@@ -97,7 +97,7 @@ impl Files {
     }
 
     /// What a careful user does by hand: new tables, COPY FREEZE, indexes afterwards, ATTACH.
-    fn copy_freeze(&self) -> Way {
+    fn copy_freeze(&self) -> Method {
         let (mut before, mut load) = (String::new(), "BEGIN;".to_owned());
         for (month, ((from, to), file)) in MONTHS.iter().zip(&self.months).enumerate() {
             let bounds = format!("operation_date >= '{from}' AND operation_date < '{to}'");
@@ -114,46 +114,50 @@ impl Files {
             );
         }
         load += "COMMIT";
-        Way { before, ..Way::new("COPY FREEZE into new tables, indexes, ATTACH", load, "") }
+        Method { before, ..Method::new("COPY FREEZE into new tables, indexes, ATTACH", load, "") }
     }
 }
 
 fn into_empty_months(session: &mut Client, options: &Options, report: &mut Report, files: &Files) -> Result<(), Error> {
     let rows = options.load_rows;
-    let ways = [
-        Way::new(
+    let methods = [
+        Method::new(
             "plpgsql loop",
             format!(
                 "DO $$ BEGIN FOR i IN 1..{rows} LOOP INSERT INTO operations ({COLUMNS}) SELECT {RANDOM_ROW}; END LOOP; END $$"
             ),
             "",
         ),
-        Way::new(
+        Method::new(
             "INSERT .. SELECT random()",
             format!("INSERT INTO operations ({COLUMNS}) SELECT {RANDOM_ROW} FROM generate_series(1, {rows})"),
             "",
         ),
-        Way::new("COPY text", format!("COPY operations ({COLUMNS}) FROM '{}'", files.text), ""),
-        Way {
+        Method::new("COPY text", format!("COPY operations ({COLUMNS}) FROM '{}'", files.text), ""),
+        Method {
             before: "ALTER TABLE operations ADD CONSTRAINT another CHECK (client_id > 0)".to_owned(),
             after: "ALTER TABLE operations DROP CONSTRAINT another",
-            ..Way::new("operations_test_data on a table of another kind (COPY in the server)", ours(rows, 1), ">= 0.9")
+            ..Method::new(
+                "operations_test_data on a table of another kind (COPY in the server)",
+                ours(rows, 1),
+                ">= 0.9",
+            )
         },
         files.copy_freeze(),
-        Way::new("operations_test_data, 1 worker", ours(rows, 1), ">= 2.5"),
-        Way::new("operations_test_data, 2 workers", ours(rows, 2), ">= 4"),
+        Method::new("operations_test_data, 1 worker", ours(rows, 1), ">= 2.5"),
+        Method::new("operations_test_data, 2 workers", ours(rows, 2), ">= 4"),
     ];
-    compare(session, options, report, "empty months", "", &files.copy_binary(), &ways)
+    compare(session, options, report, "empty months", "", &files.copy_binary(), &methods)
 }
 
 fn into_grown_months(session: &mut Client, options: &Options, report: &mut Report, files: &Files) -> Result<(), Error> {
     let rows = options.load_rows;
     let as_many = format!("CALL operations_test_data({DATES}, {rows}, 7, 2);");
-    let ways = [
-        Way::new("operations_test_data, 1 worker", ours(rows, 1), ">= 1.3"),
-        Way::new("operations_test_data, 2 workers", ours(rows, 2), ">= 2"),
+    let methods = [
+        Method::new("operations_test_data, 1 worker", ours(rows, 1), ">= 1.3"),
+        Method::new("operations_test_data, 2 workers", ours(rows, 2), ">= 2"),
     ];
-    compare(session, options, report, "months with as many", &as_many, &files.copy_binary(), &ways)
+    compare(session, options, report, "months with as many", &as_many, &files.copy_binary(), &methods)
 }
 
 /// Measures the ways and the reference in turns, each after `prepare` on the empty table.
@@ -164,11 +168,11 @@ fn compare(
     label: &str,
     prepare: &str,
     reference: &str,
-    ways: &[Way],
+    methods: &[Method],
 ) -> Result<(), Error> {
     let rows = options.load_rows as f64;
-    let reference = Way::new("", reference, "");
-    let mut measured = vec![Vec::new(); ways.len() + 1];
+    let reference = Method::new("", reference, "");
+    let mut measured = vec![Vec::new(); methods.len() + 1];
     for round in 0..options.rounds {
         // Whoever comes first in one round comes last in the next.
         let mut turns: Vec<usize> = (0..measured.len()).collect();
@@ -176,17 +180,17 @@ fn compare(
             turns.reverse();
         }
         for turn in turns {
-            let way = ways.get(turn).unwrap_or(&reference);
-            session.batch_execute(&format!("TRUNCATE operations; {prepare}{}", way.before))?;
+            let method = methods.get(turn).unwrap_or(&reference);
+            session.batch_execute(&format!("TRUNCATE operations; {prepare}{}", method.before))?;
             session.batch_execute("CHECKPOINT")?;
-            measured[turn].push(rows / seconds(session, &way.load)?);
-            session.batch_execute(way.after)?;
+            measured[turn].push(rows / seconds(session, &method.load)?);
+            session.batch_execute(method.after)?;
         }
     }
     let reference = measured.pop().unwrap_or_default();
-    for (way, measured) in ways.iter().zip(&measured) {
-        let what = format!("{}, {} rows, {label}, vs COPY BINARY", way.name, grouped(rows));
-        report.line(&what, "rows/s", (measured, &reference), way.aim, grouped);
+    for (method, measured) in methods.iter().zip(&measured) {
+        let what = format!("{}, {} rows, {label}, vs COPY BINARY", method.name, grouped(rows));
+        report.line(&what, "rows/s", (measured, &reference), method.aim, grouped);
     }
     Ok(())
 }

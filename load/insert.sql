@@ -1,0 +1,2 @@
+-- A new operation, dated today.
+call operation_insert_one();

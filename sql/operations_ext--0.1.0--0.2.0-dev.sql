@@ -1,0 +1,218 @@
+-- What ALTER EXTENSION operations_ext UPDATE does to the objects of 0.1.0. A test compares the outcome with a new installation.
+\echo Use "ALTER EXTENSION operations_ext UPDATE" to load this file. \quit
+
+-- It finds partitions that overlap, too.
+create or replace function @extschema@.operations_doctor_partitions()
+returns table (code text, severity text, evidence text, next_command text)
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $function$
+declare
+    parent regclass := to_regclass('@extschema@.operations');
+    wanted date;
+    missing text[];
+    fallback regclass;
+    holds_rows boolean;
+begin
+    if parent is null or to_regclass('@extschema@.client_type_sum_mv') is null or to_regclass('@extschema@.client_type_sum_live') is null then
+        return query
+        select 'setup_missing', 'broken',
+               format('in database %s there is no %s', current_database(),
+                      concat_ws(', ', case when parent is null then 'table operations' end,
+                                case when to_regclass('@extschema@.client_type_sum_mv') is null then 'view client_type_sum_mv' end,
+                                case when to_regclass('@extschema@.client_type_sum_live') is null then 'view client_type_sum_live' end)),
+               'call @extschema@.operations_setup();';
+        return;
+    end if;
+
+    return query
+    select 'relation_locked', 'broken',
+           format('process %s (%s, %s) has locked %s against all readers, its transaction is %s s old', l.pid, a.usename, a.state,
+                  string_agg(distinct c.relname, ', '), round(extract(epoch from clock_timestamp() - a.xact_start))),
+           format('select pg_terminate_backend(%s);', l.pid)
+    from pg_locks l
+    join pg_class c on c.oid = l.relation
+    join pg_stat_activity a on a.pid = l.pid
+    where l.locktype = 'relation' and l.mode = 'AccessExclusiveLock' and l.granted
+      and l.database = (select d.oid from pg_database d where d.datname = current_database())
+      and (l.relation in (parent, '@extschema@.client_type_sum_mv'::regclass, '@extschema@.client_type_sum_live'::regclass)
+           or exists (select from pg_inherits i where i.inhparent = parent and i.inhrelid = l.relation))
+      and a.backend_type = 'client backend' and a.xact_start < clock_timestamp() - interval '3 s'
+    group by l.pid, a.usename, a.state, a.xact_start;
+
+    -- A replica has the primary's months.
+    if pg_is_in_recovery() then
+        return;
+    end if;
+
+    -- The daily job makes three; on the first days of a month there may be two.
+    for wanted in
+        select m::date from generate_series(date_trunc('month', current_date), date_trunc('month', current_date) + interval '2 months', interval '1 month') m
+    loop
+        if not exists (
+            select
+            from pg_inherits i
+            join pg_class c on c.oid = i.inhrelid
+            where i.inhparent = parent and not i.inhdetachpending
+              and pg_get_expr(c.relpartbound, c.oid) = format('FOR VALUES FROM (%L) TO (%L)', wanted, (wanted + interval '1 month')::date)
+        ) then
+            missing := missing || to_char(wanted, 'YYYY-MM');
+        end if;
+    end loop;
+    return query
+    select 'months_missing', case when missing[1] = to_char(current_date, 'YYYY-MM') then 'broken' else 'degraded' end,
+           format('operations has no partition for %s', array_to_string(missing, ', ')),
+           'call @extschema@.operations_maintain_partitions();'
+    where missing is not null;
+
+    -- PostgreSQL refuses such bounds, but two sessions that attach at the same time may miss each other's partition.
+    if exists (
+        select
+        from pg_partitioned_table p
+        join pg_attribute a on a.attrelid = p.partrelid and a.attnum = p.partattrs[0]
+        where p.partrelid = parent and p.partstrat = 'r' and p.partnatts = 1 and a.atttypid = 'date'::regtype
+    ) then
+        return query
+        with bounds as (
+            select c.oid, c.oid::regclass as name,
+                   (case b.ends[1] when 'MINVALUE' then '-infinity' else trim(b.ends[1], '''') end)::date as from_day,
+                   (case b.ends[2] when 'MAXVALUE' then 'infinity' else trim(b.ends[2], '''') end)::date as to_day
+            from pg_inherits i
+            join pg_class c on c.oid = i.inhrelid
+            cross join lateral regexp_match(pg_get_expr(c.relpartbound, c.oid), '^FOR VALUES FROM [(](.*)[)] TO [(](.*)[)]$') as b(ends)
+            where i.inhparent = parent and not i.inhdetachpending and b.ends is not null
+        )
+        select 'partitions_overlap', 'broken',
+               format('partitions %s and %s overlap from %s to %s: rows of one of them are not seen', one.name, other.name,
+                      greatest(one.from_day, other.from_day), least(one.to_day, other.to_day)),
+               format('alter table %s detach partition %s; -- then insert its rows again, see docs/doctor.md', parent, other.name)
+        from bounds one
+        join bounds other on other.oid > one.oid and other.from_day < one.to_day and one.from_day < other.to_day
+        order by one.from_day;
+    end if;
+
+    select i.inhrelid::regclass into fallback
+    from pg_partitioned_table p
+    join pg_inherits i on i.inhrelid = p.partdefid
+    where p.partrelid = parent;
+    if fallback is null then
+        return;
+    end if;
+    -- Whoever reads a table evaluates what its owner put on it.
+    if exists (
+        select
+        from pg_partition_tree(fallback) t
+        join pg_class c on c.oid = t.relid
+        where not pg_has_role(c.relowner, current_user, 'usage')
+    ) then
+        return query
+        select 'not_permitted', 'unknown',
+               format('the DEFAULT partition %s was not looked into: its owner is not trusted with the rights of %I', fallback, current_user),
+               format('select exists (select from %s); -- as its owner', fallback);
+    else
+        execute format('select exists (select from %s)', fallback) into holds_rows;
+        return query
+        select 'default_partition_rows', 'degraded',
+               format('the DEFAULT partition %s holds rows, so that their months cannot be attached', fallback),
+               format('select date_trunc(''month'', operation_date) as month, count(*) from %s group by 1; -- then move them to partitions', fallback)
+        where holds_rows;
+    end if;
+end
+$function$;
+
+comment on function @extschema@.operations_doctor_partitions() is
+    'The part of operations_doctor() about the table operations: set up, not locked, months ahead, no partitions that overlap, no rows in a DEFAULT partition.';
+
+-- Their operators are of pg_catalog, whatever was in the schema when the extension was created.
+create or replace function @extschema@.operations_has_pg_cron()
+returns boolean
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+return (
+    select count(*) = 2
+    from pg_depend
+    join pg_extension on pg_extension.oid = refobjid
+    -- OIDs are compared with OIDs: its operators are looked up when it is created, and another one of the schema's would be taken.
+    where refclassid = 'pg_extension'::regclass::oid and extname = 'pg_cron' and deptype = 'e'
+      and classid = 'pg_class'::regclass::oid
+      -- By the catalogs: to_regclass() raises an error for who may not use a schema of that name, whosever that is.
+      and objid in (
+          select pg_class.oid
+          from pg_class
+          join pg_namespace on pg_namespace.oid = relnamespace
+          where nspname = 'cron' and relname in ('job', 'job_run_details')
+      )
+);
+
+create or replace view @extschema@.operations_partition_version as
+select n.partition,
+       pg_catalog.concat_ws(' ', c.relfilenode, g.triggers, a.columns) as version,
+       coalesce(n.counted and n.file = c.relfilenode and n.columns operator(pg_catalog.=) a.numbers and g.number = 3, false) as counted,
+       g.transactions operator(pg_catalog.||) a.transactions as transactions,
+       n.from_day,
+       n.to_day,
+       n.root,
+       n.root_columns
+from @extschema@.operations_partitions_now() n
+left join pg_catalog.pg_class c on c.oid = n.partition
+cross join lateral (
+    select pg_catalog.string_agg(pg_catalog.concat_ws(' ', g.oid, g.xmin, g.tgenabled), ' ' order by g.oid) as triggers,
+           pg_catalog.count(*) as number,
+           coalesce(pg_catalog.array_agg(g.xmin::text::bigint), '{}') as transactions
+    from pg_catalog.pg_trigger g
+    where g.tgrelid = n.partition and g.tgfoid = '@extschema@.operations_count_change()'::pg_catalog.regprocedure::pg_catalog.oid
+) g
+cross join lateral (
+    select pg_catalog.string_agg(pg_catalog.concat_ws(' ', a.attnum, a.atttypid, a.xmin), ' ' order by a.attname) as columns,
+           pg_catalog.array_agg(a.attnum order by a.attname) as numbers,
+           coalesce(pg_catalog.array_agg(a.xmin::text::bigint), '{}') as transactions
+    from pg_catalog.pg_attribute a
+    where a.attrelid = n.partition and a.attname in ('amount', 'client_id', 'operation_type', 'status')
+) a;
+
+create or replace view @extschema@.operations_rollup_live as
+with present as materialized (
+    select v.partition, v.version, v.counted, v.from_day, v.to_day, v.root, v.root_columns
+    from @extschema@.operations_partition_version v
+), tracked as materialized (
+    select r.partition
+    from @extschema@.operations_rollup_partition r
+    join present p on p.partition = r.partition and p.version = r.version
+    where p.counted
+), stale as materialized (
+    select r.partition
+    from @extschema@.operations_rollup_partition r
+    where r.partition not in (select partition from tracked)
+)
+select s.client_id, s.operation_type, pg_catalog.sum(s.rows)::bigint as rows, pg_catalog.sum(s.amount) as amount,
+       null::oid as partition, null::date as from_day, null::date as to_day, null::boolean as by_name
+from (
+    select t.client_id, t.operation_type, t.rows, t.amount
+    from @extschema@.operations_rollup_total t
+    union all
+    -- Not folded yet.
+    select d.client_id, d.operation_type, d.rows, d.amount
+    from @extschema@.operations_delta d
+    where d.partition in (select partition from tracked)
+    union all
+    -- Still in the total, but gone or of another version. EXISTS is asked first, once: if there is none, nothing is read.
+    select r.client_id, r.operation_type, -r.rows, -r.amount
+    from @extschema@.operations_rollup r
+    where exists (select from stale) and r.partition = any (array(select partition from stale))
+) s
+group by s.client_id, s.operation_type
+having pg_catalog.sum(s.rows) <> 0::numeric
+union all
+select null, null, null, null, p.partition, p.from_day, p.to_day,
+       coalesce(not p.root_columns operator(pg_catalog.<@) array(
+           select d.refobjsubid::int2
+           from pg_catalog.pg_class c
+           join pg_catalog.pg_rewrite w on w.ev_class = c.oid
+           join pg_catalog.pg_depend d on d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass::pg_catalog.oid and d.objid = w.oid
+           where c.relname = 'client_type_sum_live' and c.relnamespace = '@extschema@'::pg_catalog.regnamespace::pg_catalog.oid
+             and d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass::pg_catalog.oid and d.refobjid = p.root
+       ), false)
+from present p
+where p.partition not in (select partition from tracked);
