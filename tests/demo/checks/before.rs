@@ -72,11 +72,17 @@ pub fn wrong_pg_config(user: &User) -> Outcome {
     user.printed(format!("cannot be used: it is of PostgreSQL 14.3, and PostgreSQL {wanted} is needed"))
 }
 
+/// The one that is tested, and one that it is not.
+pub fn majors() -> Outcome<(Major, Major)> {
+    let wanted = Major::chosen()?;
+    let other = Major::ALL.into_iter().find(|major| *major != wanted).ok_or("there is one major only")?;
+    Ok((wanted, other))
+}
+
 pub fn wrong_major(user: &User) -> Outcome {
     user.fails(&["demo", "PG=14"])?;
     user.printed("error: PG=14 is no PostgreSQL that the extension is for: give 15, 16, 17 or 18")?;
-    let wanted = Major::chosen()?;
-    let other = Major::ALL.into_iter().find(|major| *major != wanted).ok_or("there is one major only")?;
+    let (wanted, other) = majors()?;
     // It is of the PostgreSQL that PG_CONFIG names.
     user.fails(&["demo", &format!("PG={other}")])?;
     user.printed(format!("and PostgreSQL {other} is needed (PG={wanted} asks for the other one)"))

@@ -1,6 +1,6 @@
 //! A Debian of its own, with nothing in it but what Debian calls essential, and a PostgreSQL as Debian's packages lay it out.
 //!
-//! Debian 12 has PostgreSQL 15, and Debian 13 has 17. For the others a package is made of the PostgreSQL that the tests use.
+//! For 16, which no Debian has, a package is made of the PostgreSQL that the tests use.
 
 use std::fs::File;
 use std::os::unix::fs::symlink;
@@ -9,7 +9,7 @@ use std::process::Command;
 
 use operations_cluster::expect::major;
 use operations_cluster::{Finished, finish};
-use operations_lab::tools::{Postgres, State, can_install, need_packages, which};
+use operations_lab::tools::{Major, Postgres, State, can_install, need_packages, which};
 use tempfile::TempDir;
 
 /// A root, deleted with this.
@@ -17,13 +17,9 @@ pub struct Root {
     folder: TempDir,
 }
 
-/// The Debian that is installed, and whether it has that major version.
-fn release() -> (&'static str, bool) {
-    match major() {
-        15 => ("bookworm", true),
-        17 => ("trixie", true),
-        _ => ("bookworm", false),
-    }
+/// The Debian that has the major version.
+fn debian() -> Option<&'static str> {
+    Major::chosen().unwrap_or(Major::DEFAULT).debian()
 }
 
 /// Why there can be no root here.
@@ -53,7 +49,7 @@ impl Root {
     /// With the server, from a package.
     pub fn with_server(state: &State) -> Self {
         let server = format!("postgresql-{}", major());
-        if release().1 {
+        if debian().is_some() {
             return Self::unpacked(state, &base(state, Some(&server)));
         }
         let root = Self::new(state);
@@ -139,7 +135,7 @@ fn roots(state: &State) -> PathBuf {
 
 /// The packed root, made once; with a package of Debian's.
 fn base(state: &State, package: Option<&str>) -> PathBuf {
-    let (release, _) = release();
+    let release = debian().unwrap_or("bookworm");
     let archive = roots(state).join(format!("{release}-{}.tar", package.unwrap_or("alone")));
     // Several tests want it at once.
     let lock = File::create(roots(state).join("lock")).unwrap();
@@ -159,6 +155,9 @@ fn base(state: &State, package: Option<&str>) -> PathBuf {
     let mut bootstrap = Command::new("debootstrap");
     bootstrap.arg("--variant=minbase").args(package.map(|package| format!("--include={package}")));
     bootstrap.arg(release).arg(&made).arg(mirror.trim());
+    // One that is newer than this machine's debootstrap is made as what it comes from.
+    let scripts = Path::new("/usr/share/debootstrap/scripts");
+    bootstrap.arg(scripts.join(if scripts.join(release).exists() { release } else { "sid" }));
     finish(bootstrap).unwrap().success().unwrap();
     let mut pack = Command::new("tar");
     pack.args(["--create", "--exclude=./var/cache/apt/archives/*.deb", "--exclude=./var/lib/apt/lists/*"]);
