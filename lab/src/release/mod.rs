@@ -8,7 +8,7 @@ mod scripts;
 mod version;
 
 pub use changelog::of_release as changelog_of_release;
-pub use prepare::{Plan, begin_next, plan, prepare};
+pub use prepare::{CHANGED, Plan, begin_next, plan, prepare};
 pub use released::{LIST, check};
 pub use scripts::{Script, scripts};
 pub use version::Version;

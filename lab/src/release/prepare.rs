@@ -10,6 +10,9 @@ const MANIFEST: &str = "Cargo.toml";
 const LOCK: &str = "Cargo.lock";
 const CHANGELOG: &str = "CHANGELOG.md";
 
+/// What a release changes of a checkout, from its top.
+pub const CHANGED: [&str; 4] = [MANIFEST, LOCK, CHANGELOG, "sql"];
+
 /// A release that can be made.
 #[derive(Debug)]
 pub struct Plan {

@@ -39,8 +39,9 @@ pub fn refuse(names: &Names, method: &Method, uri: &Uri, headers: &HeaderMap) ->
         let why = "This is answered at its own address only, such as 127.0.0.1; another name is given by LAB_NAMES.\n";
         return Some((StatusCode::MISDIRECTED_REQUEST, why).into_response());
     }
-    if method != Method::GET {
-        let allow = [(HeaderName::from_static("allow"), HeaderValue::from_static("GET"))];
+    // HEAD is a GET without its body: axum answers it so.
+    if !matches!(*method, Method::GET | Method::HEAD) {
+        let allow = [(HeaderName::from_static("allow"), HeaderValue::from_static("GET, HEAD"))];
         return Some((StatusCode::METHOD_NOT_ALLOWED, allow, "This only reads.\n").into_response());
     }
     is_foreign(uri, headers)
@@ -120,8 +121,11 @@ mod tests {
 
     #[test]
     fn only_reading_is_allowed() {
-        for method in [Method::POST, Method::PUT, Method::DELETE, Method::OPTIONS, Method::HEAD] {
+        for method in [Method::POST, Method::PUT, Method::DELETE, Method::OPTIONS] {
             assert_eq!(status("localhost", method.clone()), Some(405), "{method}");
+        }
+        for method in [Method::GET, Method::HEAD] {
+            assert_eq!(status("localhost", method.clone()), None, "{method}");
         }
     }
 }

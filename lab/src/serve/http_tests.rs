@@ -19,16 +19,19 @@ async fn begin() -> SocketAddr {
     address
 }
 
-async fn ask(address: SocketAddr, path: &str) -> TcpStream {
+async fn ask(address: SocketAddr, method: &str, path: &str) -> TcpStream {
     let mut stream = TcpStream::connect(address).await.unwrap();
-    stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes()).await.unwrap();
+    stream.write_all(format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes()).await.unwrap();
     stream
 }
 
-/// All of the answer, which ends when the server closes the connection.
 async fn get(address: SocketAddr, path: &str) -> String {
+    whole(ask(address, "GET", path).await).await
+}
+
+/// All of the answer, which ends when the server closes the connection.
+async fn whole(mut stream: TcpStream) -> String {
     let mut text = String::new();
-    let mut stream = ask(address, path).await;
     timeout(SOON, stream.read_to_string(&mut text)).await.unwrap().unwrap();
     text
 }
@@ -49,7 +52,7 @@ fn whoever_takes_all_places_keeps_nobody_out() {
         let address = begin().await;
         let mut pages = Vec::new();
         for _ in 0..READERS {
-            let mut page = ask(address, "/api/events").await;
+            let mut page = ask(address, "GET", "/api/events").await;
             assert_eq!(first_line(&mut page).await, "HTTP/1.1 200 OK");
             pages.push(page);
         }
@@ -86,12 +89,27 @@ fn an_answer_is_the_last_of_its_connection() {
 }
 
 #[test]
+fn head_is_answered_without_a_body_and_keeps_no_place() {
+    run(async {
+        let address = begin().await;
+        for path in ["/", "/metrics", "/api/state"] {
+            let answer = whole(ask(address, "HEAD", path).await).await;
+            assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("\r\n\r\n"), "{path}: {answer}");
+        }
+        for _ in 0..=READERS {
+            let answer = whole(ask(address, "HEAD", "/api/events").await).await;
+            assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        }
+    });
+}
+
+#[test]
 fn what_takes_some_making_is_made_once_a_second() {
     run(async {
         let address = begin().await;
         // The number of readers is part of it, so that one that is made anew is another one.
         let before = get(address, "/metrics").await;
-        let _page = ask(address, "/api/events").await;
+        let _page = ask(address, "GET", "/api/events").await;
         let began = Instant::now();
         let after = get(address, "/metrics").await;
         assert!(before == after || began.elapsed() > FRESH / 2, "{after}");

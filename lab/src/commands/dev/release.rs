@@ -3,7 +3,7 @@
 use std::process::{Command, Stdio};
 
 use clap::Args;
-use operations_lab::release::{Version, begin_next, plan, prepare};
+use operations_lab::release::{CHANGED, Version, begin_next, plan, prepare};
 use operations_lab::say::say;
 use operations_lab::server::finish;
 use operations_lab::{Error, checkout};
@@ -36,8 +36,7 @@ impl Release {
         }
         let plan = plan(checkout(), &Version::current(), version)?;
         let date = finish(utc_date())?.success()?;
-        prepare(checkout(), &plan, date.trim())?;
-        verify().map_err(|error| {
+        prepare(checkout(), &plan, date.trim()).and_then(|()| verify()).map_err(|error| {
             let text = "nothing was committed; take the changes back with: git reset --hard && git clean --force sql";
             Error::Environment(format!("{error}\n{text}"))
         })?;
@@ -64,8 +63,9 @@ fn verify() -> Result<(), Error> {
     Ok(())
 }
 
+/// What lies in the checkout besides, a note of somebody's for example, is left alone.
 fn commit(message: &str) -> Result<(), Error> {
-    git(&["add", "--all"])?;
+    git(&[&["add", "--all", "--"][..], &CHANGED].concat())?;
     git(&["commit", "--quiet", "--message", message]).map(drop)
 }
 
