@@ -14,8 +14,6 @@ use crate::{CATALOGS, difference, fill, rows};
 
 /// As for somebody who upgrades: the jobs are in the settings of both.
 const SETTINGS: &str = "
-listen_addresses = ''
-fsync = off
 shared_preload_libraries = 'operations_ext'
 operations_ext.database = 'postgres'
 operations_ext.insert_interval = 1s
@@ -30,14 +28,15 @@ struct Cluster<'a> {
 }
 
 impl<'a> Cluster<'a> {
-    fn new(postgres: Postgres, folder: &'a Path, name: &str, owner: &Owner) -> Self {
+    fn new(postgres: Postgres, folder: &'a Path, name: &str, owner: &Owner, settings: &str) -> Self {
         let data = DataDirectory::new(&folder.join(name), owner);
         let made = Self { postgres, data, folder, owner: owner.clone() };
         let mut initdb = made.program("initdb");
         initdb.args(["--no-sync", "--auth=trust", "--username=postgres", "--data-checksums", "--pgdata"]);
         initdb.arg(made.data.path());
         finish(initdb).unwrap().success().unwrap();
-        let settings = format!("{SETTINGS}unix_socket_directories = '{}'\n", folder.display());
+        let place = folder.display();
+        let settings = format!("{settings}listen_addresses = ''\nfsync = off\nunix_socket_directories = '{place}'\n");
         let file = made.data.path().join("postgresql.auto.conf");
         owner.write(&file, settings.as_bytes(), false).unwrap();
         made
@@ -79,11 +78,13 @@ impl Drop for Cluster<'_> {
     }
 }
 
-/// The oldest PostgreSQL, if it is at hand with this version of the extension.
-fn oldest(state: &State) -> Option<(Major, Postgres)> {
-    let major = Major::ALL.into_iter().min().filter(|major| *major < state.major)?;
-    let postgres = Postgres::found(&State { major, ..state.clone() })?;
-    is_installed(&postgres.config).then_some((major, postgres))
+/// The older PostgreSQLs that are at hand with this version of the extension, the oldest first.
+fn older(state: &State) -> impl Iterator<Item = (Major, Postgres)> {
+    let majors = Major::ALL.into_iter().filter(|major| *major < state.major);
+    majors.filter_map(|major| {
+        let postgres = Postgres::found(&State { major, ..state.clone() })?;
+        is_installed(&postgres.config).then_some((major, postgres))
+    })
 }
 
 fn upgrade(old: &Cluster<'_>, new: &Cluster<'_>) -> Finished {
@@ -113,19 +114,55 @@ fn logs(data: &Path) -> String {
     finish(find).unwrap().stdout
 }
 
+/// A folder of the servers' user, for two of them.
+fn folder(owner: &Owner) -> TempDir {
+    let scratch = std::env::var_os("OPERATIONS_TEST_DIR").unwrap();
+    owner.files(|| tempfile::Builder::new().prefix("server-").tempdir_in(&scratch)).unwrap()
+}
+
+fn version(postgres: &Postgres) -> String {
+    let mut ask = Command::new(&postgres.config);
+    ask.arg("--version");
+    finish(ask).unwrap().success().unwrap().trim().to_owned()
+}
+
+/// The errors of pg_upgrade of two servers where nothing but one table was made, if it failed. Builds whose minor releases are of different
+/// days may not understand each other, whatever is in them: Debian's 15.20 and 17.12 give each column an option that 18.6 refuses.
+fn refusal_of_a_plain_table(old: &Postgres, new: &Postgres, owner: &Owner) -> Option<String> {
+    let folder = folder(owner);
+    let settings = "shared_preload_libraries = ''\n";
+    let old = Cluster::new(old.clone(), folder.path(), "old", owner, settings);
+    let new = Cluster::new(new.clone(), folder.path(), "new", owner, settings);
+    run(&mut old.start(""), "CREATE TABLE plain (number integer)");
+    old.stop();
+    let upgraded = upgrade(&old, &new);
+    let mut errors = Command::new("grep");
+    errors.args(["-rhoE", "(ERROR|FATAL): .*"]).arg(new.data.path().join("pg_upgrade_output.d"));
+    (!upgraded.is_success()).then(|| finish(errors).unwrap().stdout.trim().replace('\n', "; "))
+}
+
 #[test]
 fn pg_upgrade_keeps_rows_sums_and_jobs() {
     let state = State::find().unwrap();
-    let Some((major, old)) = oldest(&state) else {
-        let why =
-            "no older PostgreSQL 15 with this version of the extension is at hand: PG=15 bash native/lab.sh dev build";
-        return skipped("pg_upgrade_keeps_rows_sums_and_jobs", why);
-    };
-    let scratch = std::env::var_os("OPERATIONS_TEST_DIR").unwrap();
-    let folder: TempDir =
-        state.owner.files(|| tempfile::Builder::new().prefix("server-").tempdir_in(&scratch)).unwrap();
-    let old = Cluster::new(old, folder.path(), "old", &state.owner);
-    let new = Cluster::new(Postgres::found(&state).unwrap(), folder.path(), "new", &state.owner);
+    let new = Postgres::found(&state).unwrap();
+    for (major, old) in older(&state) {
+        let Err(output) = keeps_all(major, &old, &new, &state.owner) else { return };
+        let refusal = refusal_of_a_plain_table(&old, &new, &state.owner);
+        assert!(refusal.is_some(), "from {major}: {output}");
+        let refusal = refusal.unwrap_or_default();
+        let [from, to] = [&old, &new].map(version);
+        let why = format!("pg_upgrade from {from} to {to} refuses a plain table, too: {refusal}");
+        skipped(&format!("pg_upgrade_keeps_rows_sums_and_jobs, from {major}"), &why);
+    }
+    let why = "no older PostgreSQL with this version of the extension is at hand that can be upgraded: PG=15 bash native/lab.sh dev build";
+    skipped("pg_upgrade_keeps_rows_sums_and_jobs", why);
+}
+
+/// Upgrades a database at work, and compares; what pg_upgrade said, if it failed.
+fn keeps_all(major: Major, old: &Postgres, new: &Postgres, owner: &Owner) -> Result<(), String> {
+    let folder = folder(owner);
+    let old = Cluster::new(old.clone(), folder.path(), "old", owner, SETTINGS);
+    let new = Cluster::new(new.clone(), folder.path(), "new", owner, SETTINGS);
 
     let mut session = old.start("");
     run(&mut session, "CREATE EXTENSION operations_ext");
@@ -143,7 +180,9 @@ fn pg_upgrade_keeps_rows_sums_and_jobs() {
     old.stop();
 
     let upgraded = upgrade(&old, &new);
-    assert!(upgraded.is_success(), "from {major}: {}\n{}", upgraded.stdout, logs(new.data.path()));
+    if !upgraded.is_success() {
+        return Err(format!("{}\n{}", upgraded.stdout, logs(new.data.path())));
+    }
 
     let mut session = new.start("-c operations_ext.database=");
     assert_eq!(rows(&mut session), before, "from {major}");
@@ -171,4 +210,5 @@ fn pg_upgrade_keeps_rows_sums_and_jobs() {
     }
     let broken = "SELECT code, evidence FROM operations_doctor() WHERE severity IN ('broken', 'unknown')";
     assert_eq!(text(&mut session, broken).unwrap(), "");
+    Ok(())
 }
