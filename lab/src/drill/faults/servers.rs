@@ -3,12 +3,14 @@
 use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, Instant};
 
+use postgres::Client;
+
 use crate::doctor::Finding;
 use crate::drill::fault::{Fault, Healed, make_demo};
 use crate::drill::scene::Scene;
 use crate::error::{Context, Error};
 use crate::role::Role;
-use crate::server::finish;
+use crate::server::{finish, text};
 
 /// SIGKILLs a postmaster, as the kernel does when memory is short.
 pub struct Killed {
@@ -85,6 +87,8 @@ const STOP: Duration = Duration::from_secs(30);
 #[derive(Default)]
 pub struct Stopped {
     wrong: Vec<String>,
+    /// Keeps a job at work until the servers are stopped: by itself a run is over within milliseconds.
+    holder: Option<Client>,
 }
 
 impl Stopped {
@@ -100,7 +104,12 @@ impl Fault for Stopped {
     }
 
     fn prepare(&mut self, scene: &Scene) -> Result<(), Error> {
-        // A job at work is what is to be stopped cleanly.
+        // A job at work is what is to be stopped cleanly. Each run of change_status waits for this lock.
+        let mut holder = scene.session(Role::Primary)?;
+        for statement in ["SET lock_timeout = '15s'", "BEGIN", "LOCK TABLE public.operations IN SHARE MODE"] {
+            text(&mut holder, statement)?;
+        }
+        self.holder = Some(holder);
         let at_work = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE state = 'active' \
                        AND (backend_type LIKE 'operations_ext %' OR query LIKE '%change_status()%') AND pid <> pg_backend_pid())";
         scene.becomes(Role::Primary, at_work, "t", Duration::from_secs(15))
@@ -110,6 +119,7 @@ impl Fault for Stopped {
         let begun = Instant::now();
         scene.make("stop", &[])?;
         let took = begun.elapsed();
+        self.holder = None;
         if took > STOP {
             self.wrong.push(format!("stopping took {:.1} s", took.as_secs_f32()));
         }
