@@ -12,7 +12,6 @@ use tempfile::TempDir;
 use super::mix::Script;
 use crate::demo::Programs;
 use crate::error::{Context, Error};
-use crate::role::Role;
 use crate::say::warn;
 use crate::server::Owner;
 use crate::target::Target;
@@ -72,8 +71,6 @@ pub struct Order<'a> {
 
 /// A pgbench that runs.
 pub struct Bench {
-    /// Whom it loads.
-    pub server: Role,
     child: Child,
     report: JoinHandle<String>,
     remarks: JoinHandle<()>,
@@ -127,7 +124,7 @@ impl Bench {
             let lines = stderr.map(BufReader::new).into_iter().flat_map(|stderr| stderr.split(b'\n'));
             lines.map_while(Result::ok).for_each(|line| warn(&format!("{server}: {}", String::from_utf8_lossy(&line))));
         });
-        Ok(Self { server, child, report, remarks })
+        Ok(Self { child, report, remarks })
     }
 
     /// Has it come to its end?
