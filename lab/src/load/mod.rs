@@ -156,8 +156,9 @@ impl Run<'_> {
         for place in &places {
             let server = place.target.role;
             let shared_by = of_role(server);
-            names.push(if shared_by > 1 { place.target.name() } else { server.to_string() });
+            let name = if shared_by > 1 { place.target.name() } else { server.to_string() };
             let order = Order {
+                name: &name,
                 target: &place.target,
                 options: &place.options,
                 scripts: self.load.mix.of(server).collect(),
@@ -168,6 +169,7 @@ impl Run<'_> {
                 progress: step.hour.is_none(),
             };
             benches.push(Bench::start(&self.programs, &self.scratch, &order)?);
+            names.push(name);
         }
         self.wait(&mut benches, step)?;
         names.into_iter().zip(benches).map(|(name, bench)| Ok((name, bench.finish()?))).collect()

@@ -53,6 +53,8 @@ impl Drop for Scratch {
 
 /// What one pgbench is to do.
 pub struct Order<'a> {
+    /// What the server is called in what pgbench says of it.
+    pub name: &'a str,
     /// The server, and how to connect.
     pub target: &'a Target,
     /// Settings of its sessions, as `PGOPTIONS` has them.
@@ -94,7 +96,7 @@ pub struct Done {
 impl Bench {
     /// Starts one.
     pub fn start(programs: &Programs, scratch: &Scratch, order: &Order<'_>) -> Result<Self, Error> {
-        let server = order.target.role;
+        let server = order.name.to_owned();
         let mut command = programs.command("pgbench");
         command.args(["--no-vacuum", "--failures-detailed", "--max-tries", TRIES]);
         command.arg(format!("--rate={:.4}", order.rate)).arg(format!("--time={}", order.seconds));
