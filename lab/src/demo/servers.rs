@@ -12,6 +12,7 @@ use crate::error::{Context, DemoError, Error};
 use crate::long;
 use crate::role::Role;
 use crate::say::{say, warn};
+use crate::server::process::wait_gone;
 use crate::server::{DataDirectory, Stop, open_to_read, quoted_for_shell, text};
 use crate::target::Target;
 
@@ -20,6 +21,9 @@ pub(crate) const START: Duration = Duration::from_secs(120);
 
 /// How long a server may take to stop.
 const STOP: Duration = Duration::from_secs(30);
+
+/// How long several replicas may take to stop at once, before each is looked after by itself.
+const TOGETHER: Duration = Duration::from_secs(10);
 
 /// A log that has grown beyond this is put aside at the next start.
 const LARGE_LOG: u64 = 20_000_000;
@@ -113,12 +117,30 @@ impl Demo {
         })
     }
 
+    /// Several replicas stop at once. Who does not is stopped as one alone. The ports of those that were told.
+    fn tell_replicas_to_stop(&self) -> Result<Vec<u16>, Error> {
+        let (mut told, mut processes) = (Vec::new(), Vec::new());
+        for one in self.replicas() {
+            let data = one.layout.data(Role::Replica);
+            end_watcher(&one.layout, Role::Replica, &data)?;
+            let ending = data.signal(Stop::Fast.signal())?;
+            if !ending.is_empty() {
+                told.push(one.port(Role::Replica));
+            }
+            processes.extend(ending);
+        }
+        let _ = wait_gone("the replicas to stop", &processes, TOGETHER);
+        Ok(told)
+    }
+
     /// Stops all servers, the replicas first, and one that is being made.
     pub(crate) fn stop_servers(&self) -> Result<(), Error> {
         let mut stopped = String::new();
-        // Whoever follows another replica before that one.
-        for (role, one) in self.servers().into_iter().rev() {
-            if one.stop_server(role, &one.layout.data(role))? {
+        let servers = self.servers();
+        let told = if self.has_several() { self.tell_replicas_to_stop()? } else { Vec::new() };
+        for (role, one) in servers.into_iter().rev() {
+            let was_told = role == Role::Replica && told.contains(&one.port(role));
+            if one.stop_server(role, &one.layout.data(role))? || was_told {
                 let number = if self.has_several() && role == Role::Replica {
                     format!(" ({})", one.port(role))
                 } else {

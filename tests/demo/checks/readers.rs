@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use operations_lab::{checkout, http};
+use operations_lab::checkout;
 
+use crate::page::{get, metric, metrics};
 use crate::receipt::{data, last_acknowledged, write_more};
 use crate::user::{Outcome, PASSWORD, Running, Stop, User, require};
 
@@ -66,16 +67,17 @@ pub fn a_row_is_on_all_replicas(user: &User) -> Outcome {
 }
 
 fn part(user: &User, path: &str) -> Outcome<u16> {
-    Ok(http::ask(user.lab_port, "GET", path, "localhost", std::time::Duration::from_secs(5))?.status)
+    Ok(get(user, path)?.status)
 }
 
 pub fn the_page_knows_all_replicas(user: &User) -> Outcome {
-    user.becomes("4", 20, || {
-        let metrics = http::ask(user.lab_port, "GET", "/metrics", "localhost", std::time::Duration::from_secs(5))?.body;
-        let lag = |name: &str| metrics.contains(&format!("operations_replay_lag_bytes{{server=\"{name}\"}}"));
-        require(REPLICAS.into_iter().all(lag), "a replica has no lag")?;
-        let up = metrics.lines().filter(|line| line.starts_with("operations_up{server=") && line.ends_with(" 1"));
-        Ok(up.count().to_string())
+    user.becomes("all", 20, || {
+        let samples = metrics(user)?;
+        for name in REPLICAS {
+            metric(&samples, &format!("replay_lag_bytes{{server=\"{name}\"}}"))?;
+            require(metric(&samples, &format!("up{{server=\"{name}\"}}"))? > 0.0, format!("{name} is not up"))?;
+        }
+        Ok("all".to_owned())
     })?;
     for (path, wanted) in [
         ("/primary/primary", 200),
@@ -217,11 +219,10 @@ pub fn haproxy_sends_each_to_the_right_servers(user: &User) -> Outcome {
     user.succeeds(&["failover"])?;
     let after = port(user, primary(user)?);
     require(after != before, "nobody was promoted")?;
-    user.becomes(&after.to_string(), 20, || ask(writers))?;
-    user.succeeds(&["rejoin"])?;
-    is_well(user)
+    user.becomes(&after.to_string(), 20, || ask(writers))
 }
 
+/// Also of one that was fenced off, which follows from then on.
 pub fn stop_and_start_keeps_all_replicas(user: &User) -> Outcome {
     user.succeeds(&["stop"])?;
     user.no_server_left()?;
