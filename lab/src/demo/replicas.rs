@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::connect::Refusal;
 use crate::demo::nodes::{MOST, Node};
 use crate::demo::roles::DataState;
-use crate::demo::{Demo, Programs, SLOT, Scheduler, folders};
+use crate::demo::{Demo, Programs, SLOT, Scheduler, folders, timeline_of_wal};
 use crate::error::{DemoError, Error};
 use crate::failover::literal;
 use crate::role::Role;
@@ -179,7 +179,8 @@ impl Demo {
     }
 
     fn make_slot(&self) -> Result<(), Error> {
-        let refused = |refusal: Refusal| DemoError::NoAnswer { server: Role::Primary, why: refusal.to_string() }.into();
+        let server = if self.layout.upstream.is_some() { Role::Replica } else { Role::Primary };
+        let refused = |refusal: Refusal| DemoError::NoAnswer { server, why: refusal.to_string() }.into();
         self.ask_upstream(&KEEP_WAL.replace("SLOT", &format!("'{}'", self.slot()))).map(drop).map_err(refused)
     }
 
@@ -219,6 +220,24 @@ impl Demo {
         self.make_slot()?;
         self.stop_server(Role::Replica, &self.layout.data(Role::Replica))?;
         self.start_replica(programs, scheduler)?;
+        self.clone_what_cannot_follow(programs, scheduler)
+    }
+
+    /// A replica that was away while another one was promoted may have more than that one had got, and cannot follow it.
+    pub(crate) fn mend_what_missed_a_failover(
+        &mut self,
+        programs: &Programs,
+        scheduler: &Scheduler,
+    ) -> Result<(), Error> {
+        let own = timeline_of_wal(self.layout.data(Role::Replica).path(), &self.layout.owner);
+        let primary = self.layout.state_of(Role::Primary);
+        match own.zip(primary).is_some_and(|(own, primary)| own < primary.timeline) {
+            true => self.clone_what_cannot_follow(programs, scheduler),
+            false => Ok(()),
+        }
+    }
+
+    fn clone_what_cannot_follow(&mut self, programs: &Programs, scheduler: &Scheduler) -> Result<(), Error> {
         if self.streams_within(STREAMS) {
             return Ok(());
         }

@@ -297,7 +297,8 @@ impl Demo {
             true => rejoin_data(self, programs, scheduler),
             false => {
                 self.keep_wal_for_the_replica()?;
-                self.start_replica(programs, scheduler)
+                self.start_replica(programs, scheduler)?;
+                self.mend_what_missed_a_failover(programs, scheduler)
             }
         }
     }

@@ -97,8 +97,8 @@ const GROUPS: &[Group<User>] = &[
         User;
         readers: wrong_numbers_of_replicas a_row_is_on_all_replicas the_page_knows_all_replicas examples_of_the_page_connect
             a_replica_that_is_killed_is_named readers_share_a_load a_failover_leads_the_others
-            haproxy_sends_each_to_the_right_servers stop_and_start_keeps_all_replicas replicas_cascade
-            a_replica_that_was_promoted_stays fewer_replicas_leave_nothing_behind;
+            a_replica_that_was_promoted_stays haproxy_sends_each_to_the_right_servers stop_and_start_keeps_all_replicas
+            replicas_cascade fewer_replicas_leave_nothing_behind;
         first_start: clean_leaves_nothing;
     })
     .after(("three_replicas_start", readers::three_replicas_start)),

@@ -4,9 +4,10 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use operations_lab::checkout;
+use operations_lab::server::Signal;
 
 use crate::page::{get, metric, metrics};
-use crate::receipt::{data, last_acknowledged, write_more};
+use crate::receipt::{data, write_more};
 use crate::user::{Outcome, PASSWORD, Running, Stop, User, require};
 
 /// The folders of the replicas, by the numbers that they were made with.
@@ -142,32 +143,51 @@ fn primary(user: &User) -> Outcome<u16> {
 
 /// The one that has most is promoted, the others follow it, and no slot is left to keep WAL for nobody.
 pub fn a_failover_leads_the_others(user: &User) -> Outcome {
-    write_more(user, 10)?;
-    let from = last_acknowledged(user)?;
-    user.kill("replica")?;
+    let held = user.on_primary(
+        "SELECT string_agg(pid::text, ' ') FROM pg_stat_replication WHERE application_name <> 'operations_replica_2';",
+    )?;
+    for pid in held.split(' ') {
+        data(user, "primary").signal_process(pid.parse()?, Signal::STOP)?;
+    }
+    user.session("psql", "UPDATE marked SET number = 8;")?;
+    user.becomes("8", 20, || user.on_replica_number(2, "SELECT number FROM marked;"))?;
+    data(user, "primary").kill_all()?;
     user.succeeds(&["failover"])?;
-    user.printed(format!(
-        "the server on port {} is not one to be promoted: the replica is not running",
-        port(user, 1)
-    ))?;
-    user.printed("    lost              nothing")?;
-    let new = primary(user)?;
-    let other = if new == 2 { 3 } else { 2 };
-    require(new > 1, format!("number {new} was promoted"))?;
-    user.printed(format!("    follow it         the replicas on port {}", port(user, other)))?;
+    user.printed(format!("Promoting the replica on port {}", port(user, 2)))?;
+    user.printed(format!("    follow it         the replicas on port {}, {}", port(user, 1), port(user, 3)))?;
+    require(primary(user)? == 2, "another one was promoted")?;
     write_more(user, 10)?;
-    require(user.on_primary(SLOTS)? == format!("operations_replica_{other}"), "the other one does not follow")?;
-    // Both that are away come back.
+    require(user.on_primary(SLOTS)? == "operations_replica operations_replica_3", "the others do not follow")?;
+    // As make status counts them, the old primary is the first.
+    for number in [2, 3] {
+        user.becomes("8", 20, || user.on_replica_number(number, "SELECT number FROM marked;"))?;
+    }
     user.succeeds(&["demo"])?;
     user.printed(format!("Making the old primary on port {} a replica", port(user, 0)))?;
     is_well(user)?;
-    let slots = user.on_primary(SLOTS)?;
-    require(slots == "operations_replica operations_replica_2 operations_replica_3", format!("slots: {slots}"))?;
+    require(user.on_primary(SLOTS)? == "operations_replica operations_replica_2 operations_replica_3", "slots differ")?;
     for number in 1..4 {
         let slots = user.on_replica_number(number, "SELECT count(*) FROM pg_replication_slots;")?;
         require(slots == "0", format!("replica {number} has {slots} slots"))?;
     }
-    user.succeeds(&["receipt", &format!("RECEIPT=--since {from}")])
+    Ok(())
+}
+
+/// Nobody deletes the server that takes writes, nor one that took them and has not come back.
+pub fn a_replica_that_was_promoted_stays(user: &User) -> Outcome {
+    user.fails(&["demo", "REPLICAS=1"])?;
+    let said = format!("would remove the server on port {}, which is the primary since a failover", port(user, 2));
+    user.printed(format!("error: REPLICAS=1 {said}"))?;
+    user.kill("replica_3")?;
+    user.succeeds(&["failover"])?;
+    user.printed(format!(
+        "the server on port {} is not one to be promoted: the replica is not running",
+        port(user, 3)
+    ))?;
+    user.printed("    lost              nothing")?;
+    user.fails(&["demo", "REPLICAS=1"])?;
+    user.printed("which was the primary, and may hold rows that no other has: make rejoin first")?;
+    require(user.demo("replica_2/PG_VERSION").exists(), "its data are gone")
 }
 
 /// HAProxy of the machine, or the one that `HAPROXY` names.
@@ -222,7 +242,7 @@ pub fn haproxy_sends_each_to_the_right_servers(user: &User) -> Outcome {
     user.becomes(&after.to_string(), 20, || ask(writers))
 }
 
-/// Also of one that was fenced off, which follows from then on.
+/// Also those that were fenced off before, which follow from then on.
 pub fn stop_and_start_keeps_all_replicas(user: &User) -> Outcome {
     user.succeeds(&["stop"])?;
     user.no_server_left()?;
@@ -230,7 +250,7 @@ pub fn stop_and_start_keeps_all_replicas(user: &User) -> Outcome {
     user.not_printed("cloning")?;
     is_well(user)?;
     for number in 1..4 {
-        require(user.on_replica_number(number, "SELECT number FROM marked;")? == "7", "a replica lost its rows")?;
+        require(user.on_replica_number(number, "SELECT number FROM marked;")? == "8", "a replica lost its rows")?;
     }
     Ok(())
 }
@@ -268,41 +288,6 @@ pub fn replicas_cascade(user: &User) -> Outcome {
     user.not_printed("cloning")?;
     is_well(user)?;
     require(followed(user)?.iter().all(|found| *found == primary), "one of them still follows another replica")
-}
-
-/// Nobody deletes the server that takes writes.
-pub fn a_replica_that_was_promoted_stays(user: &User) -> Outcome {
-    // Until the third is the primary, one of those before it is.
-    for _ in 0..2 {
-        let now = primary(user)?;
-        if now > 1 {
-            break;
-        }
-        for folder in
-            ["primary", "replica"].iter().filter(|folder| **folder != ["primary", "replica"][usize::from(now)])
-        {
-            user.kill(folder)?;
-        }
-        user.succeeds(&["failover"])?;
-        user.succeeds(&["demo"])?;
-    }
-    let now = primary(user)?;
-    require(now > 1, format!("number {now} is the primary"))?;
-    user.fails(&["demo", "REPLICAS=1"])?;
-    user.printed(format!(
-        "error: REPLICAS=1 would remove the server on port {}, which is the primary since a failover",
-        port(user, now)
-    ))?;
-    is_well(user)?;
-    // Back to one of the first two: the others are away.
-    for folder in REPLICAS.iter().skip(1).filter(|folder| **folder != REPLICAS[usize::from(now) - 1]) {
-        user.kill(folder)?;
-    }
-    user.succeeds(&["failover"])?;
-    user.fails(&["demo", "REPLICAS=1"])?;
-    user.printed("which was the primary, and may hold rows that no other has: make rejoin first")?;
-    user.succeeds(&["demo"])?;
-    is_well(user)
 }
 
 pub fn fewer_replicas_leave_nothing_behind(user: &User) -> Outcome {
