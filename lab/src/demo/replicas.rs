@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::connect::Refusal;
 use crate::demo::nodes::{MOST, Node};
 use crate::demo::roles::DataState;
+use crate::demo::servers::tell_to_stop;
 use crate::demo::{Demo, Programs, SLOT, Scheduler, folders, timeline_of_wal};
 use crate::error::{DemoError, Error};
 use crate::failover::literal;
@@ -203,12 +204,11 @@ impl Demo {
 
     /// Has each replica that runs follow whom it is to follow: since a failover that is another server.
     pub(crate) fn settle_replicas(&self, programs: &Programs, scheduler: &Scheduler) -> Result<(), Error> {
-        for place in 1..self.layout.nodes.len() {
-            let mut one = self.replica(place);
-            if one.is_to_move() {
-                one.follow_another(programs, scheduler)?;
-            }
-        }
+        let mut to_move = self.replicas();
+        to_move.retain(Self::is_to_move);
+        to_move.iter().try_for_each(Self::make_slot)?;
+        tell_to_stop(&to_move)?;
+        to_move.iter_mut().try_for_each(|one| one.follow_another(programs, scheduler))?;
         self.drop_stray_slots();
         Ok(())
     }
@@ -217,7 +217,6 @@ impl Demo {
     fn follow_another(&mut self, programs: &Programs, scheduler: &Scheduler) -> Result<(), Error> {
         let (port, upstream) = (self.port(Role::Replica), self.upstream_port());
         say(&format!("The replica on port {port} is to follow the server on port {upstream}: restarting it"));
-        self.make_slot()?;
         self.stop_server(Role::Replica, &self.layout.data(Role::Replica))?;
         self.start_replica(programs, scheduler)?;
         self.clone_what_cannot_follow(programs, scheduler)

@@ -117,27 +117,11 @@ impl Demo {
         })
     }
 
-    /// Several replicas stop at once. Who does not is stopped as one alone. The ports of those that were told.
-    fn tell_replicas_to_stop(&self) -> Result<Vec<u16>, Error> {
-        let (mut told, mut processes) = (Vec::new(), Vec::new());
-        for one in self.replicas() {
-            let data = one.layout.data(Role::Replica);
-            end_watcher(&one.layout, Role::Replica, &data)?;
-            let ending = data.signal(Stop::Fast.signal())?;
-            if !ending.is_empty() {
-                told.push(one.port(Role::Replica));
-            }
-            processes.extend(ending);
-        }
-        let _ = wait_gone("the replicas to stop", &processes, TOGETHER);
-        Ok(told)
-    }
-
     /// Stops all servers, the replicas first, and one that is being made.
     pub(crate) fn stop_servers(&self) -> Result<(), Error> {
         let mut stopped = String::new();
         let servers = self.servers();
-        let told = if self.has_several() { self.tell_replicas_to_stop()? } else { Vec::new() };
+        let told = tell_to_stop(&self.replicas())?;
         for (role, one) in servers.into_iter().rev() {
             let was_told = role == Role::Replica && told.contains(&one.port(role));
             if one.stop_server(role, &one.layout.data(role))? || was_told {
@@ -156,6 +140,23 @@ impl Demo {
         }
         Ok(())
     }
+}
+
+/// Several replicas stop at once; one alone is left to who stops it. Who does not stop now is stopped as one alone. The ports of those
+/// that were told.
+pub(super) fn tell_to_stop(replicas: &[Demo]) -> Result<Vec<u16>, Error> {
+    let (mut told, mut processes) = (Vec::new(), Vec::new());
+    for one in replicas.iter().filter(|_| replicas.len() > 1) {
+        let data = one.layout.data(Role::Replica);
+        end_watcher(&one.layout, Role::Replica, &data)?;
+        let ending = data.signal(Stop::Fast.signal())?;
+        if !ending.is_empty() {
+            told.push(one.port(Role::Replica));
+        }
+        processes.extend(ending);
+    }
+    let _ = wait_gone("the replicas to stop", &processes, TOGETHER);
+    Ok(told)
 }
 
 /// Where the log of a server ended before a start.

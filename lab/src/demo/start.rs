@@ -8,7 +8,7 @@ use crate::connect::Refusal;
 use crate::demo::lock::lock_demo;
 use crate::demo::roles::DataState;
 use crate::demo::settings::{REPLICAS, WAL_LEVEL};
-use crate::demo::{Demo, Layout, Named, Programs, Scheduler, Settings, folders, port_variable};
+use crate::demo::{Demo, Layout, Named, Programs, Scheduler, Settings, folders, port_variable, servers};
 use crate::doctor::{Options, Verdict};
 use crate::error::{DemoError, Error, FailoverError, SettingError};
 use crate::failover::{rejoin_data, replace_data};
@@ -245,6 +245,7 @@ impl Demo {
             say(remark);
         }
         self.settings.save(&self.layout)?;
+        servers::tell_to_stop(&surplus)?;
         for one in surplus {
             one.remove_surplus()?;
         }
