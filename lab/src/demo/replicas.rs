@@ -286,7 +286,6 @@ impl Demo {
         let wanted = self.settings.replicas;
         let mut surplus = Vec::new();
         for (place, node) in self.layout.nodes.iter().enumerate().filter(|(_, node)| node.number > wanted) {
-            let one = self.replica(place.max(1));
             let keep = |why, next: &str| {
                 let (port, next) = (self.settings.port(node.number), next.replace("NUMBER", &node.number.to_string()));
                 Err(DemoError::KeepsWrites { wanted, port, why, next }.into())
@@ -297,6 +296,7 @@ impl Demo {
                     "give REPLICAS=NUMBER or more, or have another one promoted (make failover, make rejoin) first",
                 );
             }
+            let one = self.replica(place);
             let is_primarys = DataState::read(&node.data, &self.layout.owner)
                 .is_some_and(|state| !state.is_replica || state.is_fenced || state.is_rewinding);
             if is_primarys || (one.is_running(Role::Replica) && one.is_promoted()) {
