@@ -6,7 +6,7 @@ TARGETS := help demo stop clean status doctor drill drills receipt failover rejo
 .SILENT:
 
 help:
-	echo 'make demo          start the primary and the replica, wait until they live, say how to connect'
+	echo 'make demo          start the primary and its replica, wait until they live, say how to connect'
 	echo 'make status        what lives: operations, jobs, view, replica, partitions'
 	echo 'make doctor        one verdict: ok, degraded, broken or unknown, why, and what to type next'
 	echo 'make receipt       what became of each row that a client wrote: acknowledged, lost, forked'
@@ -16,9 +16,9 @@ help:
 	echo 'make drills        all drills that are over in seconds, and a table'
 	echo 'make load          RATE=500: pgbench loads the demo at this rate, and what that does to it'
 	echo '                   also SECONDS=60 CLIENTS=4 MIX=insert=60,balance=40, or PROFILE=day MINUTES=24'
-	echo 'make psql          a session on the primary (psql-replica: on the replica)'
-	echo 'make stop          stop both; the data stay'
-	echo 'make clean         stop both and delete the data of the demo'
+	echo 'make psql          a session on the primary (psql-replica: on the replica; N=2: on the second)'
+	echo 'make stop          stop all servers; the data stay'
+	echo 'make clean         stop all servers and delete the data of the demo'
 	echo 'make test          run the tests that need no Docker'
 	echo 'make test-long     run those of them that take long: random, at length, and big'
 	echo 'make test-all      run both'
@@ -35,7 +35,9 @@ help:
 	echo '  OPERATIONS_INSERT_BATCH=1     operations that the job inserts every 5 s; takes effect on a demo that runs'
 	echo '  WAL_LEVEL=replica             logical: lets logical slots decode the WAL'
 	echo '  LAB_PORT=8080                 where the live page is served; off: nowhere'
-	echo '  SYNC=off                      on: a commit waits for the replica'
+	echo '  REPLICAS=1                    how many replicas, up to 9; on REPLICA_PORT and the ports after it; fewer: the others are removed'
+	echo '  CASCADE=off                   on: the further replicas follow the first one instead of the primary'
+	echo '  SYNC=off                      on: a commit waits for the replica; of several, for one of them'
 	echo '  EXTENSION                     build: build the extension; installed: use the one that PostgreSQL has;'
 	echo '                                by default the latter, unless it is not there or was built here before'
 	echo '  PG=16                         the major version of PostgreSQL: 15, 16, 17 or 18; each has a demo of its own'
@@ -43,8 +45,12 @@ help:
 	echo '  STATE_DIR=.state              where everything is kept that is unpacked, built or run'
 	echo '  DEMO_DIR=.state/demo          where the data of the demo are kept'
 
-demo stop clean status psql psql-replica failover rejoin:
+demo stop clean status psql failover rejoin:
 	bash native/lab.sh $@
+
+# N=2: the second replica, as make status counts them
+psql-replica:
+	bash native/lab.sh psql-replica $(if $(N),"--number=$(N)")
 
 # DOCTOR gives options: make doctor DOCTOR=--json
 doctor:

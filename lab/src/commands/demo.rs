@@ -29,12 +29,13 @@ impl Folder {
     }
 }
 
-/// Starts the primary and the replica, waits until they live, and says how to connect.
+/// Starts the primary and its replicas, waits until they live, and says how to connect.
 ///
 /// What runs already is left alone. The first start makes the data; what it needs (PostgreSQL 16, or the version that PG names) it gets itself.
 ///
 /// From the environment: PRIMARY_PORT and REPLICA_PORT (5432, 5433), POSTGRES_USER, POSTGRES_DB, REPLICATION_USER,
 /// POSTGRES_PASSWORD and REPLICATION_PASSWORD (or the same with _FILE for a file that holds it), OPERATIONS_TEST_ROWS (100000),
+/// REPLICAS (1 to 9; the further ones listen on REPLICA_PORT + 1 and so on), CASCADE (off, or on: these follow the first replica),
 /// LAB_PORT (8080; off serves no page), WAL_LEVEL (replica, or logical for logical slots), SYNC (off, or on: a commit waits for the replica), PG_CONFIG (the PostgreSQL to use), REPLICA_RECLONE=1 (throw away a replica
 /// of another primary; `promoted`: also one that was promoted, with the rows that only it has), STATE_DIR, SERVER_USER.
 #[derive(Args)]
@@ -60,7 +61,7 @@ impl Demo {
     }
 }
 
-/// Stops both servers, the receipt's client and the page; the data stay.
+/// Stops all servers, the receipt's client and the page; the data stay.
 #[derive(Args)]
 pub struct Stop {
     #[command(flatten)]
@@ -74,7 +75,7 @@ impl Stop {
     }
 }
 
-/// Stops both servers and deletes the demo's data, with the rows that a rejoin kept aside. What was downloaded and built stays.
+/// Stops all servers and deletes the demo's data, with the rows that a rejoin kept aside. What was downloaded and built stays.
 #[derive(Args)]
 pub struct Clean {
     #[command(flatten)]
@@ -121,13 +122,18 @@ pub struct Psql {
 impl Psql {
     /// Becomes psql; returns only if that fails.
     pub fn run(&self) -> Result<u8, Error> {
-        become_psql(&self.folder, Role::Primary)
+        let demo = demo::Demo::as_started(self.folder.get())?;
+        become_psql(&demo, Role::Primary)
     }
 }
 
-/// Opens a session on the replica, from a terminal or from a pipe.
+/// Opens a session on a replica, from a terminal or from a pipe.
 #[derive(Args)]
 pub struct PsqlReplica {
+    /// Which replica, as `status` counts them [default: the first]
+    #[arg(long, value_name = "N")]
+    number: Option<String>,
+
     #[command(flatten)]
     folder: Folder,
 }
@@ -135,12 +141,12 @@ pub struct PsqlReplica {
 impl PsqlReplica {
     /// Becomes psql; returns only if that fails.
     pub fn run(&self) -> Result<u8, Error> {
-        become_psql(&self.folder, Role::Replica)
+        let demo = demo::Demo::as_started(self.folder.get())?;
+        become_psql(&demo.replica_by_number(self.number.as_deref())?, Role::Replica)
     }
 }
 
-fn become_psql(folder: &Folder, role: Role) -> Result<u8, Error> {
-    let demo = demo::Demo::as_started(folder.get())?;
+fn become_psql(demo: &demo::Demo, role: Role) -> Result<u8, Error> {
     demo.warn_of_other_port(role);
     let source = demo.psql(role)?.exec();
     Err(Error::Io { what: "run psql".to_owned(), source })

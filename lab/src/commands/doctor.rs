@@ -2,7 +2,7 @@
 
 use clap::Args;
 use operations_lab::Error;
-use operations_lab::demo::{Demo, SERVERS};
+use operations_lab::demo::Demo;
 use operations_lab::doctor::{Options, Report, examine};
 use operations_lab::role::Role;
 use operations_lab::target::Target;
@@ -74,7 +74,7 @@ impl Doctor {
             return Ok(examine(&named, &options));
         }
         let demo = Demo::as_started(self.folder.get())?;
-        SERVERS.iter().for_each(|role| demo.warn_of_other_port(*role));
+        demo.warn_of_other_ports();
         Ok(demo.examine(&options))
     }
 }

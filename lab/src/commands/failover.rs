@@ -7,6 +7,8 @@ use super::demo::Folder;
 
 /// Fences the primary, promotes the replica, and shows that writes and both jobs go on there.
 ///
+/// Of several replicas the one that has received most is promoted, and the others are led to it. See docs/readers.md.
+///
 /// The old primary is stopped fast, then at once, then killed; if a process of it is still there, nothing is promoted. It
 /// cannot take writes again, by whatever command it is started. Ports stay with the servers. See docs/failover.md.
 #[derive(Args)]

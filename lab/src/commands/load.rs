@@ -55,9 +55,9 @@ pub struct Load {
     #[arg(long, value_name = "URL")]
     primary: Option<String>,
 
-    /// The replica that is read
+    /// A replica that is read; give it once for each, and they share the load
     #[arg(long, value_name = "URL")]
-    replica: Option<String>,
+    replica: Vec<String>,
 
     #[command(flatten)]
     folder: Folder,
@@ -79,9 +79,9 @@ impl Load {
             );
             return Ok(USAGE);
         }
-        let named = [(Role::Primary, &self.primary), (Role::Replica, &self.replica)];
-        let named = named.iter().filter_map(|(role, url)| Some(Target::from_url(*role, url.as_ref()?)));
-        let named = named.collect::<Result<Vec<_>, _>>()?;
+        let primary = self.primary.iter().map(|url| Target::from_url(Role::Primary, url));
+        let replicas = self.replica.iter().map(|url| Target::from_url(Role::Replica, url));
+        let named = primary.chain(replicas).collect::<Result<Vec<_>, _>>()?;
         let servers = if named.is_empty() { Servers::Demo(self.folder.get()) } else { Servers::Named(&named) };
         let steps = match self.profile {
             Some(Profile::Day) => load::steps(self.rate, self.minutes.unwrap_or(24)),

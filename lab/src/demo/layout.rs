@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use crate::compose::SERVERS_FOLDER;
-use crate::demo::nodes::{LAB_FOLDER, Node, beside};
-use crate::demo::roles::{DataState, FENCED, REWINDING, swapped};
+use crate::demo::nodes::{LAB_FOLDER, Node, beside, find_native};
+use crate::demo::roles::{DataState, FENCED, REWINDING};
+use crate::demo::settings::{Named, REPLICAS, replicas};
 use crate::error::{DemoError, Error};
 use crate::role::Role;
 use crate::server::{DataDirectory, Owner};
@@ -20,10 +21,13 @@ pub struct Layout {
     pub folder: PathBuf,
     /// Who runs the servers.
     pub owner: Owner,
-    /// Whether the server that was made as the replica is the primary now. Folders, logs and ports stay with the servers.
-    pub swapped: bool,
-    /// The servers where they are in containers, the primary first; none natively.
+    /// Whether each server is in a container of its own.
+    pub in_containers: bool,
+    /// The servers, the primary first; the second has the part of the replica where there is talk of one. Folders, logs and ports
+    /// stay with the servers, whatever a failover makes of them.
     pub nodes: Vec<Node>,
+    /// Whom the replica follows, if that is another replica: of a native demo that cascades.
+    pub upstream: Option<Node>,
 }
 
 impl Layout {
@@ -43,7 +47,7 @@ impl Layout {
     /// checkout has a state folder elsewhere.
     pub(crate) fn another_users_demo(&self) -> Option<DemoError> {
         let is_named = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-        if !self.nodes.is_empty() || is_named("STATE_DIR") || is_named("DEMO_DIR") {
+        if self.in_containers || is_named("STATE_DIR") || is_named("DEMO_DIR") {
             return None;
         }
         let own = State::at(crate::checkout().join(".state"), self.owner.clone());
@@ -75,32 +79,40 @@ impl Layout {
         };
         let state = State::at(folder.to_owned(), owner.clone());
         let nodes = crate::demo::nodes::find(servers, &owner);
-        Ok(Self { state, folder: folder.to_owned(), owner, swapped: false, nodes })
+        Ok(Self { state, folder: folder.to_owned(), owner, in_containers: true, nodes, upstream: None })
     }
 
     fn with(state: State, folder: PathBuf) -> Self {
-        let mut layout = Self { folder, owner: state.owner.clone(), state, swapped: false, nodes: Vec::new() };
-        layout.find_roles();
+        let owner = state.owner.clone();
+        let mut layout = Self { folder, owner, state, in_containers: false, nodes: Vec::new(), upstream: None };
+        let wanted = Named::saved(&layout).ok().and_then(|saved| replicas(saved.get(REPLICAS)?).ok());
+        layout.find_roles(wanted.unwrap_or(1));
         layout
     }
 
-    /// The data of one of the two servers.
+    /// The data of a server.
     #[must_use]
     pub fn data(&self, role: Role) -> DataDirectory {
-        if let Some(node) = self.node(role) {
-            return DataDirectory::new(&node.data, &self.owner);
-        }
-        DataDirectory::new(&self.folder.join(self.initial_role(role).to_string()), &self.owner)
+        let data = self.node(role).map_or_else(|| self.folder.join(role.to_string()), |node| node.data.clone());
+        DataDirectory::new(&data, &self.owner)
     }
 
-    /// What a server was made as; also, what the server that was made so is now.
+    /// What a server was made as: 0 is the primary.
     #[must_use]
-    pub fn initial_role(&self, role: Role) -> Role {
-        match (self.swapped, role) {
-            (false, role) => role,
-            (true, Role::Primary) => Role::Replica,
-            (true, Role::Replica) => Role::Primary,
-        }
+    pub fn number(&self, role: Role) -> u8 {
+        self.node(role).map_or(u8::from(role == Role::Replica), |node| node.number)
+    }
+
+    /// Whether a failover has made another server the primary than the one that was made as it.
+    #[must_use]
+    pub fn is_swapped(&self) -> bool {
+        self.number(Role::Primary) != 0
+    }
+
+    /// How many replicas there are.
+    #[must_use]
+    pub fn replicas(&self) -> usize {
+        self.nodes.len().saturating_sub(1)
     }
 
     /// Stands for a server that was fenced off and has not followed the new primary yet.
@@ -116,20 +128,17 @@ impl Layout {
 
     /// The folder by which another process of this program finds a native demo.
     pub(crate) fn native_folder(&self) -> Option<&Path> {
-        self.nodes.is_empty().then_some(self.folder.as_path())
+        (!self.in_containers).then_some(self.folder.as_path())
     }
 
     /// The file of a server beside its data that ends with this.
     pub(crate) fn beside(&self, role: Role, ending: &str) -> PathBuf {
-        match self.node(role) {
-            Some(node) => beside(&node.data, ending),
-            None => self.folder.join(format!("{}.{ending}", self.initial_role(role))),
-        }
+        beside(self.data(role).path(), ending)
     }
 
     /// A file in a volume, as the other containers name it.
     pub(crate) fn for_others(&self, file: &Path) -> PathBuf {
-        let own = self.nodes.iter().find_map(|node| {
+        let own = self.nodes.iter().filter(|_| self.in_containers).find_map(|node| {
             let inside = file.strip_prefix(node.data.parent()?).ok()?;
             let volume = if node.name == crate::demo::nodes::FIRST { "primary" } else { "replica" };
             Some(Path::new(&std::env::var_os(SERVERS_FOLDER)?).join(volume).join(inside))
@@ -143,7 +152,7 @@ impl Layout {
         DataDirectory::new(&self.folder.join("primary.new"), &self.owner)
     }
 
-    /// The log of one of the two servers.
+    /// The log of a server.
     #[must_use]
     pub fn log(&self, role: Role) -> PathBuf {
         self.beside(role, "log")
@@ -152,7 +161,7 @@ impl Layout {
     /// The folder of the sockets.
     #[must_use]
     pub fn sockets(&self) -> PathBuf {
-        if !self.nodes.is_empty() {
+        if self.in_containers {
             return PathBuf::from("/var/run/postgresql");
         }
         self.folder.join("run")
@@ -161,7 +170,7 @@ impl Layout {
     /// The copies of `docker/` that the servers read.
     #[must_use]
     pub fn docker(&self) -> PathBuf {
-        if !self.nodes.is_empty() {
+        if self.in_containers {
             return PathBuf::from("/etc/operations");
         }
         self.folder.join("docker")
@@ -175,11 +184,9 @@ impl Layout {
 }
 
 impl Layout {
-    /// Looks which of the two servers is the primary.
-    pub(crate) fn find_roles(&mut self) {
-        self.swapped = false;
-        let [first, second] = [Role::Primary, Role::Replica].map(|role| self.state_of(role));
-        self.swapped = swapped(first, second);
+    /// Looks which servers of a native demo there are, of which so many replicas are wanted, and which of them is the primary.
+    pub(crate) fn find_roles(&mut self, replicas: u8) {
+        self.nodes = find_native(&self.folder, &self.owner, replicas);
     }
 
     /// What the data of a server say.

@@ -15,6 +15,12 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// What the primary still lacks: the replica's stream, and a good run of both jobs since its start.
 const PRIMARY_MISSING: &str = include_str!("primary_missing.sql");
 
+/// What whom a further replica follows still lacks.
+const STREAM_MISSING: &str = "\
+    select 'does not stream yet' where not exists ( \
+        select from pg_stat_replication join pg_replication_slots on active_pid = pid \
+        where slot_name = SLOT and usename = FOLLOWER and state = 'streaming')";
+
 const REPLICA_MISSING: &str = "\
     select case when pg_is_in_recovery() then 'the replica receives nothing yet' \
                 else 'two servers take writes: make rejoin makes the one on the older timeline a replica' end \
@@ -29,6 +35,17 @@ pub(crate) struct Missing {
 }
 
 impl Missing {
+    /// The reasons that a server gives, or that it gives none.
+    fn take(&mut self, name: &str, place: &str, answer: Result<String, Refusal>) {
+        match answer {
+            Ok(answer) => self.reasons.extend(answer.lines().map(|line| format!("{line}{place}"))),
+            Err(refusal) => {
+                self.password_refused |= matches!(refusal, Refusal::Password(_));
+                self.reasons.push(format!("{name} does not answer: {refusal}"));
+            }
+        }
+    }
+
     /// All in one line.
     pub fn line(&self) -> String {
         self.reasons.join("; ")
@@ -39,15 +56,17 @@ impl Demo {
     /// What is still missing.
     pub(crate) fn missing(&self) -> Missing {
         let mut missing = Missing { reasons: Vec::new(), password_refused: false };
-        let primary = self.of_the_replica(PRIMARY_MISSING);
-        for (role, query) in [(Role::Primary, primary.as_str()), (Role::Replica, REPLICA_MISSING)] {
-            match self.ask(role, query) {
-                Ok(answer) => missing.reasons.extend(answer.lines().map(str::to_owned)),
-                Err(refusal) => {
-                    missing.password_refused |= matches!(refusal, Refusal::Password(_));
-                    missing.reasons.push(format!("the {role} does not answer: {refusal}"));
-                }
+        missing.take("the primary", "", self.ask(Role::Primary, &self.of_the_replica(PRIMARY_MISSING)));
+        for (index, one) in self.replicas().iter().enumerate() {
+            let name = one.the_replica();
+            // What the first one lacks of the primary was asked above.
+            if index > 0
+                && let Ok(answer) = one.ask_upstream(&one.of_the_replica(STREAM_MISSING))
+            {
+                missing.reasons.extend(answer.lines().map(|line| format!("{name} {line}")));
             }
+            let place = if one.has_several() { format!(" ({})", one.port(Role::Replica)) } else { String::new() };
+            missing.take(&name, &place, one.ask(Role::Replica, REPLICA_MISSING));
         }
         missing
     }
@@ -67,7 +86,10 @@ impl Demo {
 
     /// Waits until the demo lives, and says every few seconds what is missing.
     pub(crate) fn wait_until_live(&mut self) -> Result<(), Error> {
-        say("Waiting for the replica to stream and for both jobs to run");
+        say(match self.has_several() {
+            true => "Waiting for the replicas to stream and for both jobs to run",
+            false => "Waiting for the replica to stream and for both jobs to run",
+        });
         let start = Instant::now();
         let mut reported = start;
         loop {
@@ -80,7 +102,7 @@ impl Demo {
                 return Err(SettingError::OtherPassword.into());
             }
             if start.elapsed() >= LIMIT {
-                let logs = [Role::Primary, Role::Replica].map(|role| self.layout.log(role));
+                let logs = self.servers().iter().map(|(role, one)| one.layout.log(*role)).collect();
                 return Err(DemoError::NotLive { seconds: LIMIT.as_secs(), missing: missing.line(), logs }.into());
             }
             if reported.elapsed() >= Duration::from_secs(5) {
@@ -100,8 +122,13 @@ impl Demo {
     pub(crate) fn say_how_to_connect(&self) {
         let settings = &self.settings;
         let password = if settings.password == "postgres" { "postgres" } else { "as you set it" };
-        let (primary, replica, database, user) =
-            (self.port(Role::Primary), self.port(Role::Replica), &settings.database, &settings.user);
+        let ports: Vec<_> = self.replicas().iter().map(|one| one.port(Role::Replica).to_string()).collect();
+        let (primary, replica) = (self.port(Role::Primary), ports.join(", "));
+        let (database, user) = (&settings.database, &settings.user);
+        let (other, all) = match self.has_several() {
+            true => ("the same on a replica, read-only (N=2: on the second)", "all"),
+            false => ("the same on the replica, read-only", "both"),
+        };
         let operations = match settings.insert_batch {
             1 => "one new operation".to_owned(),
             more => format!("{more} new operations"),
@@ -120,9 +147,9 @@ The demo lives: {operations} every 5 s, a batch of status changes every 3 s.
                             select * from client_type_sum_mv order by total_amount desc limit 5;
                             call operations_test_data('2025-08-01', '2025-11-30', 50000);
                             select * from operations_jobs();
-    make psql-replica   the same on the replica, read-only
-    make stop           stop both; make demo goes on with the same data
-    make clean          stop both and delete the demo's data"
+    make psql-replica   {other}
+    make stop           stop {all}; make demo goes on with the same data
+    make clean          stop {all} and delete the demo's data"
         ));
     }
 }

@@ -53,7 +53,7 @@ impl DataLock {
     /// Takes the lock of a server, and clears away what a dead one has left in its data and beside its sockets.
     pub fn take(layout: &Layout, role: Role, data: &DataDirectory) -> Result<Self, Error> {
         // That of a container holds the folder's number, too.
-        let path = layout.beside(role, if layout.nodes.is_empty() { "lock" } else { "server" });
+        let path = layout.beside(role, if layout.in_containers { "server" } else { "lock" });
         let opened = layout.owner.files(|| match open_to_read(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(&path)
@@ -145,7 +145,7 @@ fn remember(path: &Path, owner: &Owner, data: &Path) -> Result<(), Error> {
 /// Ends who would start a server of the demo again, or is about to: the script that runs the replica. What it has started and
 /// cannot be told from a server yet is waited for.
 pub(crate) fn end_watcher(layout: &Layout, role: Role, data: &DataDirectory) -> Result<(), Error> {
-    let path = layout.folder.join(format!("{}.lock", layout.initial_role(role)));
+    let path = layout.beside(role, "lock");
     let Ok(lock) = layout.owner.files(|| open_to_read(&path)) else {
         return Ok(());
     };

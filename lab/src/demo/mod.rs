@@ -1,4 +1,4 @@
-//! The native demo: a primary and a replica on this machine, made, started, looked at, stopped and removed.
+//! The native demo: a primary and its replicas on this machine, made, started, looked at, stopped and removed.
 
 pub(crate) mod containers;
 pub(crate) mod folders;
@@ -9,6 +9,7 @@ mod lock;
 pub(crate) mod nodes;
 mod programs;
 mod replica;
+mod replicas;
 mod roles;
 mod servers;
 mod settings;
@@ -43,10 +44,10 @@ use crate::server::{DataDirectory, LIMIT, Owner, Stop};
 use crate::target::Target;
 use crate::tools::Major;
 
-/// The replica's slot on the primary.
+/// The slot of the first replica on the primary. Those of the others end with their number.
 pub const SLOT: &str = "operations_replica";
 
-/// Both servers, in the order in which they start.
+/// Both parts that a server can have, in the order in which they start.
 pub const SERVERS: [Role; 2] = [Role::Primary, Role::Replica];
 
 /// The names of all settings, as the environment may give them.
@@ -124,7 +125,7 @@ impl Demo {
     }
 
     fn saved_in(layout: Layout) -> Result<Self, Error> {
-        if !layout.nodes.is_empty() {
+        if layout.in_containers {
             return Self::in_containers(layout);
         }
         let saved = Named::saved(&layout)?;
@@ -148,14 +149,16 @@ impl Demo {
     pub fn warn_of_other_port(&self, role: Role) {
         let (variable, port) = (self.port_variable(role), self.port(role));
         let given = std::env::var(variable).unwrap_or_default();
-        if !given.is_empty() && given != port.to_string() && self.is_running(role) {
+        // Those of further replicas are counted from the port of the first.
+        let has_its_own = self.layout.number(role) < 2;
+        if has_its_own && !given.is_empty() && given != port.to_string() && self.is_running(role) {
             warn(&format!("the demo runs on port {port}, not {} ({variable})", given.escape_default()));
         }
     }
 
-    /// The replica's slot, which is its name, too.
-    fn slot(&self) -> &str {
-        self.layout.node(Role::Replica).map_or(SLOT, |node| &node.name)
+    /// The same for all of its servers.
+    pub fn warn_of_other_ports(&self) {
+        self.servers().into_iter().for_each(|(role, one)| one.warn_of_other_port(role));
     }
 
     /// A query about the replica, with the name of its slot and of the role that it logs in as.
@@ -167,22 +170,22 @@ impl Demo {
     /// The port of a server.
     #[must_use]
     pub fn port(&self, role: Role) -> u16 {
-        if !self.layout.nodes.is_empty() {
-            return nodes::PORT;
+        match self.layout.in_containers {
+            true => nodes::PORT,
+            false => self.settings.port(self.layout.number(role)),
         }
-        self.settings.port(self.layout.initial_role(role))
     }
 
     /// The variable that names the port of a server.
     #[must_use]
     pub fn port_variable(&self, role: Role) -> &'static str {
-        port_variable(self.layout.initial_role(role))
+        port_variable(self.layout.number(role))
     }
 
     /// What a server is called in a message.
     #[must_use]
     pub fn called(&self, role: Role) -> String {
-        match self.layout.node(role) {
+        match self.layout.node(role).filter(|_| self.layout.in_containers) {
             Some(node) => node.name.clone(),
             None => format!("the server on port {}", self.port(role)),
         }
@@ -190,7 +193,7 @@ impl Demo {
 
     /// The same after "the primary" or "the replica".
     pub(crate) fn place(&self, role: Role) -> String {
-        match self.layout.node(role) {
+        match self.layout.node(role).filter(|_| self.layout.in_containers) {
             Some(node) => format!(", {},", node.name),
             None => format!(" on port {}", self.port(role)),
         }
@@ -199,10 +202,7 @@ impl Demo {
     /// Its servers, to be asked.
     #[must_use]
     pub fn targets(&self) -> Vec<Target> {
-        match self.layout.nodes.as_slice() {
-            [] => SERVERS.map(|role| self.target(role)).into(),
-            nodes => nodes.iter().enumerate().map(|(index, node)| self.target_of(index, node)).collect(),
-        }
+        self.layout.nodes.iter().enumerate().map(|(index, node)| self.target_of(index, node)).collect()
     }
 
     /// The same as another role.
@@ -217,34 +217,32 @@ impl Demo {
     /// Those of them that may be asked by somebody who asks all the time: one that only starts would note it as an error.
     #[must_use]
     pub(crate) fn ready_targets(&self) -> Vec<Target> {
-        match self.layout.nodes.as_slice() {
-            [] => self.targets(),
-            nodes => {
-                let ready = nodes.iter().enumerate().filter(|(_, node)| node.takes_connections(&self.layout.owner));
-                ready.map(|(index, node)| self.target_of(index, node)).collect()
-            }
-        }
+        let nodes = self.layout.nodes.iter().enumerate();
+        let ready = |node: &nodes::Node| !self.layout.in_containers || node.takes_connections(&self.layout.owner);
+        nodes.filter(|(_, node)| ready(node)).map(|(index, node)| self.target_of(index, node)).collect()
     }
 
     fn target_of(&self, index: usize, node: &nodes::Node) -> Target {
-        let settings = &self.settings;
+        let (settings, major) = (&self.settings, self.layout.state.major);
         let role = if index == 0 { Role::Primary } else { Role::Replica };
-        Target::of_container(role, (&node.name, &node.host, nodes::PORT), &settings.user, &settings.database)
-            .with_password(&settings.password)
+        let (user, database) = (&settings.user, &settings.database);
+        if self.layout.in_containers {
+            return Target::of_container(role, (&node.name, &node.host, nodes::PORT), user, database)
+                .with_password(&settings.password);
+        }
+        let mut target = Target::local(role, settings.port(node.number), user, database, &settings.password);
+        if major != Major::DEFAULT {
+            target.start = format!("make demo PG={major}");
+        }
+        target
     }
 
     /// One of its servers, to be asked.
     #[must_use]
     pub fn target(&self, role: Role) -> Target {
-        if let Some(node) = self.layout.node(role) {
-            return self.target_of(usize::from(role == Role::Replica), node);
-        }
-        let (settings, major) = (&self.settings, self.layout.state.major);
-        let mut target = Target::local(role, self.port(role), &settings.user, &settings.database, &settings.password);
-        if major != Major::DEFAULT {
-            target.start = format!("make demo PG={major}");
-        }
-        target
+        let index = usize::from(role == Role::Replica);
+        let missing = || nodes::native(&self.layout.folder, u8::from(role == Role::Replica));
+        self.target_of(index, &self.layout.node(role).cloned().unwrap_or_else(missing))
     }
 
     /// What the doctor says of it. One that is stopped, or that there is none of, is said to be so.
@@ -262,7 +260,7 @@ impl Demo {
         known: &dyn Fn(&Target) -> Option<Refusal>,
     ) -> Report {
         let folder = self.layout.folder.display();
-        if !self.layout.nodes.is_empty() {
+        if self.layout.in_containers {
             return containers::explain(self, examine_known(targets, options, known));
         }
         let why = if !self.exists() {
@@ -270,7 +268,8 @@ impl Demo {
         } else if self.is_stopped() {
             format!("the demo in {folder} is stopped; its data are kept")
         } else {
-            return traces::explain(self, examine_known(targets, options, known)).with_places("in make psql-replica");
+            return traces::explain(self, examine_known(targets, options, known))
+                .with_places(&|server| self.where_to_type(server));
         };
         let stopped = Finding::new(codes::DEMO_STOPPED, Severity::Unknown, "demo", why, "make demo");
         Report::new(Vec::new(), vec![stopped])
@@ -279,15 +278,14 @@ impl Demo {
     /// Whether it was ever started.
     #[must_use]
     pub fn exists(&self) -> bool {
-        !self.layout.nodes.is_empty() || self.layout.folder.join("settings").exists()
+        self.layout.in_containers || self.layout.folder.join("settings").exists()
     }
 
     /// Whether no server of it runs, nor died without a farewell: each removes its `postmaster.pid` when it is stopped.
     #[must_use]
     pub fn is_stopped(&self) -> bool {
         // Who asks is one of its containers.
-        self.layout.nodes.is_empty()
-            && SERVERS.iter().all(|role| !self.layout.data(*role).path().join("postmaster.pid").exists())
+        !self.layout.in_containers && self.layout.nodes.iter().all(|node| !node.data.join("postmaster.pid").exists())
     }
 
     /// The programs of its PostgreSQL, for a command that needs a server of it.
@@ -309,9 +307,9 @@ impl Demo {
     /// Whether one of its servers runs.
     #[must_use]
     pub fn is_running(&self, role: Role) -> bool {
-        match self.layout.nodes.is_empty() {
-            true => self.layout.data(role).is_running(),
-            false => self.layout.node(role).is_some_and(|node| node.has_server(&self.layout.owner)),
+        match self.layout.in_containers {
+            false => self.layout.data(role).is_running(),
+            true => self.layout.node(role).is_some_and(|node| node.has_server(&self.layout.owner)),
         }
     }
 }
@@ -320,15 +318,11 @@ impl Demo {
 #[allow(clippy::unwrap_used, reason = "a test fails by a panic")]
 mod tests {
     use super::*;
-    use crate::server::Owner;
-    use crate::tools::State;
 
     #[test]
     fn only_a_replica_is_removed_as_one() {
         let folder = tempfile::tempdir().unwrap();
-        let owner = Owner::current();
-        let state = State::at(folder.path().to_owned(), owner.clone());
-        let layout = Layout { state, folder: folder.path().join("demo"), owner, swapped: false, nodes: Vec::new() };
+        let layout = Layout::of_its_owner(&folder.path().join("demo"));
         let (saved, nothing) = (Named::default(), Named::default());
         let demo = Demo { settings: Settings::of(&nothing, &saved).unwrap(), layout, saved };
         let data = demo.layout.data(Role::Replica);

@@ -1,7 +1,8 @@
-//! The servers of a demo in containers, found by their data: each container has the volumes of all of them.
+//! The servers of a demo, found by their data: the one that is the primary first, then its replicas. In containers each has the
+//! volumes of all of them.
 //!
-//! What a server is, its data tell, as natively. So nobody has to be asked, and a server that is away is known, too. Each
-//! container writes beside its data where it can be reached.
+//! What a server is, its data tell. So nobody has to be asked, and a server that is away is known, too. Each container writes
+//! beside its data where it can be reached; natively the ports tell.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -20,6 +21,12 @@ pub const FIRST: &str = "postgres_primary";
 /// What the names of the others begin with; a number follows.
 pub const OTHERS: &str = "postgres_replica_";
 
+/// The name of a native demo's first replica. Those of the others end with their number, from 2.
+const REPLICA: &str = "replica";
+
+/// So many replicas a demo may have: the primary has ten slots, and senders for as many, one of them for a clone.
+pub const MOST: u8 = 9;
+
 /// The port of each server in its container.
 pub const PORT: u16 = 5432;
 
@@ -29,8 +36,10 @@ const ATTENDED: Duration = Duration::from_secs(5);
 /// One of the servers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Node {
-    /// Its name, which is that of its slot, too.
+    /// Its name: in containers that of its slot, too, natively that of its folder.
     pub name: String,
+    /// What it was made as: 0 is the primary, others are replicas. A failover does not change it.
+    pub number: u8,
     /// Where it is reached.
     pub host: String,
     /// Its data.
@@ -88,7 +97,8 @@ pub fn beside(data: &Path, ending: &str) -> PathBuf {
 /// them, whether it has data or not.
 #[must_use]
 pub fn find(folder: &Path, owner: &Owner) -> Vec<Node> {
-    let mut nodes = vec![Node { name: FIRST.to_owned(), host: FIRST.to_owned(), data: folder.join("primary/primary") }];
+    let mut nodes =
+        vec![Node { name: FIRST.to_owned(), number: 0, host: FIRST.to_owned(), data: folder.join("primary/primary") }];
     let volume = folder.join("replica");
     let names =
         owner.files(|| Ok(std::fs::read_dir(&volume)?.flatten().map(|entry| entry.file_name()).collect::<Vec<_>>()));
@@ -100,9 +110,38 @@ pub fn find(folder: &Path, owner: &Owner) -> Vec<Node> {
         let data = volume.join(format!("replica_{number}"));
         let host = owner.read(&beside(&data, "host")).unwrap_or_default();
         let host = host.lines().next().filter(|host| is_name(host)).unwrap_or("postgres_replica").to_owned();
-        Node { name: format!("{OTHERS}{number}"), host, data }
+        Node { name: format!("{OTHERS}{number}"), number, host, data }
     }));
     sort(nodes, owner)
+}
+
+/// Those of a native demo: the primary, so many replicas, and others whose data are there.
+#[must_use]
+pub fn find_native(folder: &Path, owner: &Owner, replicas: u8) -> Vec<Node> {
+    let is_there = |number: u8| owner.files(|| std::fs::symlink_metadata(folder.join(native_name(number)))).is_ok();
+    let numbers = (0..=MOST).filter(|number| *number <= replicas.max(1) || is_there(*number));
+    sort(numbers.map(|number| native(folder, number)).collect(), owner)
+}
+
+/// A server of a native demo.
+pub(crate) fn native(folder: &Path, number: u8) -> Node {
+    let name = native_name(number);
+    Node { data: folder.join(&name), name, number, host: "127.0.0.1".to_owned() }
+}
+
+fn native_name(number: u8) -> String {
+    match number {
+        0 => Role::Primary.to_string(),
+        1 => REPLICA.to_owned(),
+        more => format!("{REPLICA}_{more}"),
+    }
+}
+
+/// Whether a name is that of a replica beyond the first, or of a file beside its data.
+pub(crate) fn is_of_a_further_replica(name: &str) -> bool {
+    let digits = name.strip_prefix("replica_").map(|rest| rest.split_once('.').map_or(rest, |(digits, _)| digits));
+    digits
+        .is_some_and(|digits| digits.len() == 1 && digits.parse().is_ok_and(|number: u8| (2..=MOST).contains(&number)))
 }
 
 /// Any server's user writes the file.
@@ -113,10 +152,19 @@ fn is_name(host: &str) -> bool {
 /// The primary first: of those that do not start as a replica the one that knows the newest timeline.
 fn sort(mut nodes: Vec<Node>, owner: &Owner) -> Vec<Node> {
     let states: Vec<_> = nodes.iter().map(|node| DataState::read(&node.data, owner)).collect();
-    let first = primary_of(&states).or_else(|| last_primary_of(&states)).unwrap_or(0);
-    let first = nodes.remove(first);
+    let first = nodes.remove(first_of(&states));
     nodes.insert(0, first);
     nodes
+}
+
+/// Which of the servers has the primary's part. Half-rewound data are nobody's, so another one has it.
+pub(crate) fn first_of(states: &[Option<DataState>]) -> usize {
+    let is_half_rewound = |state: &Option<DataState>| state.is_some_and(|state| state.is_rewinding);
+    let other = || {
+        let whole = states.iter().position(|state| state.is_some() && !is_half_rewound(state));
+        whole.filter(|_| states.first().is_some_and(is_half_rewound))
+    };
+    primary_of(states).or_else(|| last_primary_of(states)).or_else(other).unwrap_or(0)
 }
 
 /// Which of the servers is the primary by what their data say.
@@ -151,7 +199,7 @@ pub(crate) fn newer_than(own: &DataState, others: &[(String, Option<DataState>)]
 /// What `synchronous_standby_names` is with SYNC=on: any one of the servers that can follow. A clone has another name.
 #[must_use]
 pub fn synchronous_names() -> String {
-    let others = (1..=9).map(|number| format!("{OTHERS}{number}"));
+    let others = (1..=MOST).map(|number| format!("{OTHERS}{number}"));
     let names: Vec<_> = std::iter::once(FIRST.to_owned()).chain(others).collect();
     format!("ANY 1 ({})", names.join(", "))
 }
@@ -245,10 +293,35 @@ mod tests {
     }
 
     #[test]
+    fn those_of_a_native_demo_are_the_wanted_and_the_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let owner = Owner::current();
+        let names = |replicas| {
+            let found = find_native(folder.path(), &owner, replicas);
+            found.into_iter().map(|node| node.name).collect::<Vec<_>>()
+        };
+        assert_eq!(names(1), ["primary", "replica"]);
+        assert_eq!(names(3), ["primary", "replica", "replica_2", "replica_3"]);
+        for name in ["replica_2.clone", "replica_5", "replica_x", "replica_05"] {
+            std::fs::create_dir(folder.path().join(name)).unwrap();
+        }
+        assert_eq!(names(1), ["primary", "replica", "replica_5"]);
+        // A failover has made the primary of it.
+        super::super::make_up(&folder.path().join("primary"), 7, 1, true);
+        super::super::make_up(&folder.path().join("replica_5"), 7, 2, false);
+        assert_eq!(names(2), ["replica_5", "primary", "replica", "replica_2"]);
+
+        assert!(["replica_2", "replica_9.log", "replica_3.clone"].into_iter().all(is_of_a_further_replica));
+        for name in ["replica", "replica_1", "replica_10", "replica_0", "replica_+2", "replica_2x", "my_replica_2"] {
+            assert!(!is_of_a_further_replica(name), "{name}");
+        }
+    }
+
+    #[test]
     fn a_server_that_only_starts_is_not_asked() {
         let folder = tempfile::tempdir().unwrap();
         let owner = Owner::current();
-        let node = Node { name: String::new(), host: String::new(), data: folder.path().join("data") };
+        let node = Node { name: String::new(), number: 1, host: String::new(), data: folder.path().join("data") };
         std::fs::create_dir(&node.data).unwrap();
         let pid_file =
             |listen: &str, state: &str| format!("7\n/data\n1700000000\n5432\n/run\n{listen}\n  1 2\n{state}\n");

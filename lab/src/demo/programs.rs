@@ -32,7 +32,7 @@ impl Programs {
     /// Those of a demo that was made before; nothing is installed for the sake of stopping or looking.
     #[must_use]
     pub fn found(layout: &Layout) -> Option<Self> {
-        if !layout.nodes.is_empty() {
+        if layout.in_containers {
             return Self::installed().ok();
         }
         Postgres::found(&layout.state).map(|postgres| Self { postgres, variables: Vec::new() })

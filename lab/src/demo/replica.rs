@@ -10,7 +10,7 @@ use rustix::fs::OFlags;
 
 use crate::demo::lock::DataLock;
 use crate::demo::servers::{LogMark, START};
-use crate::demo::{Demo, Programs, SLOT, Scheduler};
+use crate::demo::{Demo, Programs, Scheduler};
 use crate::error::{Context, DemoError, Error};
 use crate::long;
 use crate::role::Role;
@@ -53,10 +53,10 @@ impl Demo {
         let settings = &self.settings;
         let entrypoint = Entrypoint {
             script: self.layout.docker().join("init_replica/replica-entrypoint.sh"),
-            primary_port: self.port(Role::Primary),
+            primary_port: self.upstream_port(),
             user: settings.replication_user.clone(),
             password: settings.replication_password.clone(),
-            slot: SLOT.to_owned(),
+            slot: self.slot(),
             wait_seconds: 30,
         };
         let mut command = programs.ready(Command::new("bash"));

@@ -1,4 +1,4 @@
-//! Which of the two servers is the primary. Their data tell, not a note beside them: a promotion by hand, a command that was
+//! Which of the servers is the primary. Their data tell, not a note beside them: a promotion by hand, a command that was
 //! killed and a restart of the machine leave the data right.
 
 use std::io::ErrorKind;
@@ -103,24 +103,6 @@ fn history_of(name: &str) -> Option<u32> {
     u32::from_str_radix(digits, 16).ok()
 }
 
-/// Whether the server that was made as the replica is the primary now.
-pub(crate) fn swapped(first: Option<DataState>, second: Option<DataState>) -> bool {
-    match (first, second) {
-        (_, None) => false,
-        (None, Some(second)) => second.opens_for_writes(),
-        (Some(first), Some(second)) => match (first.opens_for_writes(), second.opens_for_writes()) {
-            (false, true) => true,
-            (true, false) => false,
-            (true, true) => first.system_identifier == second.system_identifier && second.timeline > first.timeline,
-            // Of two that a failover has left which broke off, the one that was fenced off was the primary.
-            (false, false) => {
-                let half_rewound = first.is_rewinding && !second.is_rewinding;
-                half_rewound || (second.may_be_opened_again() && !first.may_be_opened_again())
-            }
-        },
-    }
-}
-
 /// Makes up as much of a data directory as tells what its server is.
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test fails by a panic")]
@@ -142,6 +124,12 @@ pub(crate) fn make_up(data: &Path, system_identifier: u64, timeline: u32, is_rep
 #[allow(clippy::unwrap_used, reason = "a test fails by a panic")]
 mod tests {
     use super::*;
+    use crate::demo::nodes::first_of;
+
+    /// Whether the second of two servers is the primary.
+    fn swapped(first: Option<DataState>, second: Option<DataState>) -> bool {
+        first_of(&[first, second]) == 1
+    }
 
     #[test]
     fn a_history_that_was_only_fetched_is_not_the_timeline_of_the_wal() {

@@ -1,4 +1,4 @@
-//! Starts, stops and asks the demo's two servers.
+//! Starts, stops and asks the demo's servers.
 
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
@@ -7,12 +7,14 @@ use std::time::Duration;
 
 use crate::connect::{Refusal, session};
 use crate::demo::lock::{DataLock, end_watcher};
-use crate::demo::{Demo, Programs, SERVERS};
+use crate::demo::{Demo, Programs};
 use crate::error::{Context, DemoError, Error};
 use crate::long;
 use crate::role::Role;
 use crate::say::{say, warn};
+use crate::server::process::wait_gone;
 use crate::server::{DataDirectory, Stop, open_to_read, quoted_for_shell, text};
+use crate::target::Target;
 
 /// How long a server may take to start; recovery after a crash is part of it.
 pub(crate) const START: Duration = Duration::from_secs(120);
@@ -20,21 +22,28 @@ pub(crate) const START: Duration = Duration::from_secs(120);
 /// How long a server may take to stop.
 const STOP: Duration = Duration::from_secs(30);
 
+/// How long several replicas may take to stop at once, before each is looked after by itself.
+const TOGETHER: Duration = Duration::from_secs(10);
+
 /// A log that has grown beyond this is put aside at the next start.
 const LARGE_LOG: u64 = 20_000_000;
 
 /// How the lines of the replica's script begin, which are in the replica's log.
 pub(crate) const SCRIPT: &str = "replica: ";
 
+/// Asks a server; one row a line, columns parted by `|`.
+pub(super) fn ask(target: &Target, query: &str) -> Result<String, Refusal> {
+    let mut session = session(target, Duration::from_secs(5), Duration::from_secs(20))?;
+    text(&mut session, query).map_err(|error| match error {
+        Error::Statement { source, .. } => Refusal::of(&source),
+        other => Refusal::Other(other.to_string()),
+    })
+}
+
 impl Demo {
     /// Asks a server; one row a line, columns parted by `|`.
     pub fn ask(&self, role: Role, query: &str) -> Result<String, Refusal> {
-        let target = self.target(role).with_password(&self.settings.password);
-        let mut session = session(&target, Duration::from_secs(5), Duration::from_secs(20))?;
-        text(&mut session, query).map_err(|error| match error {
-            Error::Statement { source, .. } => Refusal::of(&source),
-            other => Refusal::Other(other.to_string()),
-        })
+        ask(&self.target(role).with_password(&self.settings.password), query)
     }
 
     /// Whether the replica is a primary of its own now.
@@ -43,13 +52,21 @@ impl Demo {
         self.ask(Role::Replica, "select pg_is_in_recovery()").is_ok_and(|answer| answer == "f")
     }
 
+    /// What a server calls itself.
+    fn cluster_name(&self, role: Role) -> String {
+        match self.layout.number(role) {
+            number if number > 1 => format!("operations_{role}_{number}"),
+            _ => format!("operations_{role}"),
+        }
+    }
+
     /// The settings in which the servers differ, and these: each `name=value`.
     pub(crate) fn server_settings(&self, role: Role, settings: &[String]) -> Vec<String> {
         let layout = &self.layout;
         let mut all = vec![
             format!("config_file={}", layout.docker().join("postgresql.conf").display()),
             format!("unix_socket_directories={}", layout.sockets().display()),
-            format!("cluster_name=operations_{role}"),
+            format!("cluster_name={}", self.cluster_name(role)),
             format!("port={}", self.port(role)),
             "listen_addresses=127.0.0.1".to_owned(),
             format!("wal_level={}", self.settings.wal_level),
@@ -100,12 +117,20 @@ impl Demo {
         })
     }
 
-    /// Stops both servers, the replica first, and one that is being made.
+    /// Stops all servers, the replicas first, and one that is being made.
     pub(crate) fn stop_servers(&self) -> Result<(), Error> {
         let mut stopped = String::new();
-        for role in SERVERS.into_iter().rev() {
-            if self.stop_server(role, &self.layout.data(role))? {
-                stopped.push_str(&format!(" {role}"));
+        let servers = self.servers();
+        let told = tell_to_stop(&self.replicas())?;
+        for (role, one) in servers.into_iter().rev() {
+            let was_told = role == Role::Replica && told.contains(&one.port(role));
+            if one.stop_server(role, &one.layout.data(role))? || was_told {
+                let number = if self.has_several() && role == Role::Replica {
+                    format!(" ({})", one.port(role))
+                } else {
+                    String::new()
+                };
+                stopped.push_str(&format!(" {role}{number}"));
             }
         }
         self.stop_server(Role::Primary, &self.layout.half_made())?;
@@ -115,6 +140,23 @@ impl Demo {
         }
         Ok(())
     }
+}
+
+/// Several replicas stop at once; one alone is left to who stops it. Who does not stop now is stopped as one alone. The ports of those
+/// that were told.
+pub(super) fn tell_to_stop(replicas: &[Demo]) -> Result<Vec<u16>, Error> {
+    let (mut told, mut processes) = (Vec::new(), Vec::new());
+    for one in replicas.iter().filter(|_| replicas.len() > 1) {
+        let data = one.layout.data(Role::Replica);
+        end_watcher(&one.layout, Role::Replica, &data)?;
+        let ending = data.signal(Stop::Fast.signal())?;
+        if !ending.is_empty() {
+            told.push(one.port(Role::Replica));
+        }
+        processes.extend(ending);
+    }
+    let _ = wait_gone("the replicas to stop", &processes, TOGETHER);
+    Ok(told)
 }
 
 /// Where the log of a server ended before a start.

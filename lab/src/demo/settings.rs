@@ -5,11 +5,11 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 
 use crate::demo::layout::Layout;
+use crate::demo::nodes::MOST;
 use crate::error::{Context, Error, SettingError};
-use crate::role::Role;
 
 /// Each setting and its default.
-pub(crate) const DEFAULTS: [(&str, &str); 12] = [
+pub(crate) const DEFAULTS: [(&str, &str); 14] = [
     ("PRIMARY_PORT", "5432"),
     ("REPLICA_PORT", "5433"),
     ("POSTGRES_USER", "postgres"),
@@ -22,6 +22,8 @@ pub(crate) const DEFAULTS: [(&str, &str); 12] = [
     (SYNC, "off"),
     (INSERT_BATCH, "1"),
     (LAB_PORT, "8080"),
+    (REPLICAS, "1"),
+    (CASCADE, "off"),
 ];
 
 /// How many rows of test data the first start makes.
@@ -42,6 +44,12 @@ const MOST_INSERTED: u32 = 10_000;
 /// Where the page is served; `off` or 0: nowhere.
 pub(crate) const LAB_PORT: &str = "LAB_PORT";
 
+/// How many replicas follow.
+pub(crate) const REPLICAS: &str = "REPLICAS";
+
+/// Whether the further replicas follow the first instead of the primary.
+const CASCADE: &str = "CASCADE";
+
 /// As many as `operations_test_data()` makes.
 const MOST_TEST_ROWS: u64 = 10_000_000_000;
 
@@ -56,7 +64,7 @@ const OF_THE_DATA: [&str; 3] = ["POSTGRES_USER", "POSTGRES_DB", "REPLICATION_USE
 pub struct Settings {
     /// The port of the primary.
     pub primary_port: u16,
-    /// The port of the replica.
+    /// The port of the first replica. Those of the others follow, in the order of their numbers.
     pub replica_port: u16,
     /// The superuser.
     pub user: String,
@@ -78,6 +86,10 @@ pub struct Settings {
     pub insert_batch: u32,
     /// The port of the page, if it is served.
     pub lab_port: Option<u16>,
+    /// How many replicas follow.
+    pub replicas: u8,
+    /// Whether the further replicas follow the first instead of the primary.
+    pub cascades: bool,
 }
 
 /// Settings by name, as they were at the last start or as they are given now.
@@ -104,7 +116,8 @@ impl Named {
             let fits = match *found {
                 TEST_ROWS => test_rows(value).is_ok(),
                 WAL_LEVEL => wal_level(value).is_ok(),
-                SYNC => switch(SYNC, value).is_ok(),
+                SYNC | CASCADE => switch(found, value).is_ok(),
+                REPLICAS => replicas(value).is_ok(),
                 INSERT_BATCH => insert_batch(value).is_ok(),
                 LAB_PORT => lab_port(value).is_ok(),
                 _ => !found.ends_with("_PORT") || port(found, value).is_ok(),
@@ -146,10 +159,10 @@ impl Named {
         self.0.get(name).map(String::as_str)
     }
 
-    /// The port of a server, if there is one and it is a port.
+    /// The port that the servers of a number are counted from, if there is one and it is a port.
     #[must_use]
-    pub fn port(&self, role: Role) -> Option<u16> {
-        port(port_variable(role), self.get(port_variable(role))?).ok()
+    pub fn base_port(&self, number: u8) -> Option<u16> {
+        port(port_variable(number), self.get(port_variable(number))?).ok()
     }
 
     /// The port of the page, if there is a setting of it.
@@ -166,12 +179,12 @@ impl Named {
     }
 }
 
-/// The variable that names the port of a server.
+/// The variable that names the port of the server that was made as this.
 #[must_use]
-pub fn port_variable(role: Role) -> &'static str {
-    match role {
-        Role::Primary => "PRIMARY_PORT",
-        Role::Replica => "REPLICA_PORT",
+pub fn port_variable(number: u8) -> &'static str {
+    match number {
+        0 => "PRIMARY_PORT",
+        _ => "REPLICA_PORT",
     }
 }
 
@@ -200,27 +213,51 @@ impl Settings {
             synchronous: switch(SYNC, &value(SYNC))?,
             insert_batch: insert_batch(&value(INSERT_BATCH))?,
             lab_port: lab_port(&value(LAB_PORT))?,
+            replicas: replicas(&value(REPLICAS))?,
+            cascades: switch(CASCADE, &value(CASCADE))?,
         };
-        if settings.primary_port == settings.replica_port {
-            return Err(SettingError::SamePorts { port: settings.primary_port }.into());
-        }
+        settings.check_ports()?;
         Ok(settings)
     }
 
-    /// The port of a server.
+    /// No two servers on one port, nor a server and the page.
+    pub fn check_ports(&self) -> Result<(), Error> {
+        if self.primary_port == self.replica_port {
+            return Err(SettingError::SamePorts { port: self.primary_port }.into());
+        }
+        let (replicas, first) = (self.replicas, self.replica_port);
+        let Some(last) = first.checked_add(u16::from(replicas) - 1) else {
+            return Err(SettingError::NoRoomForPorts { replicas, first }.into());
+        };
+        let others = [("PRIMARY_PORT", Some(self.primary_port)), (LAB_PORT, self.lab_port)];
+        for (name, port) in others {
+            if let Some(port) = port.filter(|port| replicas > 1 && (first..=last).contains(port)) {
+                return Err(SettingError::PortOfAReplica { replicas, first, last, name, port }.into());
+            }
+        }
+        Ok(())
+    }
+
+    /// The port of the server that was made as this: 0 is the primary.
     #[must_use]
-    pub fn port(&self, role: Role) -> u16 {
-        match role {
-            Role::Primary => self.primary_port,
-            Role::Replica => self.replica_port,
+    pub fn port(&self, number: u8) -> u16 {
+        match number.checked_sub(1) {
+            None => self.primary_port,
+            Some(further) => self.replica_port.saturating_add(u16::from(further)),
         }
     }
 
-    /// Sets the port of a server.
-    pub fn set_port(&mut self, role: Role, port: u16) {
-        match role {
-            Role::Primary => self.primary_port = port,
-            Role::Replica => self.replica_port = port,
+    /// The port that the servers of a number are counted from.
+    #[must_use]
+    pub fn base_port(&self, number: u8) -> u16 {
+        self.port(number.min(1))
+    }
+
+    /// Sets the port that the servers of a number are counted from.
+    pub fn set_base_port(&mut self, number: u8, port: u16) {
+        match number {
+            0 => self.primary_port = port,
+            _ => self.replica_port = port,
         }
     }
 
@@ -268,6 +305,8 @@ impl Settings {
         let synchronous = if self.synchronous { "on" } else { "off" }.to_owned();
         let insert_batch = self.insert_batch.to_string();
         let lab_port = self.lab_port.map_or_else(|| "off".to_owned(), |port| port.to_string());
+        let replicas = self.replicas.to_string();
+        let cascades = if self.cascades { "on" } else { "off" }.to_owned();
         let values = [
             &ports[0],
             &ports[1],
@@ -281,6 +320,8 @@ impl Settings {
             &synchronous,
             &insert_batch,
             &lab_port,
+            &replicas,
+            &cascades,
         ];
         let lines = DEFAULTS.iter().zip(values).map(|((name, _), value)| format!("{name}={value}\n"));
         let path = layout.folder.join("settings");
@@ -300,6 +341,11 @@ fn lab_port(text: &str) -> Result<Option<u16>, Error> {
         "off" | "0" => Ok(None),
         number => port(LAB_PORT, number).map(Some),
     }
+}
+
+pub(crate) fn replicas(text: &str) -> Result<u8, Error> {
+    let number = text.parse().ok().filter(|number| text.len() == 1 && (1..=MOST).contains(number));
+    number.ok_or_else(|| Error::Setting(SettingError::NoReplicas { value: text.to_owned(), most: MOST }))
 }
 
 fn switch(name: &'static str, text: &str) -> Result<bool, Error> {

@@ -69,7 +69,8 @@ fn the_wal_level_is_one_that_replicas_can_follow() {
 #[test]
 fn the_compose_way_has_the_same_settings() {
     let compose = include_str!("../../../compose.yaml");
-    for (name, usual) in DEFAULTS {
+    // There the service postgres_replica is scaled, and each replica follows the primary.
+    for (name, usual) in DEFAULTS.into_iter().filter(|(name, _)| ![REPLICAS, CASCADE].contains(name)) {
         assert!(compose.contains(&format!("${{{name}:-{usual}}}")), "{name}");
     }
     // As initdb natively.
@@ -122,4 +123,27 @@ fn a_password_comes_from_a_file_or_from_a_variable_and_not_from_both() {
     assert_eq!(Named::of(from_file).unwrap().get("POSTGRES_PASSWORD"), Some("se cret"));
     let both = |name: &str| name.starts_with("POSTGRES_PASSWORD").then(|| path.clone());
     assert!(matches!(Named::of(both), Err(Error::Setting(SettingError::GivenTwice { name: "POSTGRES_PASSWORD" }))));
+}
+
+#[test]
+fn what_is_no_number_of_replicas_is_refused() {
+    for value in ["0", "10", "x", "+3", "03", "1.5", "-1", " 2"] {
+        let error = Settings::of(&named(&[(REPLICAS, value)]), &Named::default()).unwrap_err().to_string();
+        assert_eq!(error, format!("REPLICAS={value} is no number of replicas: give a whole number from 1 to 9"));
+    }
+    let saved = named(&[(REPLICAS, "3"), (CASCADE, "on"), ("REPLICA_PORT", "6000")]).lasting();
+    let settings = Settings::of(&Named::default(), &saved).unwrap();
+    assert_eq!((settings.replicas, settings.cascades, settings.replica_port), (3, true, 5433));
+    assert_eq!([0, 1, 2, 3].map(|number| settings.port(number)), [5432, 5433, 5434, 5435]);
+}
+
+#[test]
+fn the_ports_of_all_replicas_are_theirs_alone() {
+    let error = |pairs: &[(&str, &str)]| Settings::of(&named(pairs), &Named::default()).unwrap_err().to_string();
+    let said = error(&[(REPLICAS, "3"), ("REPLICA_PORT", "5430")]);
+    assert_eq!(said, "REPLICAS=3 takes the ports 5430 to 5432, and PRIMARY_PORT is 5432: move it, or REPLICA_PORT");
+    let said = error(&[(REPLICAS, "2"), ("REPLICA_PORT", "8079")]);
+    assert!(said.ends_with("and LAB_PORT is 8080: move it, or REPLICA_PORT"), "{said}");
+    let said = error(&[(REPLICAS, "2"), ("REPLICA_PORT", "65535")]);
+    assert!(said.starts_with("REPLICAS=2 takes the ports from REPLICA_PORT=65535 on"), "{said}");
 }

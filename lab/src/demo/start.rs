@@ -1,4 +1,4 @@
-//! Brings up the primary and the replica, waits until they live, says how to connect.
+//! Brings up the primary and its replicas, waits until they live, says how to connect.
 
 use std::path::Path;
 use std::time::Duration;
@@ -7,8 +7,8 @@ use crate::checkout;
 use crate::connect::Refusal;
 use crate::demo::lock::lock_demo;
 use crate::demo::roles::DataState;
-use crate::demo::settings::WAL_LEVEL;
-use crate::demo::{Demo, Layout, Named, Programs, SERVERS, Settings, folders, port_variable};
+use crate::demo::settings::{REPLICAS, WAL_LEVEL};
+use crate::demo::{Demo, Layout, Named, Programs, Scheduler, Settings, folders, port_variable, servers};
 use crate::doctor::{Options, Verdict};
 use crate::error::{DemoError, Error, FailoverError, SettingError};
 use crate::failover::{rejoin_data, replace_data};
@@ -36,12 +36,15 @@ pub fn start(folder: Option<&Path>) -> Result<(), Error> {
     // What is to be started now goes to the ports that are named now, or to the usual ones.
     let settings = Settings::of(&given, &saved.clone().lasting())?;
     let mut demo = Demo { layout, settings, saved };
+    // Those that are more than are wanted are there until they are removed.
+    demo.layout.find_roles(demo.settings.replicas);
     demo.refuse_another_major()?;
     demo.heed_reclone();
     demo.undo_half_a_failover()?;
-    for role in SERVERS {
-        demo.keep_port(role, &given)?;
+    for (role, one) in demo.servers() {
+        demo.keep_port(role, &one, &given)?;
     }
+    let surplus = demo.surplus()?;
     demo.keep_lab_port(&given)?;
     demo.check_against_running_servers()?;
     if demo.is_made()
@@ -52,7 +55,9 @@ pub fn start(folder: Option<&Path>) -> Result<(), Error> {
     if let Some(remark) = demo.other_wal_level() {
         say(&remark);
     }
-    if demo.is_running(Role::Primary) && demo.is_running(Role::Replica) && demo.missing().reasons.is_empty() {
+    let is_other = !surplus.is_empty() || demo.replicas().iter().any(Demo::is_to_move);
+    let all_run = demo.servers().iter().all(|(role, one)| one.is_running(*role));
+    if all_run && !is_other && demo.missing().reasons.is_empty() {
         demo.set_synchronous()?;
         demo.set_insert_batch()?;
         demo.keep_settings()?;
@@ -64,15 +69,15 @@ pub fn start(folder: Option<&Path>) -> Result<(), Error> {
         demo.say_what_is_wrong();
         return Ok(());
     }
-    demo.start_what_is_missing()
+    demo.start_what_is_missing(surplus)
 }
 
 impl Demo {
     /// A server starts with data of its own major version only.
     fn refuse_another_major(&self) -> Result<(), Error> {
         let wanted = self.layout.state.major;
-        for role in SERVERS {
-            let file = self.layout.data(role).path().join("PG_VERSION");
+        for node in &self.layout.nodes {
+            let file = node.data.join("PG_VERSION");
             let found = self.layout.owner.read(&file).unwrap_or_default();
             if let Ok(found) = found.trim_end().parse::<u16>()
                 && found != wanted.number()
@@ -84,17 +89,16 @@ impl Demo {
     }
 
     /// What runs, runs where it was started.
-    fn keep_port(&mut self, role: Role, given: &Named) -> Result<(), Error> {
-        if !self.is_running(role) {
+    fn keep_port(&mut self, role: Role, one: &Self, given: &Named) -> Result<(), Error> {
+        if !one.is_running(role) {
             return Ok(());
         }
-        let initial_role = self.layout.initial_role(role);
-        let port = self.saved.port(initial_role).unwrap_or(self.settings.port(initial_role));
-        self.settings.set_port(initial_role, port);
-        match given.port(initial_role) {
+        let number = one.layout.number(role);
+        let port = self.saved.base_port(number).unwrap_or(self.settings.base_port(number));
+        self.settings.set_base_port(number, port);
+        match given.base_port(number) {
             Some(asked) if asked != port => {
-                Err(DemoError::RunsElsewhere { server: role, port, variable: port_variable(initial_role), asked }
-                    .into())
+                Err(DemoError::RunsElsewhere { server: role, port, variable: port_variable(number), asked }.into())
             }
             _ => Ok(()),
         }
@@ -102,7 +106,7 @@ impl Demo {
 
     /// Servers that run have the `wal_level` that they were started with, and one that starts beside them must have the same.
     fn other_wal_level(&mut self) -> Option<String> {
-        if !SERVERS.into_iter().any(|role| self.is_running(role)) {
+        if !self.any_runs() {
             return None;
         }
         let runs = self.saved.get(WAL_LEVEL).unwrap_or("replica").to_owned();
@@ -142,13 +146,16 @@ impl Demo {
 
     /// What cannot be had of servers that run is refused before anything is touched.
     fn check_against_running_servers(&self) -> Result<(), Error> {
-        let running: Vec<_> = SERVERS.into_iter().filter(|role| self.is_running(*role)).collect();
+        let mut running = self.servers();
+        running.retain(|(role, one)| one.is_running(*role));
         if running.is_empty() {
             return Ok(());
         }
+        // The ports of further replicas may have moved with those of servers that run.
+        self.settings.check_ports()?;
         // Another user would be refused as if the password were wrong.
         self.settings.check_against_data(&self.saved)?;
-        let refused = |role: &Role| matches!(self.ask(*role, "select 1"), Err(Refusal::Password(_)));
+        let refused = |(role, one): &(Role, Self)| matches!(one.ask(*role, "select 1"), Err(Refusal::Password(_)));
         if running.iter().any(refused) {
             return Err(SettingError::OtherPassword.into());
         }
@@ -157,30 +164,36 @@ impl Demo {
 
     /// Throws away the server that was promoted last, if told so, instead of the older primary.
     fn heed_reclone(&mut self) {
+        let states: Vec<_> = self.replicas().iter().map(|one| one.layout.state_of(Role::Replica)).collect();
         let primary = self.layout.state_of(Role::Primary);
-        let replica = self.layout.state_of(Role::Replica);
-        if may_lose_what_only_it_has() && older_is_the_replica(primary, replica) {
-            self.layout.swapped = !self.layout.swapped;
+        let older = states.iter().position(|state| older_is_the_replica(primary, *state));
+        if let Some(older) = older.filter(|_| may_lose_what_only_it_has()) {
+            let node = self.layout.nodes.remove(older + 1);
+            self.layout.nodes.insert(0, node);
+            if let Some((_, replicas)) = self.layout.nodes.split_first_mut() {
+                replicas.sort_by_key(|node| node.number);
+            }
         }
     }
 
-    /// A failover that broke off before the promotion has left two replicas. The one that was fenced off is the primary still.
+    /// A failover that broke off before the promotion has left replicas only. The one that was fenced off is the primary still.
     fn undo_half_a_failover(&mut self) -> Result<(), Error> {
-        let states = SERVERS.map(|role| self.layout.state_of(role));
-        let takes_none = states.iter().all(|state| state.is_some_and(|state| !state.opens_for_writes()));
+        let states: Vec<_> = self.servers().iter().map(|(role, one)| one.layout.state_of(*role)).collect();
+        let takes_none = states.iter().flatten().all(|state| !state.opens_for_writes());
+        let are_several = states.iter().flatten().count() > 1;
         let may_be_opened = states[0].is_some_and(|state| state.may_be_opened_again());
-        if !takes_none || !may_be_opened {
+        if !takes_none || !are_several || !may_be_opened {
             return Ok(());
         }
-        // It may be promoted at any moment.
-        if SERVERS.into_iter().any(|role| self.is_running(role)) {
+        // One may be promoted at any moment.
+        if self.any_runs() {
             return Err(FailoverError::HalfFailedOver.into());
         }
         say("A failover broke off before anything was promoted: the old primary stays the primary");
         let signal = self.layout.data(Role::Primary).path().join("standby.signal");
         folders::remove(&signal, &self.layout.owner)?;
         folders::remove(&self.layout.fenced(Role::Primary), &self.layout.owner)?;
-        self.layout.find_roles();
+        self.layout.find_roles(self.settings.replicas);
         Ok(())
     }
 
@@ -204,7 +217,7 @@ impl Demo {
         std::fs::symlink_metadata(self.layout.data(Role::Primary).path()).is_ok()
     }
 
-    fn start_what_is_missing(&mut self) -> Result<(), Error> {
+    fn start_what_is_missing(&mut self, surplus: Vec<Self>) -> Result<(), Error> {
         let owner = self.layout.owner.clone();
         folders::owned_folder(&self.layout.sockets(), &owner)?;
         let primary = self.layout.data(Role::Primary);
@@ -212,9 +225,9 @@ impl Demo {
         if is_made {
             self.settings.check_against_data(&self.saved)?;
         }
-        self.refuse_two_primaries()?;
-        for role in SERVERS {
-            self.require_free_port(role)?;
+        self.replicas().iter().try_for_each(Self::refuse_two_primaries)?;
+        for (role, one) in self.servers() {
+            one.require_free_port(role)?;
         }
         let primary_runs = self.is_running(Role::Primary);
         let programs = Programs::make(&self.layout, !primary_runs)?;
@@ -232,6 +245,12 @@ impl Demo {
             say(remark);
         }
         self.settings.save(&self.layout)?;
+        servers::tell_to_stop(&surplus)?;
+        for one in surplus {
+            one.remove_surplus()?;
+        }
+        let wanted = self.settings.replicas;
+        self.layout.nodes.retain(|node| node.number <= wanted);
         if !primary_runs {
             if !is_made {
                 self.init_primary(&programs, &scheduler)?;
@@ -245,14 +264,13 @@ impl Demo {
             self.restore_passwords()?;
             return Err(error);
         }
-        self.make_way_for_the_replica()?;
-        if !self.is_running(Role::Replica) {
-            match self.layout.has_old_primary() {
-                true if may_lose_what_only_it_has() => replace_data(self, &programs, &scheduler)?,
-                true => rejoin_data(self, &programs, &scheduler)?,
-                false => self.start_replica(&programs, &scheduler)?,
-            }
+        for place in 1..self.layout.nodes.len() {
+            // Whom it follows may have been started only now.
+            let mut one = self.replica(place);
+            one.bring_up_the_replica(&programs, &scheduler)?;
         }
+        self.settle_replicas(&programs, &scheduler)?;
+        self.watch_the_same_servers()?;
         if self.settings.synchronous && self.streams_within(Duration::from_secs(15)) {
             self.set_synchronous()?;
         }
@@ -267,6 +285,34 @@ impl Demo {
         Ok(())
     }
 
+    fn bring_up_the_replica(&mut self, programs: &Programs, scheduler: &Scheduler) -> Result<(), Error> {
+        if self.is_to_move() {
+            return Ok(());
+        }
+        self.make_way_for_the_replica()?;
+        if self.is_running(Role::Replica) {
+            return Ok(());
+        }
+        match self.layout.has_old_primary() {
+            true if may_lose_what_only_it_has() => replace_data(self, programs, scheduler),
+            true => rejoin_data(self, programs, scheduler),
+            false => {
+                self.keep_wal_for_the_replica()?;
+                self.start_replica(programs, scheduler)?;
+                self.mend_what_missed_a_failover(programs, scheduler)
+            }
+        }
+    }
+
+    /// A page that is served watches the servers that there were when it was begun: it is begun anew where they are others now.
+    fn watch_the_same_servers(&self) -> Result<(), Error> {
+        let watched = self.saved.get(REPLICAS).unwrap_or("1");
+        match watched != self.settings.replicas.to_string() {
+            true => serve::stop(&self.layout).map(drop),
+            false => Ok(()),
+        }
+    }
+
     /// The demo lives without it.
     pub(crate) fn start_receipt(&self) {
         if let Err(error) = receipt::start(self) {
@@ -278,7 +324,7 @@ impl Demo {
     /// unless it is asked for elsewhere: as the servers stay on their ports.
     fn keep_lab_port(&mut self, given: &Named) -> Result<(), Error> {
         let is_served = serve::is_running(&self.layout);
-        let runs = is_served || SERVERS.into_iter().any(|role| self.is_running(role));
+        let runs = is_served || self.any_runs();
         let Some(runs_at) = self.saved.lab_port().filter(|_| runs) else {
             return Ok(());
         };
@@ -324,25 +370,35 @@ impl Demo {
         if let Some(remark) = self.layout.another_users_demo() {
             say(&remark.to_string());
         }
-        let variable = self.port_variable(role);
-        let is_swapped = self.layout.initial_role(role) != role;
-        Err(port_taken(&self.settings, variable, port, role, is_swapped)?.into())
+        let number = self.layout.number(role);
+        let server = match (role, number) {
+            (Role::Primary, 0) => "the primary".to_owned(),
+            (Role::Replica, number) if number > 0 => replica_of_the_port(&self.settings, number),
+            _ => format!("{}, which is the {role}'s since a failover", port_variable(number)),
+        };
+        Err(port_taken(&self.settings, number, server)?.into())
     }
 }
 
-fn port_taken(
-    settings: &Settings,
-    variable: &'static str,
-    port: u16,
-    role: Role,
-    is_swapped: bool,
-) -> Result<DemoError, Error> {
-    let free = free_port(&[settings.primary_port, settings.replica_port])?;
-    let server = match is_swapped {
-        true => format!("{variable}, which is the {role}'s since a failover"),
-        false => format!("the {role}"),
-    };
-    Ok(DemoError::PortTaken { port, server, variable, free })
+fn replica_of_the_port(settings: &Settings, number: u8) -> String {
+    match settings.replicas {
+        1 => "the replica".to_owned(),
+        replicas => format!("replica {number} of {replicas}"),
+    }
+}
+
+/// The replicas move together, so what is told is a port from which on all of theirs are free.
+fn port_taken(settings: &Settings, number: u8, server: String) -> Result<DemoError, Error> {
+    let ours = [settings.primary_port, settings.replica_port];
+    let mut free = free_port(&ours)?;
+    for _ in 0..100 {
+        let mut all = (0..u16::from(settings.replicas)).map(|further| free.checked_add(further));
+        if number == 0 || all.all(|port| port.is_some_and(|port| !listens(port) && port != settings.primary_port)) {
+            break;
+        }
+        free = free_port(&ours)?;
+    }
+    Ok(DemoError::PortTaken { port: settings.port(number), server, variable: port_variable(number), free })
 }
 
 /// Where `STATE_DIR` names a folder that there is none of, the ports are looked at before anything makes it.
@@ -352,10 +408,10 @@ pub fn check_before_the_folder_is_made(folder: Option<&Path>) -> Result<(), Erro
         return Ok(());
     }
     let settings = Settings::of(&Named::given()?, &Named::default())?;
-    for role in SERVERS {
-        let port = settings.port(role);
-        if listens(port) {
-            return Err(port_taken(&settings, port_variable(role), port, role, false)?.into());
+    for number in 0..=settings.replicas {
+        if listens(settings.port(number)) {
+            let server = if number == 0 { "the primary".to_owned() } else { replica_of_the_port(&settings, number) };
+            return Err(port_taken(&settings, number, server)?.into());
         }
     }
     Ok(())
@@ -389,11 +445,17 @@ mod tests {
 
     #[test]
     fn a_taken_port_is_told_by_the_setting_that_moves_it() {
-        let settings = Settings::of(&Named::default(), &Named::default()).unwrap();
-        let said = |swapped| port_taken(&settings, "REPLICA_PORT", 5433, Role::Primary, swapped).unwrap().to_string();
-        assert!(said(false).starts_with("port 5433 of 127.0.0.1, for the primary, is taken: "), "{}", said(false));
-        let wanted = "port 5433 of 127.0.0.1, for REPLICA_PORT, which is the primary's since a failover, is taken: ";
-        assert!(said(true).starts_with(wanted) && said(true).contains("make demo REPLICA_PORT="), "{}", said(true));
+        let mut settings = Settings::of(&Named::default(), &Named::default()).unwrap();
+        let said = |settings: &Settings, number, server: &str| {
+            port_taken(settings, number, server.to_owned()).unwrap().to_string()
+        };
+        let one = said(&settings, 1, &replica_of_the_port(&settings, 1));
+        assert!(one.starts_with("port 5433 of 127.0.0.1, for the replica, is taken: "), "{one}");
+        assert!(one.contains("make demo REPLICA_PORT="), "{one}");
+        settings.replicas = 3;
+        let third = said(&settings, 3, &replica_of_the_port(&settings, 3));
+        assert!(third.starts_with("port 5435 of 127.0.0.1, for replica 3 of 3, is taken: "), "{third}");
+        assert!(third.contains("make demo REPLICA_PORT="), "{third}");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::connect::Refusal;
-use crate::demo::{Demo, SERVERS};
+use crate::demo::Demo;
 use crate::doctor::{Options, Verdict};
 use crate::error::{Context, Error};
 use crate::receipt;
@@ -16,7 +16,7 @@ use crate::serve;
 /// How a demo is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Health {
-    /// Both servers run, the replica streams, the jobs do, and the doctor finds nothing wrong.
+    /// All servers run, the replicas stream, the jobs do, and the doctor finds nothing wrong.
     Well,
     /// Something of that is missing.
     Unwell,
@@ -37,22 +37,24 @@ const DATABASE: &str = include_str!("status.sql");
 /// Prints the status of the demo in a folder.
 pub fn status(folder: Option<&Path>) -> Result<Health, Error> {
     let demo = Demo::as_started(folder)?;
-    SERVERS.iter().for_each(|role| demo.warn_of_other_port(*role));
-    let (primary_runs, replica_runs) = (demo.is_running(Role::Primary), demo.is_running(Role::Replica));
-    if !primary_runs && !replica_runs {
+    demo.warn_of_other_ports();
+    let servers = demo.servers();
+    let first_that_runs = servers.iter().find(|(role, one)| one.is_running(*role));
+    let all_run = servers.iter().all(|(role, one)| one.is_running(*role));
+    let Some((role, first)) = first_that_runs else {
         say(match demo.layout.data(Role::Primary).path().exists() {
             true => "The demo is stopped; its data are kept (make demo starts it)",
             false => "There is no demo yet (make demo makes it)",
         });
         return Ok(Health::Stopped);
-    }
+    };
     let report = demo.examine(&Options::default());
     say(&report.headline());
     say("");
-    demo.say_servers(primary_runs, replica_runs);
+    demo.say_servers();
     demo.say_receipt();
     say("");
-    let shown = demo.say_database(if primary_runs { Role::Primary } else { Role::Replica })?;
+    let shown = first.say_database(*role)?;
     let mut reasons = demo.missing().reasons;
     reasons.extend(crate::drill::nothing_aside(&demo).err().map(|error| error.to_string()));
     if report.verdict != Verdict::Ok {
@@ -61,38 +63,50 @@ pub fn status(folder: Option<&Path>) -> Result<Health, Error> {
     if !reasons.is_empty() {
         say(&format!("\nNot well: {}", reasons.join("; ")));
     }
-    let well = primary_runs && replica_runs && shown && reasons.is_empty();
+    let well = all_run && shown && reasons.is_empty();
     Ok(if well { Health::Well } else { Health::Unwell })
 }
 
 impl Demo {
-    fn say_servers(&self, primary_runs: bool, replica_runs: bool) {
-        let replica_query = self.of_the_replica(REPLICA);
+    fn say_servers(&self) {
+        let primary_runs = self.is_running(Role::Primary);
         let primary = match primary_runs {
             true => first_line(self.ask(Role::Primary, PRIMARY)),
             false => "stopped".to_owned(),
         };
-        self.say_server(Role::Primary, &primary);
+        self.say_server(Role::Primary, "primary", &primary);
+        for (index, one) in self.replicas().iter().enumerate() {
+            let name = if one.has_several() { format!("replica {}", index + 1) } else { "replica".to_owned() };
+            one.say_server(Role::Replica, &name, &one.replica_state(primary_runs));
+        }
+    }
 
-        let replica = match (primary_runs, replica_runs) {
+    /// How the replica is, as whom it follows sees it.
+    fn replica_state(&self, primary_runs: bool) -> String {
+        let query = self.of_the_replica(REPLICA);
+        let through = match &self.layout.upstream {
+            Some(_) => format!(", through the replica on port {}", self.upstream_port()),
+            None => String::new(),
+        };
+        match (primary_runs, self.is_running(Role::Replica)) {
             (false, false) => "stopped".to_owned(),
             (true, false) => {
-                let kept = self.ask(Role::Primary, &replica_query).unwrap_or_default();
+                let kept = self.ask_upstream(&query).unwrap_or_default();
                 format!("stopped{}", kept.strip_prefix("not streaming").unwrap_or_default())
             }
             (_, true) if self.is_promoted() => "a primary of its own, on an older timeline: make rejoin".to_owned(),
-            (true, true) => match self.ask(Role::Primary, &replica_query) {
+            (true, true) => match self.ask_upstream(&query) {
+                Err(_) if !through.is_empty() => format!("running{through}, which does not answer"),
                 Err(_) => "running; the primary does not say how far it is".to_owned(),
-                answer => first_line(answer),
+                answer => first_line(answer) + &through,
             },
             (false, true) => "running, but it has no primary to follow".to_owned(),
-        };
-        self.say_server(Role::Replica, &replica);
+        }
     }
 
-    fn say_server(&self, role: Role, state: &str) {
+    fn say_server(&self, role: Role, name: &str, state: &str) {
         let address = format!("127.0.0.1:{}", self.port(role));
-        say(&format!("{:<12} {address:<17} {state}", role.to_string()));
+        say(&format!("{name:<12} {address:<17} {state}"));
     }
 
     /// What the receipt says, in a line.

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::demo::lock::lock_demo;
+use crate::demo::nodes::is_of_a_further_replica;
 use crate::demo::{Demo, folders};
 use crate::drill::none_at_work;
 use crate::error::{Context, Error};
@@ -62,7 +63,8 @@ pub fn clean(folder: Option<&Path>) -> Result<(), Error> {
 }
 
 fn is_ours(name: &str) -> bool {
-    OURS.iter().any(|ours| name.strip_prefix(ours).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')))
+    is_of_a_further_replica(name)
+        || OURS.iter().any(|ours| name.strip_prefix(ours).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')))
 }
 
 #[cfg(test)]
@@ -71,10 +73,20 @@ mod tests {
 
     #[test]
     fn only_what_is_ours_is_deleted() {
-        for name in ["primary", "primary.log", "replica.clone", "settings.new", "run", "docker", "password.new.new"] {
+        for name in [
+            "primary",
+            "primary.log",
+            "replica.clone",
+            "replica_2",
+            "replica_9.log",
+            "settings.new",
+            "run",
+            "docker",
+            "password.new.new",
+        ] {
             assert!(is_ours(name), "{name}");
         }
-        for name in ["primaries", "password", "file", "my.settings", "runs"] {
+        for name in ["primaries", "replica_10", "password", "file", "my.settings", "runs"] {
             assert!(!is_ours(name), "{name}");
         }
     }

@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use crate::connect::Refusal;
+use crate::demo::Demo;
 use crate::demo::nodes::synchronous_names;
-use crate::demo::{Demo, SERVERS, SLOT};
 use crate::error::{DemoError, Error, SettingError};
 use crate::role::Role;
 use crate::say::say;
@@ -20,16 +20,24 @@ impl Demo {
     /// Has the primary wait for the replica, or not, as it is set. To be switched on when the replica streams, off at any time:
     /// neither needs a commit. The replica itself must wait for nobody when it is promoted.
     pub(crate) fn set_synchronous(&self) -> Result<(), Error> {
-        let names = match self.layout.nodes.is_empty() {
-            true => SLOT.to_owned(),
-            false => synchronous_names(),
+        let names = match self.layout.in_containers {
+            false => self.native_names(),
+            true => synchronous_names(),
         };
         let wanted = if self.settings.synchronous { names } else { String::new() };
         self.set_names(Role::Primary, &wanted)?;
-        if self.is_running(Role::Replica) && !self.is_promoted() {
-            self.set_names(Role::Replica, "")?;
+        let replicas = self.replicas().into_iter().filter(|one| one.is_running(Role::Replica) && !one.is_promoted());
+        replicas.into_iter().try_for_each(|one| one.set_names(Role::Replica, ""))
+    }
+
+    /// Any one of those that follow the primary itself.
+    fn native_names(&self) -> String {
+        let replicas = self.replicas();
+        let names: Vec<_> = replicas.iter().filter(|one| one.layout.upstream.is_none()).map(Self::slot).collect();
+        match names.as_slice() {
+            [one] => one.clone(),
+            several => format!("ANY 1 ({})", several.join(", ")),
         }
-        Ok(())
     }
 
     /// The primary waits for no replica, whatever is the matter with that: it may not even answer.
@@ -41,7 +49,10 @@ impl Demo {
         let is_changed = self.have_heeded(role, NAMES, wanted, wanted.is_empty())?;
         match (role, wanted) {
             (Role::Primary, "") if is_changed => say("A commit waits for no replica (SYNC=off)"),
-            (Role::Primary, _) if is_changed => say("Each commit waits until the replica has it (SYNC=on)"),
+            (Role::Primary, _) if is_changed => say(match wanted.starts_with("ANY") {
+                true => "Each commit waits until one of the replicas has it (SYNC=on)",
+                false => "Each commit waits until the replica has it (SYNC=on)",
+            }),
             _ => {}
         }
         Ok(())
@@ -50,9 +61,11 @@ impl Demo {
     /// Has the job insert as many operations as it is set; the replica, too, for when it is promoted.
     pub(crate) fn set_insert_batch(&self) -> Result<(), Error> {
         let wanted = self.settings.insert_batch;
-        let servers = SERVERS.into_iter().filter(|role| self.is_running(*role));
-        let set = |role| self.have_heeded(role, "operations_ext.insert_batch", &wanted.to_string(), wanted == 1);
-        servers.into_iter().try_for_each(|role| set(role).map(drop))
+        let servers = self.servers().into_iter().filter(|(role, one)| one.is_running(*role));
+        let name = "operations_ext.insert_batch";
+        servers
+            .into_iter()
+            .try_for_each(|(role, one)| one.have_heeded(role, name, &wanted.to_string(), wanted == 1).map(drop))
     }
 
     /// Sets a setting of a server, unless it is so. Whether it was changed.

@@ -4,8 +4,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::demo::Demo;
 use crate::demo::servers::{SCRIPT, read_from};
-use crate::demo::{Demo, SERVERS};
 use crate::doctor::{Finding, NO_ANSWER, Report, Severity, codes, disk};
 use crate::role::Role;
 
@@ -26,10 +26,10 @@ const REFUSALS: [&str; 3] =
 /// Adds to a report what the files tell.
 pub(crate) fn explain(demo: &Demo, report: Report) -> Report {
     let Report { servers, mut findings, .. } = report;
-    for role in SERVERS {
-        let name = demo.target(role).name();
+    for (role, one) in demo.servers() {
+        let name = one.target(role).name();
         let of = |finding: &Finding, code: &str| finding.server == name && finding.code == code;
-        let (data, log) = (demo.layout.data(role), demo.layout.log(role));
+        let (data, log) = (one.layout.data(role), one.layout.log(role));
         if let Some(down) = findings.iter_mut().find(|finding| of(finding, codes::SERVER_DOWN)) {
             let log = end_of(demo, &log);
             let why =
@@ -41,6 +41,12 @@ pub(crate) fn explain(demo: &Demo, report: Report) -> Report {
             findings.extend(
                 demo.layout.owner.files(|| missing_file(data.path())).ok().flatten().map(|file| gone(&name, &file)),
             );
+        }
+        if one.layout.upstream.is_some()
+            && let Some(missing) = findings.iter_mut().find(|finding| of(finding, "receiver_missing"))
+        {
+            missing.evidence.push_str(&format!("; it follows the replica on port {}", one.upstream_port()));
+            "make demo # starts whom it follows, if that does not run".clone_into(&mut missing.next_command);
         }
         for finding in findings.iter_mut().filter(|finding| finding.server == name) {
             match finding.code.as_str() {

@@ -4,7 +4,7 @@ use super::codes::{
     CLOCK_SKEW, FOLLOWS_ANOTHER, NO_WRITABLE_SERVER, OTHER_CLUSTER, ROLES_SWAPPED, SENDER_SILENT,
     STANDBY_SETTING_LOWER, TIMELINE_DIFFERS, TWO_WRITABLE_SERVERS, WRITES_WAIT,
 };
-use super::facts::{Facts, NO_LOWER};
+use super::facts::{Facts, NO_LOWER, Receiver, Sender};
 use super::finding::Finding;
 use super::finding::Severity::{Broken, Degraded};
 use crate::role::Role;
@@ -58,7 +58,7 @@ pub fn compare(servers: &[Answered<'_>], everybody: bool) -> Vec<Finding> {
         if other.facts.system_identifier != primary.facts.system_identifier {
             findings.push(stranger(primary, other));
         } else if other.facts.in_recovery {
-            findings.extend(pair(primary, other));
+            findings.extend(pair(primary, upstream_of(primary, other, servers), other));
         }
     }
     findings
@@ -117,11 +117,45 @@ fn stranger(primary: &Answered<'_>, other: &Answered<'_>) -> Finding {
     )
 }
 
-fn pair(primary: &Answered<'_>, replica: &Answered<'_>) -> Vec<Finding> {
+/// Which replica follows which other one, by their names.
+pub fn followed<'a>(servers: &'a [Answered<'a>]) -> Vec<(&'a str, &'a str)> {
+    let Some(primary) = servers.iter().find(|server| !server.facts.in_recovery) else {
+        return Vec::new();
+    };
+    let replicas = servers.iter().filter(|server| server.facts.in_recovery);
+    let pairs = replicas.map(|replica| (replica.name, upstream_of(primary, replica, servers).name));
+    pairs.filter(|(_, upstream)| *upstream != primary.name).collect()
+}
+
+/// Whom a replica follows: its primary, or another replica that has a sender for it.
+fn upstream_of<'a>(primary: &'a Answered<'a>, replica: &Answered<'_>, servers: &'a [Answered<'a>]) -> &'a Answered<'a> {
+    let sends = |server: &&Answered<'_>| {
+        let slot = replica.facts.receiver.as_ref().and_then(|receiver| receiver.slot.as_ref());
+        let is_other = server.name != replica.name && server.facts.in_recovery;
+        let is_copy = server.facts.system_identifier == replica.facts.system_identifier;
+        slot.is_some() && is_other && is_copy && server.facts.senders.iter().any(|sender| sender.slot.as_ref() == slot)
+    };
+    let receiver = replica.facts.receiver.as_ref();
+    match receiver.is_some_and(|receiver| sender_for(primary, receiver).is_some()) {
+        true => primary,
+        false => servers.iter().find(sends).unwrap_or(primary),
+    }
+}
+
+fn sender_for<'a>(upstream: &'a Answered<'_>, receiver: &Receiver) -> Option<&'a Sender> {
+    let senders = &upstream.facts.senders;
+    match &receiver.slot {
+        Some(slot) => senders.iter().find(|sender| sender.slot.as_ref() == Some(slot)),
+        // Without a slot there is no name that both ends are sure to know.
+        None => senders.iter().find(|sender| sender.slot.is_none()),
+    }
+}
+
+fn pair(primary: &Answered<'_>, upstream: &Answered<'_>, replica: &Answered<'_>) -> Vec<Finding> {
     let (here, there) = (primary.facts, replica.facts);
     let mut findings = Vec::new();
     findings.extend(timelines(primary, replica));
-    findings.extend(stream(primary, replica));
+    findings.extend(stream(upstream, replica));
     let skew = there.clock_ahead - here.clock_ahead;
     if skew.abs() > CLOCKS_MAY_DIFFER {
         findings.push(Finding::new(
@@ -172,15 +206,9 @@ fn timelines(primary: &Answered<'_>, replica: &Answered<'_>) -> Option<Finding> 
 }
 
 /// The receiver's word against the sender's.
-fn stream(primary: &Answered<'_>, replica: &Answered<'_>) -> Option<Finding> {
+fn stream(upstream: &Answered<'_>, replica: &Answered<'_>) -> Option<Finding> {
     let receiver = replica.facts.receiver.as_ref().filter(|receiver| receiver.status == "streaming")?;
-    let senders = &primary.facts.senders;
-    let sender = match &receiver.slot {
-        Some(slot) => senders.iter().find(|sender| sender.slot.as_ref() == Some(slot)),
-        // Without a slot there is no name that both ends are sure to know.
-        None => senders.iter().find(|sender| sender.slot.is_none()),
-    };
-    let Some(sender) = sender else {
+    let Some(sender) = sender_for(upstream, receiver) else {
         let slot = receiver.slot.as_deref().map_or_else(|| "no slot".to_owned(), |slot| format!("slot {slot}"));
         return Some(Finding::new(
             FOLLOWS_ANOTHER,
@@ -188,14 +216,14 @@ fn stream(primary: &Answered<'_>, replica: &Answered<'_>) -> Option<Finding> {
             replica.name,
             format!(
                 "its receiver ({slot}, last message {:.1} s old) says streaming, but {} has no sender for it",
-                receiver.silence, primary.name
+                receiver.silence, upstream.name
             ),
             "select status, sender_host, sender_port, slot_name from pg_stat_wal_receiver; -- on the replica",
         ));
     };
     // The reply bears the replica's time.
-    let silence = sender.silence? + replica.facts.clock_ahead - primary.facts.clock_ahead;
-    let patience = 0.7 * primary.facts.sender_timeout;
+    let silence = sender.silence? + replica.facts.clock_ahead - upstream.facts.clock_ahead;
+    let patience = 0.7 * upstream.facts.sender_timeout;
     (patience > 0.0 && silence > patience).then(|| {
         Finding::new(
             SENDER_SILENT,
@@ -203,7 +231,7 @@ fn stream(primary: &Answered<'_>, replica: &Answered<'_>) -> Option<Finding> {
             replica.name,
             format!(
                 "{} has not heard from it ({}, {}) for {silence:.1} s and gives up after {} s",
-                primary.name, sender.name, sender.state, primary.facts.sender_timeout
+                upstream.name, sender.name, sender.state, upstream.facts.sender_timeout
             ),
             "ps -eo pid,stat,args | grep '[w]alreceiver' # on the replica: T is stopped (kill -CONT); else look at the network",
         )

@@ -115,3 +115,35 @@ fn lower_settings_are_all_named() {
     assert_eq!(found.len(), 1);
     assert!(found[0].evidence.contains("max_connections is 50") && found[0].evidence.contains("max_wal_senders is 5"));
 }
+
+/// The second replica follows the first, which has a sender for it.
+#[test]
+fn a_replica_may_follow_another_one() {
+    let sender = |slot: &str, silence| Sender {
+        slot: Some(slot.to_owned()),
+        silence: Some(silence),
+        ..primary().senders[0].clone()
+    };
+    let receiver = |slot: &str| Some(Receiver { slot: Some(slot.to_owned()), ..replica().receiver.unwrap() });
+    let judge = |middle: &Facts, last: &Facts| {
+        let primary = primary();
+        let servers = [
+            Answered { name: "p", role: Role::Primary, facts: &primary },
+            Answered { name: "m", role: Role::Replica, facts: middle },
+            Answered { name: "l", role: Role::Replica, facts: last },
+        ];
+        let led: Vec<_> = followed(&servers).into_iter().map(|(one, by)| format!("{one} by {by}")).collect();
+        let found = compare(&servers, true).into_iter().map(|finding| format!("{} {}", finding.server, finding.code));
+        (led, found.collect::<Vec<_>>())
+    };
+    let middle = Facts { senders: vec![sender("t", 0.2)], ..replica() };
+    let last = Facts { receiver: receiver("t"), ..replica() };
+    assert_eq!(judge(&middle, &last), (vec!["l by m".to_owned()], vec![]));
+    // That one has heard nothing from it.
+    let deaf = Facts { senders: vec![sender("t", 9.0)], ..replica() };
+    assert_eq!(judge(&deaf, &last).1, [format!("l {SENDER_SILENT}")]);
+    // Nobody sends to it.
+    assert_eq!(judge(&replica(), &last), (vec![], vec![format!("l {FOLLOWS_ANOTHER}")]));
+    let stranger = Facts { system_identifier: "2".to_owned(), ..middle };
+    assert_eq!(judge(&stranger, &last).1, [format!("m {OTHER_CLUSTER}"), format!("l {FOLLOWS_ANOTHER}")]);
+}

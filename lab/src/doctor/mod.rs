@@ -20,7 +20,7 @@ pub use report::{NO_ANSWER, Report, ServerLine};
 
 use crate::connect::{Refusal, session, within};
 use crate::target::Target;
-use compare::{Answered, compare};
+use compare::{Answered, compare, followed};
 use facts::{Facts, own_findings};
 
 /// How to examine.
@@ -74,7 +74,7 @@ pub fn examine(targets: &[Target], options: &Options) -> Report {
 pub fn examine_known(targets: &[Target], options: &Options, known: &dyn Fn(&Target) -> Option<Refusal>) -> Report {
     let (servers, findings) = look(targets, *options, known);
     let Some(pause) = findings.iter().filter_map(|finding| may_pass(&finding.code)).max() else {
-        return Report::new(servers, findings).with_places(ON_THE_REPLICA);
+        return Report::new(servers, findings).with_places(&|_| ON_THE_REPLICA.to_owned());
     };
     std::thread::sleep(pause);
     let (servers, mut again) = look(targets, Options { full: false, ..*options }, known);
@@ -85,7 +85,7 @@ pub fn examine_known(targets: &[Target], options: &Options, known: &dyn Fn(&Targ
     let lasting: Vec<_> =
         lasting.filter(|first| !again.iter().any(|finding| finding.is_same(first))).cloned().collect();
     again.extend(lasting);
-    Report::new(servers, again).with_places(ON_THE_REPLICA)
+    Report::new(servers, again).with_places(&|_| ON_THE_REPLICA.to_owned())
 }
 
 /// One server's answer.
@@ -143,17 +143,26 @@ fn look(
         })
         .collect();
     let mut findings = compare(&answered, everybody);
+    let led: Vec<_> = followed(&answered).into_iter().map(|(one, by)| (one.to_owned(), by.to_owned())).collect();
     let written =
         answered.iter().filter(|server| !server.facts.in_recovery).filter_map(|server| server.facts.position).max();
     let lines = answers.iter().zip(&names).map(|(answer, name)| line(answer, name)).collect();
+    // Who follows a replica that receives nothing gets nothing either, and that one is what is to be mended.
+    let dry = |answer: &Answer| {
+        let findings = &answer.findings;
+        findings.iter().any(|finding| ["receiver_missing", "receiver_silent"].contains(&finding.code.as_str()))
+    };
+    let dry: Vec<_> = answers.iter().zip(&names).filter(|(answer, _)| dry(answer)).map(|(_, name)| name).collect();
+    let behind_dry: Vec<_> = led.into_iter().filter(|(_, by)| dry.contains(&by)).map(|(one, _)| one).collect();
     let watched: Vec<_> = answers
         .iter_mut()
         .filter_map(|answer| {
             // Those of a server that did not answer stay where they are.
             let (facts, client) = answer.facts.take()?;
             let findings = std::mem::take(&mut answer.findings);
-            let known = findings.iter().any(|finding| STOPS_REPLAY.contains(&finding.code.as_str()));
             let server = answer.target.clone();
+            let known = behind_dry.contains(&server.name())
+                || findings.iter().any(|finding| STOPS_REPLAY.contains(&finding.code.as_str()));
             let written = written.filter(|_| facts.in_recovery && !known);
             Some((
                 findings,

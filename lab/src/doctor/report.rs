@@ -53,9 +53,9 @@ impl Report {
 
     /// The same; a statement for a replica says where it is typed.
     #[must_use]
-    pub(crate) fn with_places(mut self, place: &str) -> Self {
+    pub(crate) fn with_places(mut self, place: &dyn Fn(&str) -> String) -> Self {
         for finding in self.findings.iter_mut().filter(|finding| finding.server.starts_with("replica ")) {
-            finding.next_command = say_where(&finding.next_command, place);
+            finding.next_command = say_where(&finding.next_command, &place(&finding.server));
         }
         self
     }

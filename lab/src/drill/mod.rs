@@ -90,7 +90,7 @@ pub(crate) const OWN: &str = "OPERATIONS_DRILL";
 
 /// Refuses while a drill is at work, but to the drill itself: it would find its demo gone, and could undo nothing.
 pub(crate) fn none_at_work(layout: &Layout) -> Result<(), Error> {
-    if !layout.nodes.is_empty() || !layout.sockets().is_dir() || std::env::var_os(OWN).is_some() {
+    if layout.in_containers || !layout.sockets().is_dir() || std::env::var_os(OWN).is_some() {
         return Ok(());
     }
     match lock(layout) {

@@ -26,9 +26,12 @@ const NEEDS_HOST: &str = "it acts on processes, files or networks of other conta
 /// or the error says what is not.
 pub fn run(scene: &Scene, drill: &Drill) -> Result<Report, Error> {
     let mut report = Report::of(drill, scene.pace);
-    let in_containers = !scene.demo.layout.nodes.is_empty();
+    let in_containers = scene.demo.layout.in_containers;
     let needs_host = (in_containers && !drill.over_sql).then(|| NEEDS_HOST.to_owned());
-    if let Some(why) = needs_host.or_else(|| (drill.refuses)(scene)) {
+    let replicas = scene.demo.layout.replicas();
+    let needs_one = (!in_containers && replicas > 1 && (drill.may_lose || !drill.over_sql))
+        .then(|| format!("it is for a demo of one replica, and this one has {replicas}: make demo REPLICAS=1"));
+    if let Some(why) = needs_host.or(needs_one).or_else(|| (drill.refuses)(scene)) {
         report.verdict = Verdict::Refused;
         report.reasons.push(why);
         return Ok(report);
@@ -86,7 +89,7 @@ fn restore(scene: &Scene) -> Result<Option<String>, Error> {
     if last.verdict == doctor::Verdict::Ok {
         return Ok(None);
     }
-    if !scene.demo.layout.nodes.is_empty() {
+    if scene.demo.layout.in_containers {
         // Who starts containers is not here.
         return Err(DrillError::Unwell { report: last.text() }.into());
     }

@@ -86,9 +86,9 @@ impl Scene {
     /// The demo as it is now: a failover swaps the roles.
     #[must_use]
     pub fn now(&self) -> Demo {
-        let now = match self.demo.layout.nodes.is_empty() {
-            true => Demo::as_started(Some(&self.demo.layout.folder)),
-            false => self.demo.again(),
+        let now = match self.demo.layout.in_containers {
+            false => Demo::as_started(Some(&self.demo.layout.folder)),
+            true => self.demo.again(),
         };
         now.unwrap_or_else(|_| self.demo.clone())
     }
@@ -189,7 +189,7 @@ impl Scene {
     pub fn making(&self, target: &str, variables: &[(&str, &str)]) -> Command {
         let (layout, settings) = (&self.demo.layout, &self.demo.settings);
         let mut command = Command::new(&self.program);
-        if !layout.nodes.is_empty() {
+        if layout.in_containers {
             // The settings are those of the container, as they are.
             command.arg(target).env(OWN, "1").envs(variables.iter().copied()).stdin(Stdio::null()).process_group(0);
             return command;

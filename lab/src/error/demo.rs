@@ -173,14 +173,45 @@ pub enum DemoError {
     Promoted,
 
     /// The servers run, and something is still missing.
-    #[error("after {seconds} s {missing} (logs: {}, {})", logs[0].display(), logs[1].display())]
+    #[error("after {seconds} s {missing} (logs: {})", files(logs))]
     NotLive {
         /// How long it was waited for.
         seconds: u64,
         /// What is missing.
         missing: String,
-        /// The logs of both servers.
-        logs: [PathBuf; 2],
+        /// The logs of all servers.
+        logs: Vec<PathBuf>,
+    },
+
+    /// Fewer replicas are wanted, and one of those that would go is or was the primary.
+    #[error("REPLICAS={wanted} would remove the server on port {port}, which {why}: {next}")]
+    KeepsWrites {
+        /// How many replicas are wanted.
+        wanted: u8,
+        /// The port of the server.
+        port: u16,
+        /// What it is.
+        why: &'static str,
+        /// What to do.
+        next: String,
+    },
+
+    /// A replica was asked for by a number that there is none of.
+    #[error("N={number}: the demo has {replicas} (make status lists them)")]
+    NoSuchReplica {
+        /// What was given.
+        number: String,
+        /// How many there are, in words.
+        replicas: String,
+    },
+
+    /// A replica that was asked for by its number does not run.
+    #[error("replica {number}, on port {port}, is not running: make demo starts it")]
+    ReplicaNotRunning {
+        /// Its number.
+        number: usize,
+        /// Its port.
+        port: u16,
     },
 
     /// A server does not stop, not even at once.
@@ -207,4 +238,8 @@ pub enum DemoError {
         /// What was said.
         why: String,
     },
+}
+
+fn files(files: &[PathBuf]) -> String {
+    files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>().join(", ")
 }

@@ -101,6 +101,41 @@ pub enum SettingError {
         port: u16,
     },
 
+    /// A setting that is no number of replicas.
+    #[error("REPLICAS={value} is no number of replicas: give a whole number from 1 to {most}")]
+    NoReplicas {
+        /// What was given.
+        value: String,
+        /// The largest number.
+        most: u8,
+    },
+
+    /// The ports of the further replicas are beyond the last port that there is.
+    #[error(
+        "REPLICAS={replicas} takes the ports from REPLICA_PORT={first} on, and the last port is 65535: give a lower one"
+    )]
+    NoRoomForPorts {
+        /// How many replicas.
+        replicas: u8,
+        /// The port of the first.
+        first: u16,
+    },
+
+    /// Another port is one of those of the replicas.
+    #[error("REPLICAS={replicas} takes the ports {first} to {last}, and {name} is {port}: move it, or REPLICA_PORT")]
+    PortOfAReplica {
+        /// How many replicas.
+        replicas: u8,
+        /// The port of the first.
+        first: u16,
+        /// The port of the last.
+        last: u16,
+        /// The other setting.
+        name: &'static str,
+        /// Its port.
+        port: u16,
+    },
+
     /// A setting with a line break.
     #[error("{name} must be one line")]
     NotOneLine {

@@ -23,7 +23,7 @@ impl Demo {
     /// Stops a server and proves that it is gone: no process of it lives, and nobody listens on its port. The lock that is
     /// returned keeps it from being started.
     pub(crate) fn fence(&self, role: Role) -> Result<DataLock, Error> {
-        if let Some(node) = self.layout.node(role) {
+        if let Some(node) = self.layout.node(role).filter(|_| self.layout.in_containers) {
             return self.fence_container(role, node);
         }
         let (data, port) = (self.layout.data(role), self.port(role));

@@ -90,9 +90,9 @@ impl KeptRows {
                 true => "make psql".to_owned(),
                 false => format!("psql, as their owner {owner},"),
             };
-            lines.push(match demo.layout.nodes.is_empty() {
-                true => format!("    they are kept in {0}; to load them: {how} <{0}", file.display()),
-                false => format!(
+            lines.push(match demo.layout.in_containers {
+                false => format!("    they are kept in {0}; to load them: {how} <{0}", file.display()),
+                true => format!(
                     "    they are kept in {0} of the container lab; to load them: {how} --file {0}",
                     file.display()
                 ),
@@ -190,13 +190,13 @@ impl KeptRows {
 #[must_use]
 pub fn where_kept(demo: &Demo) -> String {
     let layout = &demo.layout;
-    if layout.nodes.is_empty() && layout.has_old_primary() {
+    if !layout.in_containers && demo.replicas().iter().any(|one| one.layout.has_old_primary()) {
         let folder = layout.folder.join(KEPT);
         return format!("is still there, or in {}: make rejoin keeps it there and names the file", folder.display());
     }
-    let folders: Vec<_> = match layout.nodes.as_slice() {
-        [] => vec![layout.folder.join(KEPT)],
-        nodes => nodes.iter().filter_map(|node| Some(node.data.parent()?.join(KEPT))).collect(),
+    let folders: Vec<_> = match layout.in_containers {
+        false => vec![layout.folder.join(KEPT)],
+        true => layout.nodes.iter().filter_map(|node| Some(node.data.parent()?.join(KEPT))).collect(),
     };
     let in_folder = |folder: &PathBuf| -> std::io::Result<Vec<_>> {
         let entries = std::fs::read_dir(folder)?.flatten();
@@ -209,9 +209,9 @@ pub fn where_kept(demo: &Demo) -> String {
         let folders: Vec<_> = folders.iter().map(|folder| folder.display().to_string()).collect();
         return format!("is in no file: there is none in {}", folders.join(" and "));
     };
-    match layout.nodes.is_empty() {
-        true => format!("is kept in {0}; to load the newest file: make psql <{1}", folder.display(), file.display()),
-        false => format!(
+    match layout.in_containers {
+        false => format!("is kept in {0}; to load the newest file: make psql <{1}", folder.display(), file.display()),
+        true => format!(
             "is kept in {0} of the container lab; to load the newest file: psql --file {1}",
             folder.display(),
             file.display()

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::kept_rows::KeptRows;
 use super::rewind::Rewind;
-use crate::demo::{Demo, Programs, SLOT, Scheduler, folders, lock_demo};
+use crate::demo::{Demo, Programs, Scheduler, folders, lock_demo};
 use crate::error::{DemoError, Error};
 use crate::marks;
 use crate::role::Role;
@@ -20,29 +20,34 @@ const STREAMS: Duration = Duration::from_secs(30);
 pub fn rejoin(folder: Option<&Path>) -> Result<(), Error> {
     let mut demo = Demo::as_started(folder)?;
     let _lock = lock_demo(&demo.layout, LOCK)?;
-    if !demo.layout.nodes.is_empty() {
+    if demo.layout.in_containers {
         return super::containers::rejoin(&demo);
     }
     if !demo.is_running(Role::Primary) {
         return Err(DemoError::NotRunning { server: Role::Primary }.into());
     }
-    if !demo.layout.has_old_primary() {
-        say("There is no old primary to be made a replica (make status shows both servers)");
+    let mut old = demo.replicas();
+    old.retain(|one| one.layout.has_old_primary());
+    if old.is_empty() {
+        say("There is no old primary to be made a replica (make status shows all servers)");
         return Ok(());
     }
     let programs = Programs::make(&demo.layout, false)?;
     let scheduler = programs.scheduler(&demo.settings.database)?;
-    let text = format!("the server on port {} becomes a replica", demo.port(Role::Replica));
-    let _noted = marks::Open::begin(&demo.layout, "failover", &text);
-    rejoin_data(&mut demo, &programs, &scheduler)?;
+    for mut one in old {
+        let text = format!("the server on port {} becomes a replica", one.port(Role::Replica));
+        let _noted = marks::Open::begin(&one.layout, "failover", &text);
+        rejoin_data(&mut one, &programs, &scheduler)?;
+        say(&format!(
+            "The server on port {} follows the primary on port {} now",
+            one.port(Role::Replica),
+            one.port(Role::Primary)
+        ));
+    }
+    // With CASCADE=on the others may follow it now.
+    demo.settle_replicas(&programs, &scheduler)?;
     demo.set_synchronous()?;
-    demo.wait_until_live()?;
-    say(&format!(
-        "The server on port {} follows the primary on port {} now",
-        demo.port(Role::Replica),
-        demo.port(Role::Primary)
-    ));
-    Ok(())
+    demo.wait_until_live()
 }
 
 /// The same, once it is known that there is an old primary and that the new one runs. Starts it, too.
@@ -57,9 +62,10 @@ pub(crate) fn rejoin_data(demo: &mut Demo, programs: &Programs, scheduler: &Sche
     let kept = KeptRows::keep(demo, programs)?;
     kept.say(demo);
     // A server that was promoted by hand has none: without it the replica is cloned. Before the checkpoint that removes WAL.
+    let slot = demo.slot();
     let keep_wal = format!(
-        "select pg_create_physical_replication_slot('{SLOT}', true) \
-         where not exists (select from pg_replication_slots where slot_name = '{SLOT}')"
+        "select pg_create_physical_replication_slot('{slot}', true) \
+         where not exists (select from pg_replication_slots where slot_name = '{slot}')"
     );
     demo.ask_primary(&keep_wal)?;
     let why = match demo.rewind(programs)? {
@@ -79,7 +85,7 @@ pub(crate) fn rejoin_data(demo: &mut Demo, programs: &Programs, scheduler: &Sche
     }
     // A slot of its time as the primary would keep WAL for nobody.
     let drop_slot = format!(
-        "select pg_drop_replication_slot(slot_name) from pg_replication_slots where slot_name = '{SLOT}' and not active"
+        "select pg_drop_replication_slot(slot_name) from pg_replication_slots where slot_name = '{slot}' and not active"
     );
     // What cannot be asked now is found by the doctor.
     let _ = demo.ask(Role::Replica, &drop_slot);

@@ -29,7 +29,7 @@ impl Demo {
         let mut rewind = programs.command("pg_rewind");
         // Names come from a file that the server's user can write, so they go into no connection string.
         rewind.arg("--target-pgdata").arg(data.path()).arg("--source-server=application_name=operations-lab");
-        if !self.layout.nodes.is_empty() {
+        if self.layout.in_containers {
             rewind.arg("--config-file").arg(self.layout.docker().join("postgresql.conf"));
         }
         rewind

@@ -1,4 +1,4 @@
-//! Failover: the replica becomes the primary.
+//! Failover: a replica becomes the primary.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -61,8 +61,9 @@ pub fn failover(folder: Option<&Path>) -> Result<(), Error> {
     let _lock = lock_demo(&demo.layout, LOCK)?;
     let candidates = demo.candidates()?;
     let (began, mark) = (Instant::now(), receipt::mark(&demo)?);
-    let text = format!("failover from port {} to port {}", demo.port(Role::Primary), demo.port(Role::Replica));
-    let mut noted = marks::Open::begin(&demo.layout, "failover", &text);
+    let from_to =
+        |demo: &Demo| format!("failover from port {} to port {}", demo.port(Role::Primary), demo.port(Role::Replica));
+    let mut noted = marks::Open::begin(&demo.layout, "failover", &from_to(&demo));
 
     say(&format!("Fencing the primary{} off", demo.place(Role::Primary)));
     let fenced = demo.fence(Role::Primary)?;
@@ -74,10 +75,12 @@ pub fn failover(folder: Option<&Path>) -> Result<(), Error> {
     demo.promote()?;
     drop(fenced);
     let took = began.elapsed();
+    let text = from_to(&demo);
     noted.ends_with(&format!("{text}: promoted after {:.1} s", took.as_secs_f32()));
 
     let now = Demo::as_started(folder)?;
-    now.prove_that_it_works(&mark)?;
+    now.prove_that_it_works(&mark, &demo)?;
+    now.lead_the_others();
     now.say_what_it_cost(&mark, took);
     Ok(())
 }
@@ -122,7 +125,7 @@ impl Demo {
             },
             Err(Refusal::Down(_) | Refusal::Silent(_) | Refusal::Files(_)) => Ok(()),
             // Docker knows no name of a container that is stopped, or off the network.
-            Err(Refusal::Other(why)) if !self.layout.nodes.is_empty() && why.contains("lookup address") => Ok(()),
+            Err(Refusal::Other(why)) if self.layout.in_containers && why.contains("lookup address") => Ok(()),
             // It lives, and the replica tells whether it follows.
             Err(refusal) => match self.follows()? {
                 false => Err(FailoverError::PrimaryNotAsked { why: refusal.to_string() }.into()),
@@ -182,7 +185,7 @@ impl Demo {
     }
 
     /// Writes and both jobs go on on the new primary, and nobody listens where the old one did.
-    fn prove_that_it_works(&self, mark: &receipt::Mark) -> Result<(), Error> {
+    fn prove_that_it_works(&self, mark: &receipt::Mark, before: &Self) -> Result<(), Error> {
         let since = self.ask_primary("select clock_timestamp()")?;
         let timeline = self.ask_primary(TIMELINE)?;
         let jobs = JOBS_LEFT.replace("SINCE", &since);
@@ -200,9 +203,10 @@ impl Demo {
             })?;
         }
         // In containers, the lock of its data was held until the promotion, and the note is there since.
-        if self.layout.nodes.is_empty() && crate::server::ports::listens(self.port(Role::Replica)) {
+        let port = before.port(Role::Primary);
+        if !self.layout.in_containers && crate::server::ports::listens(port) {
             let why = "somebody listens on its port again".to_owned();
-            return Err(FailoverError::NotFenced { server: Role::Replica, port: self.port(Role::Replica), why }.into());
+            return Err(FailoverError::NotFenced { server: Role::Replica, port, why }.into());
         }
         Ok(())
     }
@@ -232,10 +236,13 @@ impl Demo {
             Ok((whole, since, watched)) => say(&cost(&whole, &since, watched)),
             Err(error) => warn(&format!("The receipt cannot be read, so it is not known what is lost: {error}")),
         }
+        if let Some(who) = self.who_follows() {
+            say(&format!("    follow it         {who}"));
+        }
         let makes = format!("makes the old primary, which is stopped, a replica ({})", self.old_primary());
-        say(&match self.layout.nodes.is_empty() {
-            true => format!("    make rejoin       {makes}"),
-            false => format!("    next              make rejoin {makes}"),
+        say(&match self.layout.in_containers {
+            false => format!("    make rejoin       {makes}"),
+            true => format!("    next              make rejoin {makes}"),
         });
     }
 }

@@ -19,7 +19,6 @@ use std::time::{Duration, Instant};
 
 use crate::error::{Error, LoadError};
 use crate::marks::Open;
-use crate::role::Role;
 use crate::say::{say, warn};
 use pgbench::{Bench, Done, Order, Scratch};
 
@@ -131,7 +130,7 @@ impl Run<'_> {
         Ok(totals)
     }
 
-    fn say_step(&self, step: &Step, done: &[(Role, Done)]) {
+    fn say_step(&self, step: &Step, done: &[(String, Done)]) {
         let Some(hour) = step.hour else {
             for (server, done) in done {
                 say(&format!("\n{server}:\n{}", done.report.trim_end()));
@@ -148,26 +147,32 @@ impl Run<'_> {
     }
 
     /// Loads all servers at once. Between two steps a failover may have come: then the new writer is loaded.
-    fn step(&self, step: &Step) -> Result<Vec<(Role, Done)>, Error> {
+    fn step(&self, step: &Step) -> Result<Vec<(String, Done)>, Error> {
         let began = Instant::now();
         let places = self.find_places(step)?;
         let left = step.seconds.saturating_sub(u32::try_from(began.elapsed().as_secs()).unwrap_or(0)).max(1);
-        let mut benches = Vec::new();
+        let of_role = |role| places.iter().filter(|place| place.target.role == role).count();
+        let (mut names, mut benches) = (Vec::new(), Vec::new());
         for place in &places {
             let server = place.target.role;
+            let shared_by = of_role(server);
+            let name = if shared_by > 1 { place.target.name() } else { server.to_string() };
             let order = Order {
+                name: &name,
                 target: &place.target,
                 options: &place.options,
                 scripts: self.load.mix.of(server).collect(),
-                rate: step.rate * self.load.mix.share(server),
+                // The replicas share what is read.
+                rate: step.rate * self.load.mix.share(server) / u32::try_from(shared_by).map_or(1.0, f64::from),
                 clients: self.load.clients,
                 seconds: left,
                 progress: step.hour.is_none(),
             };
             benches.push(Bench::start(&self.programs, &self.scratch, &order)?);
+            names.push(name);
         }
         self.wait(&mut benches, step)?;
-        benches.into_iter().map(|bench| Ok((bench.server, bench.finish()?))).collect()
+        names.into_iter().zip(benches).map(|(name, bench)| Ok((name, bench.finish()?))).collect()
     }
 
     /// A load at one rate needs all servers. A day goes on without those that are away: it waits for them a moment, as a failover

@@ -12,7 +12,6 @@ use tempfile::TempDir;
 use super::mix::Script;
 use crate::demo::Programs;
 use crate::error::{Context, Error};
-use crate::role::Role;
 use crate::say::warn;
 use crate::server::Owner;
 use crate::target::Target;
@@ -54,6 +53,8 @@ impl Drop for Scratch {
 
 /// What one pgbench is to do.
 pub struct Order<'a> {
+    /// What the server is called in what pgbench says of it.
+    pub name: &'a str,
     /// The server, and how to connect.
     pub target: &'a Target,
     /// Settings of its sessions, as `PGOPTIONS` has them.
@@ -72,8 +73,6 @@ pub struct Order<'a> {
 
 /// A pgbench that runs.
 pub struct Bench {
-    /// Whom it loads.
-    pub server: Role,
     child: Child,
     report: JoinHandle<String>,
     remarks: JoinHandle<()>,
@@ -97,7 +96,7 @@ pub struct Done {
 impl Bench {
     /// Starts one.
     pub fn start(programs: &Programs, scratch: &Scratch, order: &Order<'_>) -> Result<Self, Error> {
-        let server = order.target.role;
+        let server = order.name.to_owned();
         let mut command = programs.command("pgbench");
         command.args(["--no-vacuum", "--failures-detailed", "--max-tries", TRIES]);
         command.arg(format!("--rate={:.4}", order.rate)).arg(format!("--time={}", order.seconds));
@@ -127,7 +126,7 @@ impl Bench {
             let lines = stderr.map(BufReader::new).into_iter().flat_map(|stderr| stderr.split(b'\n'));
             lines.map_while(Result::ok).for_each(|line| warn(&format!("{server}: {}", String::from_utf8_lossy(&line))));
         });
-        Ok(Self { server, child, report, remarks })
+        Ok(Self { child, report, remarks })
     }
 
     /// Has it come to its end?

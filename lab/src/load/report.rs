@@ -80,6 +80,10 @@ impl Look {
         rank(self.verdict) > rank(that.verdict)
     }
 
+    fn lag_of(&self, replica: &str) -> Option<Lag> {
+        self.lags.iter().find(|(name, _)| name == replica).and_then(|(_, lag)| *lag)
+    }
+
     fn verdict_line(&self) -> String {
         match self.codes.is_empty() {
             true => self.verdict.word().to_owned(),
@@ -95,7 +99,7 @@ impl Comparison {
         self.after.is_worse_than(&self.before)
     }
 
-    /// Three lines: before, while and after.
+    /// Three lines: before, while and after. Where there are several replicas, the lag of each has a line below them.
     #[must_use]
     pub fn text(&self) -> String {
         let row = |when: &str, lag: String, verdict: String| format!("{when:<9} lag {lag:<42} verdict {verdict}\n");
@@ -103,14 +107,39 @@ impl Comparison {
             0 => self.after.verdict_line(),
             seconds => format!("{} ({seconds} s later)", self.after.verdict_line()),
         };
-        row("before", lag_line(self.before.lag), self.before.verdict_line())
-            + &row("meanwhile", self.lags(), self.verdicts())
-            + &row("after", lag_line(self.after.lag), after)
+        let replicas = self.replicas();
+        if let [] | [_] = replicas.as_slice() {
+            let replica = replicas.first().map_or("", String::as_str);
+            return row("before", lag_line(self.before.lag_of(replica)), self.before.verdict_line())
+                + &row("meanwhile", self.lags(replica), self.verdicts())
+                + &row("after", lag_line(self.after.lag_of(replica)), after);
+        }
+        let mut text = format!(
+            "before    verdict {}\nmeanwhile verdict {}\nafter     verdict {after}\n",
+            self.before.verdict_line(),
+            self.verdicts()
+        );
+        for replica in &replicas {
+            let (before, after) = (lag_line(self.before.lag_of(replica)), lag_line(self.after.lag_of(replica)));
+            text += &format!("lag of {replica}: before {before}; meanwhile {}; after {after}\n", self.lags(replica));
+        }
+        text
+    }
+
+    /// All that were looked at, in their order.
+    fn replicas(&self) -> Vec<String> {
+        let mut names: Vec<String> = Vec::new();
+        for (name, _) in [&self.before, &self.after].into_iter().chain(&self.during).flat_map(|look| &look.lags) {
+            if !names.contains(name) {
+                names.push(name.clone());
+            }
+        }
+        names
     }
 
     /// The median and the most of what was seen.
-    fn lags(&self) -> String {
-        let lags: Vec<_> = self.during.iter().filter_map(|look| look.lag).collect();
+    fn lags(&self, replica: &str) -> String {
+        let lags: Vec<_> = self.during.iter().filter_map(|look| look.lag_of(replica)).collect();
         let mut sizes: Vec<_> = lags.iter().map(|lag| lag.bytes).collect();
         let mut times: Vec<_> = lags.iter().map(|lag| lag.until_replayed.unwrap_or(Duration::MAX)).collect();
         sizes.sort_unstable();
@@ -157,7 +186,7 @@ mod tests {
     fn look(verdict: Verdict, codes: &[&str], lag: Option<(u64, Option<u64>)>) -> Look {
         let codes = codes.iter().map(|code| (*code).to_owned()).collect();
         let lag = lag.map(|(bytes, time)| Lag { bytes, until_replayed: time.map(Duration::from_millis) });
-        Look { verdict, codes, lag }
+        Look { verdict, codes, lags: vec![("replica a:1".to_owned(), lag)] }
     }
 
     #[test]
@@ -180,6 +209,29 @@ after     lag 40 bytes, 2 ms                             verdict ok
         comparison.settled = Duration::from_secs(15);
         assert!(comparison.is_worse());
         assert!(comparison.text().ends_with("verdict unknown: hba_refused (15 s later)\n"));
+    }
+
+    #[test]
+    fn the_lag_of_each_replica_is_told() {
+        let look = |lags: &[(&str, Option<u64>)]| {
+            let lag = |time: u64| Lag { bytes: 0, until_replayed: Some(Duration::from_millis(time)) };
+            let lags = lags.iter().map(|(name, time)| ((*name).to_owned(), time.map(lag))).collect();
+            Look { verdict: Verdict::Ok, codes: Vec::new(), lags }
+        };
+        let comparison = Comparison {
+            before: look(&[("replica a:1", Some(1)), ("replica a:2", Some(2))]),
+            during: vec![look(&[("replica a:1", Some(3)), ("replica a:2", None)])],
+            after: look(&[("replica a:1", Some(4)), ("replica a:2", Some(5))]),
+            settled: Duration::ZERO,
+        };
+        let text = "\
+before    verdict ok
+meanwhile verdict 1 x ok
+after     verdict ok
+lag of replica a:1: before 0 bytes, 1 ms; meanwhile 0 bytes, 3 ms; most 0 bytes, 3 ms; after 0 bytes, 4 ms
+lag of replica a:2: before 0 bytes, 2 ms; meanwhile not seen; after 0 bytes, 5 ms
+";
+        assert_eq!(comparison.text(), text);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Who is loaded: the server that takes writes now, and a replica that is read.
+//! Who is loaded: the server that takes writes now, and the replicas, which share what is read.
 
 use std::path::Path;
 use std::time::Duration;
@@ -48,7 +48,7 @@ impl Servers<'_> {
         let (programs, owner) = match self {
             Self::Demo(folder) => {
                 let demo = Demo::as_started(*folder)?;
-                SERVERS.iter().for_each(|role| demo.warn_of_other_port(*role));
+                demo.warn_of_other_ports();
                 (demo.programs(Role::Primary)?, demo.layout.owner)
             }
             Self::Named(_) => {
@@ -91,19 +91,29 @@ impl Servers<'_> {
     /// Those that a mix is for, or why one cannot be loaded: each must be there, and be what it is taken for.
     pub fn places(&self, mix: &Mix) -> Result<Vec<Result<Place, Error>>, Error> {
         let targets = self.targets()?;
-        Ok(SERVERS.into_iter().filter(|role| mix.has(*role)).map(|role| place(&targets, role)).collect())
+        let mut places = Vec::new();
+        for role in SERVERS.into_iter().filter(|role| mix.has(*role)) {
+            let before = places.len();
+            places.extend(targets.iter().filter(|target| target.role == role).map(place));
+            if places.len() == before {
+                places.push(Err(not_named(role)));
+            }
+        }
+        Ok(places)
     }
 }
 
-fn place(targets: &[Target], role: Role) -> Result<Place, Error> {
-    let refuse = |server: String, why: &str| Err(LoadError::NotLoadable { server, why: why.to_owned() }.into());
-    let Some(target) = targets.iter().find(|target| target.role == role) else {
-        let why = match role {
-            Role::Primary => "give --primary, or a --mix of balance and dashboard alone",
-            Role::Replica => "give --replica, or a --mix without balance and dashboard, which are read there",
-        };
-        return Err(LoadError::NotNamed { server: role, why }.into());
+fn not_named(role: Role) -> Error {
+    let why = match role {
+        Role::Primary => "give --primary, or a --mix of balance and dashboard alone",
+        Role::Replica => "give --replica, or a --mix without balance and dashboard, which are read there",
     };
+    LoadError::NotNamed { server: role, why }.into()
+}
+
+fn place(target: &Target) -> Result<Place, Error> {
+    let role = target.role;
+    let refuse = |server: String, why: &str| Err(LoadError::NotLoadable { server, why: why.to_owned() }.into());
     let acts_as = match role {
         Role::Primary => "operations_load",
         Role::Replica => "operations_reader",

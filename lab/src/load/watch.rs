@@ -1,4 +1,4 @@
-//! Looks at the servers beside a load: the doctor's verdict, and how far the replica is behind.
+//! Looks at the servers beside a load: the doctor's verdict, and how far each replica is behind.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -39,8 +39,8 @@ pub struct Look {
     pub verdict: Verdict,
     /// What it rests on.
     pub codes: Vec<String>,
-    /// Nothing where one of the two did not answer.
-    pub lag: Option<Lag>,
+    /// That of each replica, by its name; nothing where one of the two ends did not answer.
+    pub lags: Vec<(String, Option<Lag>)>,
 }
 
 impl Look {
@@ -60,14 +60,25 @@ impl Look {
             }
             Err(_) => (Verdict::Unknown, Vec::new()),
         };
-        Self { verdict, codes, lag: servers.targets().ok().and_then(|targets| lag(&targets)) }
+        Self { verdict, codes, lags: servers.targets().map(|targets| lags(&targets)).unwrap_or_default() }
     }
 }
 
+/// Of all replicas at once.
+fn lags(targets: &[Target]) -> Vec<(String, Option<Lag>)> {
+    let primary = targets.iter().find(|target| target.role == Role::Primary);
+    let replicas = targets.iter().filter(|target| target.role == Role::Replica);
+    let waiting: Vec<_> = replicas
+        .map(|replica| {
+            let ends = primary.cloned().map(|primary| (primary, replica.clone()));
+            (replica.name(), std::thread::spawn(move || ends.and_then(|(primary, replica)| lag(primary, replica))))
+        })
+        .collect();
+    waiting.into_iter().map(|(name, thread)| (name, thread.join().ok().flatten())).collect()
+}
+
 /// Asks both ends at one moment, and then the replica until it has what the primary had.
-fn lag(targets: &[Target]) -> Option<Lag> {
-    let find = |role: Role| targets.iter().find(|target| target.role == role).cloned();
-    let (primary, replica) = (find(Role::Primary)?, find(Role::Replica)?);
+fn lag(primary: Target, replica: Target) -> Option<Lag> {
     // A server that hangs ends no statement.
     within(PATIENCE + 4 * LIMIT, move || {
         let (mut primary, mut replica) = (session(&primary, LIMIT, LIMIT).ok()?, session(&replica, LIMIT, LIMIT).ok()?);

@@ -223,19 +223,20 @@ impl Keeper {
     /// A layout in which this server has the replica's part, and another one the primary's.
     fn layout(&self, writer: Node) -> Layout {
         let folder = self.data.parent().unwrap_or(&self.data).to_owned();
-        let own = Node { name: self.name.clone(), host: String::new(), data: self.data.clone() };
+        let own = Node { name: self.name.clone(), number: 1, host: String::new(), data: self.data.clone() };
         Layout {
             state: crate::tools::State::at(folder.clone(), self.owner.clone()),
             folder,
             owner: self.owner.clone(),
-            swapped: false,
+            in_containers: true,
             nodes: vec![writer, own],
+            upstream: None,
         }
     }
 
     /// Runs the server; its exit status, or nothing if it is to be started anew.
     fn keep(&mut self, start: &Start, signals: &mut Signals) -> Result<Option<ExitStatus>, Error> {
-        let nobody = Node { name: String::new(), host: String::new(), data: PathBuf::new() };
+        let nobody = Node { name: String::new(), number: 0, host: String::new(), data: PathBuf::new() };
         let (layout, data) = (self.layout(nobody), DataDirectory::new(&self.data, &self.owner));
         let lock = DataLock::take(&layout, Role::Replica, &data)?;
         self.set_synchronous()?;

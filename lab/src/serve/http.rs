@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::{Path, Request, State};
 use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::middleware::{Next, from_fn_with_state};
@@ -22,6 +22,7 @@ use tokio::net::TcpListener;
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::balance::{self, Part};
 use super::connections::{Connections, LongLived};
 use super::draw;
 use super::files::FILES;
@@ -100,7 +101,9 @@ fn router(shared: Shared) -> Router {
         .route("/api/history", get(history))
         .route("/api/events", get(events))
         .route("/metrics", get(metrics))
-        .route("/healthz", get(|| async { "ok" }));
+        .route("/healthz", get(|| async { "ok" }))
+        .route("/primary/{server}", get(is_primary))
+        .route("/replica/{server}", get(is_replica));
     for (path, kind, bytes) in FILES {
         let answer = move || async move { ([(CONTENT_TYPE, *kind), (CACHE_CONTROL, "no-cache")], *bytes) };
         router = router.route(path, get(answer));
@@ -143,6 +146,24 @@ async fn history(State(shared): State<Shared>) -> Response {
         }
     };
     (JSON, history).into_response()
+}
+
+/// For a load balancer: 200 where a server has the part, else 503, and why in a line.
+async fn is_primary(State(shared): State<Shared>, Path(server): Path<String>) -> Response {
+    part(balance::primary(&shared.store.lock(), &server))
+}
+
+async fn is_replica(State(shared): State<Shared>, Path(server): Path<String>) -> Response {
+    part(balance::replica(&shared.store.lock(), &server))
+}
+
+fn part(part: Part) -> Response {
+    let (status, line) = match part {
+        Part::Has => (StatusCode::OK, "yes\n".to_owned()),
+        Part::HasNot(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("no: {why}\n")),
+        Part::NoSuchServer(names) => (StatusCode::NOT_FOUND, format!("There is no such server: {names}\n")),
+    };
+    (status, line).into_response()
 }
 
 async fn metrics(State(shared): State<Shared>) -> Response {

@@ -1,5 +1,6 @@
 //! The live page and `/metrics`: watches a primary and its replicas as a role that may only look, and answers those who ask.
 
+mod balance;
 mod clock;
 mod connections;
 mod doctor;
@@ -185,16 +186,7 @@ fn targets_of(demo: &Demo, password: &str) -> Vec<Target> {
 
 /// A server keeps the name that it was made with.
 fn watched_of(demo: &Demo, targets: Vec<Target>) -> Vec<Watched> {
-    if !demo.layout.nodes.is_empty() {
-        let mut watched: Vec<_> = demo.layout.nodes.iter().map(|node| node.name.clone()).zip(targets).collect();
-        watched.sort_by(|one, other| one.0.cmp(&other.0));
-        return watched;
-    }
-    let mut watched: Vec<_> = targets
-        .into_iter()
-        .map(|target| (demo.layout.initial_role(target.role), target))
-        .map(|(initial_role, target)| (initial_role.to_string(), target))
-        .collect();
+    let mut watched: Vec<_> = demo.layout.nodes.iter().map(|node| node.name.clone()).zip(targets).collect();
     watched.sort_by(|one, other| one.0.cmp(&other.0));
     watched
 }

@@ -35,7 +35,7 @@ fn file(layout: &Layout) -> PathBuf {
 
 /// Its password in a demo. In containers it is that of the environment, which made the role, too.
 pub fn password(layout: &Layout) -> Result<String, Error> {
-    if !layout.nodes.is_empty() {
+    if layout.in_containers {
         return std::env::var("LAB_PASSWORD").map_err(|_| Error::Environment("LAB_PASSWORD is not set".to_owned()));
     }
     let file = file(layout);

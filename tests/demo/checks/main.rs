@@ -15,6 +15,7 @@ mod other_users;
 mod page;
 mod page_faults;
 mod prometheus;
+mod readers;
 mod readme;
 mod receipt;
 
@@ -92,6 +93,15 @@ const GROUPS: &[Group<User>] = &[
             the_page_shows_the_new_roles;
     })
     .after(DEMO),
+    Group::new("readers", checks! {
+        User;
+        readers: wrong_numbers_of_replicas a_row_is_on_all_replicas the_page_knows_all_replicas examples_of_the_page_connect
+            a_replica_that_is_killed_is_named readers_share_a_load a_failover_leads_the_others
+            a_replica_that_was_promoted_stays haproxy_sends_each_to_the_right_servers stop_and_start_keeps_all_replicas
+            replicas_cascade fewer_replicas_leave_nothing_behind;
+        first_start: clean_leaves_nothing;
+    })
+    .after(("three_replicas_start", readers::three_replicas_start)),
     Group::new("readme", checks! { User; readme: commands_of_readme_run; }),
 ];
 

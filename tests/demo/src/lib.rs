@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use operations_lab::checks::Subject;
 pub use operations_lab::checks::{Outcome, Stop, require};
-use operations_lab::server::ports::free_port;
+use operations_lab::server::ports::{free_port, is_free};
 use operations_lab::server::{Owner, try_wait};
 use operations_lab::{checkout, server};
 use tempfile::TempDir;
@@ -49,8 +49,14 @@ impl Subject for User {
         let bindir = Command::new(&pg_config).arg("--bindir").output()?;
         let bindir = PathBuf::from(String::from_utf8_lossy(&bindir.stdout).trim());
         let primary_port = free_port(&[])?;
-        let replica_port = free_port(&[primary_port])?;
-        let lab_port = free_port(&[primary_port, replica_port])?;
+        let mut replica_port = free_port(&[primary_port])?;
+        // Those of further replicas are the next ones.
+        let mut tried = vec![primary_port];
+        while !(1..3).all(|further| replica_port + further != primary_port && is_free(replica_port + further)) {
+            tried.push(replica_port);
+            replica_port = free_port(&tried)?;
+        }
+        let lab_port = free_port(&[primary_port, replica_port, replica_port + 1, replica_port + 2])?;
         let owner = match rustix::process::geteuid().is_root() {
             true => {
                 let name = std::env::var("SERVER_USER").unwrap_or_else(|_| "postgres".to_owned());
@@ -90,7 +96,8 @@ impl User {
 
     /// A port that neither is used nor may be.
     pub fn free_port(&self) -> Outcome<u16> {
-        Ok(free_port(&[self.primary_port, self.replica_port, self.lab_port])?)
+        let further = [self.replica_port + 1, self.replica_port + 2];
+        Ok(free_port(&[self.primary_port, self.replica_port, further[0], further[1], self.lab_port])?)
     }
 
     /// make as a user types it.
@@ -103,6 +110,9 @@ impl User {
             "REPLICA_RECLONE",
             "WAL_LEVEL",
             "OPERATIONS_INSERT_BATCH",
+            "REPLICAS",
+            "CASCADE",
+            "N",
             "LAB_HOST",
             "LAB_NAMES",
         ] {
@@ -173,9 +183,9 @@ impl User {
         require(!self.output.borrow().contains(text), format!("printed: {text}"))
     }
 
-    /// What `make psql`, or `make psql-replica`, answers to a script on its standard input.
+    /// What `make psql`, or `make psql-replica`, answers to a script on its standard input; a setting may follow the target.
     pub fn session(&self, target: &str, script: &str) -> Outcome<Output> {
-        let mut command = self.make(&[target]);
+        let mut command = self.make(&target.split(' ').collect::<Vec<_>>());
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
         if let Some(mut stdin) = child.stdin.take() {
             writeln!(stdin, "{script}")?;
@@ -197,6 +207,11 @@ impl User {
     /// The answer of the replica to a query.
     pub fn on_replica(&self, query: &str) -> Outcome<String> {
         self.answer("psql-replica", query)
+    }
+
+    /// The answer of the replica of this number.
+    pub fn on_replica_number(&self, number: usize, query: &str) -> Outcome<String> {
+        self.answer(&format!("psql-replica N={number}"), query)
     }
 
     fn answer(&self, target: &str, query: &str) -> Outcome<String> {

@@ -102,7 +102,7 @@ impl OtherPrimary {
 
 /// Why it cannot be done now.
 pub fn refuses_swapped_roles(scene: &Scene) -> Option<String> {
-    let swapped = scene.demo.port(Role::Primary) != scene.demo.settings.port(Role::Primary);
+    let swapped = scene.demo.layout.is_swapped();
     swapped.then(|| "a failover has swapped the roles: make failover, then make rejoin, swaps them again".to_owned())
 }
 
@@ -119,7 +119,7 @@ fn put_back(scene: &Scene, own: u64) -> Result<(), Error> {
         return Ok(());
     }
     let lock = crate::demo::lock_demo(&scene.demo.layout, LIMIT)?;
-    if number(&aside) != Some(own) || number(primary.path()) == Some(own) || scene.now().layout.swapped {
+    if number(&aside) != Some(own) || number(primary.path()) == Some(own) || scene.now().layout.is_swapped() {
         return Err(Error::Environment(format!(
             "{} is not what the drill put there, or a failover came in between: nothing was removed",
             aside.display()

@@ -1,0 +1,448 @@
+//! Several replicas: each of them in the replica's part, whom each follows, and that there are as many as are wanted.
+
+use std::path::Path;
+use std::time::Duration;
+
+use crate::connect::Refusal;
+use crate::demo::nodes::{MOST, Node};
+use crate::demo::roles::DataState;
+use crate::demo::servers::tell_to_stop;
+use crate::demo::{Demo, Programs, SLOT, Scheduler, folders, timeline_of_wal};
+use crate::error::{DemoError, Error};
+use crate::failover::literal;
+use crate::role::Role;
+use crate::say::{say, warn};
+use crate::server::try_wait;
+use crate::target::Target;
+
+/// How long a replica may take to stream from another server than before.
+const STREAMS: Duration = Duration::from_secs(30);
+
+/// How long a slot may be held by the sender of a replica that has just gone.
+const RELEASED: Duration = Duration::from_secs(15);
+
+/// The WAL that a replica needs is kept before it comes. One that is there keeps more.
+const KEEP_WAL: &str = "\
+    select pg_create_physical_replication_slot(SLOT, true) \
+    where not exists (select from pg_replication_slots where slot_name = SLOT)";
+
+const FOLLOWED: &str = "select current_setting('primary_conninfo') || ' ' || current_setting('primary_slot_name')";
+
+/// The slot that the replica of a number has natively.
+fn native_slot(number: u8) -> String {
+    match number {
+        0 | 1 => SLOT.to_owned(),
+        more => format!("{SLOT}_{more}"),
+    }
+}
+
+/// The port of the server that a connection string of the replica's script leads to.
+fn port_in(conninfo: &str) -> Option<u16> {
+    let (_, rest) = conninfo.split_once(" port=")?;
+    let digits = rest.trim_start_matches('\'');
+    let end = digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len());
+    digits[..end].parse().ok()
+}
+
+/// The last of a setting's lines in `postgresql.auto.conf`, which is the one that counts.
+fn last_line<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+    text.lines().rev().find(|line| line.strip_prefix(name).is_some_and(|rest| rest.trim_start().starts_with('=')))
+}
+
+impl Demo {
+    /// The same demo with the server of this place in the list in the replica's part. Place 0 is the primary's.
+    #[must_use]
+    pub fn replica(&self, place: usize) -> Self {
+        let mut one = self.clone();
+        if let (Some(primary), Some(node)) = (self.layout.nodes.first(), self.layout.nodes.get(place)) {
+            one.layout.nodes = vec![primary.clone(), node.clone()];
+            one.layout.upstream = self.upstream_of(place);
+        }
+        one
+    }
+
+    /// The same for each replica.
+    #[must_use]
+    pub fn replicas(&self) -> Vec<Self> {
+        (1..self.layout.nodes.len()).map(|place| self.replica(place)).collect()
+    }
+
+    /// Each of its servers: the part that it has in which demo.
+    #[must_use]
+    pub fn servers(&self) -> Vec<(Role, Self)> {
+        let replicas = self.replicas().into_iter().map(|one| (Role::Replica, one));
+        std::iter::once((Role::Primary, self.clone())).chain(replicas).collect()
+    }
+
+    /// Whether one of its servers runs.
+    #[must_use]
+    pub fn any_runs(&self) -> bool {
+        self.servers().iter().any(|(role, one)| one.is_running(*role))
+    }
+
+    /// The demo with the replica that has this number in `make status` in the replica's part; without a number the first.
+    pub fn replica_by_number(&self, number: Option<&str>) -> Result<Self, Error> {
+        let (count, given) = (self.layout.replicas(), number.unwrap_or("1"));
+        let place = given.parse().ok().filter(|place| given.len() == 1 && (1..=count).contains(place));
+        let Some(place) = place else {
+            let replicas = if count == 1 { "one replica".to_owned() } else { format!("replicas 1 to {count}") };
+            return Err(DemoError::NoSuchReplica { number: given.to_owned(), replicas }.into());
+        };
+        let one = self.replica(place);
+        match count > 1 && !one.is_running(Role::Replica) {
+            true => Err(DemoError::ReplicaNotRunning { number: place, port: one.port(Role::Replica) }.into()),
+            false => Ok(one),
+        }
+    }
+
+    /// Whether there is more than one replica: then a message says which.
+    pub(crate) fn has_several(&self) -> bool {
+        self.layout.replicas() > 1 || self.settings.replicas > 1
+    }
+
+    /// The replica as messages call it.
+    pub(crate) fn the_replica(&self) -> String {
+        match self.has_several() {
+            true => format!("the replica on port {}", self.port(Role::Replica)),
+            false => "the replica".to_owned(),
+        }
+    }
+
+    /// Where a statement for a server, as findings name it, is typed.
+    pub(crate) fn where_to_type(&self, server: &str) -> String {
+        let place = self.targets().iter().position(|target| target.name() == server).filter(|place| *place > 0);
+        match place.filter(|_| self.has_several()) {
+            Some(number) => format!("in make psql-replica N={number}"),
+            None => "in make psql-replica".to_owned(),
+        }
+    }
+
+    /// The replica's slot, which is its name for whom it follows, too.
+    pub(crate) fn slot(&self) -> String {
+        self.layout.node(Role::Replica).map_or_else(|| SLOT.to_owned(), |node| self.slot_of(node))
+    }
+
+    /// The server that was made as the primary has none of its own: once it follows, it has that of the one it has changed parts with.
+    pub(crate) fn slot_of(&self, node: &Node) -> String {
+        match (self.layout.in_containers, node.number) {
+            (true, _) => node.name.clone(),
+            (false, 0) => native_slot(self.layout.number(Role::Primary)),
+            (false, number) => native_slot(number),
+        }
+    }
+
+    /// Whom the replica at a place follows, if not the primary. With `CASCADE=on` that is the first replica, as long as both are
+    /// replicas.
+    fn upstream_of(&self, place: usize) -> Option<Node> {
+        if !self.settings.cascades || self.layout.in_containers || place < 2 {
+            return None;
+        }
+        let is_replica = |state: DataState| state.is_replica && !state.is_fenced && !state.is_rewinding;
+        let state = |place: usize| DataState::read(&self.layout.nodes.get(place)?.data, &self.layout.owner);
+        let both = state(1).is_some_and(is_replica) && state(place).is_none_or(is_replica);
+        self.layout.nodes.get(1).filter(|_| both).cloned()
+    }
+
+    fn upstream(&self) -> Target {
+        match &self.layout.upstream {
+            Some(node) => self.target_of(1, node),
+            None => self.target(Role::Primary),
+        }
+    }
+
+    /// The port of whom the replica follows.
+    pub(crate) fn upstream_port(&self) -> u16 {
+        match &self.layout.upstream {
+            Some(node) => self.settings.port(node.number),
+            None => self.port(Role::Primary),
+        }
+    }
+
+    /// Asks whom the replica follows.
+    pub(crate) fn ask_upstream(&self, query: &str) -> Result<String, Refusal> {
+        super::servers::ask(&self.upstream(), query)
+    }
+
+    /// Has whom the replica follows keep the WAL that it needs, if it follows another server now: without a slot it would be
+    /// cloned anew. By its data, so that it need not run.
+    pub(crate) fn keep_wal_for_the_replica(&self) -> Result<(), Error> {
+        let file = self.layout.data(Role::Replica).path().join("postgresql.auto.conf");
+        let Ok(text) = self.layout.owner.read(&file) else {
+            return Ok(());
+        };
+        let port = last_line(&text, "primary_conninfo").and_then(port_in);
+        let slot =
+            last_line(&text, "primary_slot_name").is_some_and(|line| line.ends_with(&format!("'{}'", self.slot())));
+        match port.is_none() || (port == Some(self.upstream_port()) && slot) {
+            true => Ok(()),
+            false => self.make_slot(),
+        }
+    }
+
+    fn make_slot(&self) -> Result<(), Error> {
+        let server = if self.layout.upstream.is_some() { Role::Replica } else { Role::Primary };
+        let refused = |refusal: Refusal| DemoError::NoAnswer { server, why: refusal.to_string() }.into();
+        self.ask_upstream(&KEEP_WAL.replace("SLOT", &format!("'{}'", self.slot()))).map(drop).map_err(refused)
+    }
+
+    /// Whether a replica that runs follows whom it is to follow. One that does not say is left alone.
+    fn follows_the_right_one(&self) -> bool {
+        let Ok(answer) = self.ask(Role::Replica, FOLLOWED) else {
+            return true;
+        };
+        let slot = answer.rsplit(' ').next().unwrap_or_default();
+        port_in(&answer).is_none_or(|port| port == self.upstream_port() && slot == self.slot())
+    }
+
+    /// Whether a replica that runs is to follow another server than it does.
+    pub(crate) fn is_to_move(&self) -> bool {
+        self.is_running(Role::Replica)
+            && !self.layout.has_old_primary()
+            && !self.is_promoted()
+            && !self.follows_the_right_one()
+    }
+
+    /// Has each replica that runs follow whom it is to follow: since a failover that is another server.
+    pub(crate) fn settle_replicas(&self, programs: &Programs, scheduler: &Scheduler) -> Result<(), Error> {
+        let mut to_move = self.replicas();
+        to_move.retain(Self::is_to_move);
+        to_move.iter().try_for_each(Self::make_slot)?;
+        tell_to_stop(&to_move)?;
+        to_move.iter_mut().try_for_each(|one| one.follow_another(programs, scheduler))?;
+        self.drop_stray_slots();
+        Ok(())
+    }
+
+    /// Its script and its server are started anew, for both know whom they follow from their start.
+    fn follow_another(&mut self, programs: &Programs, scheduler: &Scheduler) -> Result<(), Error> {
+        let (port, upstream) = (self.port(Role::Replica), self.upstream_port());
+        say(&format!("The replica on port {port} is to follow the server on port {upstream}: restarting it"));
+        self.stop_server(Role::Replica, &self.layout.data(Role::Replica))?;
+        self.start_replica(programs, scheduler)?;
+        self.clone_what_cannot_follow(programs, scheduler)
+    }
+
+    /// A replica that was away while another one was promoted may have more than that one had got, and cannot follow it.
+    pub(crate) fn mend_what_missed_a_failover(
+        &mut self,
+        programs: &Programs,
+        scheduler: &Scheduler,
+    ) -> Result<(), Error> {
+        let own = timeline_of_wal(self.layout.data(Role::Replica).path(), &self.layout.owner);
+        let primary = self.layout.state_of(Role::Primary);
+        match own.zip(primary).is_some_and(|(own, primary)| own < primary.timeline) {
+            true => self.clone_what_cannot_follow(programs, scheduler),
+            false => Ok(()),
+        }
+    }
+
+    fn clone_what_cannot_follow(&mut self, programs: &Programs, scheduler: &Scheduler) -> Result<(), Error> {
+        if self.streams_within(STREAMS) {
+            return Ok(());
+        }
+        // All that it has came from a primary, and what the new one lacks is lost already.
+        say(&format!("    it does not stream after {} s: a new clone is needed", STREAMS.as_secs()));
+        self.stop_server(Role::Replica, &self.layout.data(Role::Replica))?;
+        self.clone_replica(programs, scheduler)
+    }
+
+    /// Drops the slots that no replica has there any more: each would keep WAL for nobody. What cannot be asked now is looked at by
+    /// the next start.
+    pub(crate) fn drop_stray_slots(&self) {
+        let replicas = self.replicas();
+        for (role, server) in self.servers() {
+            let is_primary = role == Role::Primary;
+            if !server.is_running(role) || (!is_primary && server.is_promoted()) {
+                continue;
+            }
+            let own = server.port(role);
+            let wanted: Vec<_> =
+                replicas.iter().filter(|one| one.upstream_port() == own).map(|one| literal(&one.slot())).collect();
+            let ours: Vec<_> = (1..=MOST).map(|number| literal(&native_slot(number))).collect();
+            let stray = format!(
+                "slot_type = 'physical' and slot_name in ({}) and not slot_name = any (array[{}]::name[])",
+                ours.join(", "),
+                wanted.join(", ")
+            );
+            let drop = format!(
+                "select pg_drop_replication_slot(slot_name) from pg_replication_slots where {stray} and not active"
+            );
+            let left = format!("select slot_name from pg_replication_slots where {stray}");
+            let dropped = try_wait("a slot to be released", RELEASED, || {
+                let asked = server.ask(role, &drop).and_then(|_| server.ask(role, &left));
+                match asked.map_err(|refusal| refusal.to_string())?.as_str() {
+                    "" => Ok(()),
+                    left => Err(left.replace('\n', ", ")),
+                }
+            });
+            if let Err(error) = dropped {
+                warn(&format!("The server on port {own} keeps a slot that no replica needs: {error}"));
+            }
+        }
+    }
+
+    /// The replicas that are more than are wanted. One that is the primary, or was, is not removed.
+    pub(crate) fn surplus(&self) -> Result<Vec<Self>, Error> {
+        let wanted = self.settings.replicas;
+        let mut surplus = Vec::new();
+        for (place, node) in self.layout.nodes.iter().enumerate().filter(|(_, node)| node.number > wanted) {
+            let keep = |why, next: &str| {
+                let (port, next) = (self.settings.port(node.number), next.replace("NUMBER", &node.number.to_string()));
+                Err(DemoError::KeepsWrites { wanted, port, why, next }.into())
+            };
+            if place == 0 {
+                return keep(
+                    "is the primary since a failover",
+                    "give REPLICAS=NUMBER or more, or have another one promoted (make failover, make rejoin) first",
+                );
+            }
+            let one = self.replica(place);
+            let is_primarys = DataState::read(&node.data, &self.layout.owner)
+                .is_some_and(|state| !state.is_replica || state.is_fenced || state.is_rewinding);
+            if is_primarys || (one.is_running(Role::Replica) && one.is_promoted()) {
+                return keep("was the primary, and may hold rows that no other has", "make rejoin first");
+            }
+            surplus.push(one);
+        }
+        Ok(surplus)
+    }
+
+    /// Stops a replica that is no longer wanted, and deletes its data.
+    pub(crate) fn remove_surplus(&self) -> Result<(), Error> {
+        say(&format!(
+            "Removing the replica on port {} (REPLICAS={})",
+            self.port(Role::Replica),
+            self.settings.replicas
+        ));
+        let data = self.layout.data(Role::Replica);
+        self.stop_server(Role::Replica, &data)?;
+        let name = data.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let folder = data.path().parent().unwrap_or_else(|| Path::new("/nonexistent")).to_owned();
+        let entries = self.layout.owner.files(|| std::fs::read_dir(&folder)).into_iter().flatten().flatten();
+        for entry in entries {
+            let found = entry.file_name().to_string_lossy().into_owned();
+            if found.strip_prefix(&name).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')) {
+                folders::remove(&entry.path(), &self.layout.owner)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by a panic")]
+mod tests {
+    use super::*;
+    use crate::demo::{Layout, Named, Settings, make_up};
+
+    /// A demo with the data of so many replicas, in a folder.
+    fn demo(folder: &Path, replicas: u8, cascades: bool) -> Demo {
+        for number in 0..=replicas {
+            make_up(&crate::demo::nodes::native(folder, number).data, 7, 1, number > 0);
+        }
+        again(folder, replicas, cascades)
+    }
+
+    fn again(folder: &Path, replicas: u8, cascades: bool) -> Demo {
+        let nothing = Named::default();
+        let mut settings = Settings::of(&nothing, &nothing).unwrap();
+        (settings.replicas, settings.cascades) = (replicas, cascades);
+        let mut layout = Layout::of_its_owner(folder);
+        layout.find_roles(replicas);
+        Demo { layout, settings, saved: nothing }
+    }
+
+    fn slots(demo: &Demo) -> Vec<(u16, String, u16)> {
+        let line = |one: Demo| (one.port(Role::Replica), one.slot(), one.upstream_port());
+        demo.replicas().into_iter().map(line).collect()
+    }
+
+    fn line(port: u16, slot: &str, upstream: u16) -> (u16, String, u16) {
+        (port, slot.to_owned(), upstream)
+    }
+
+    #[test]
+    fn the_one_replica_is_called_as_ever() {
+        let folder = tempfile::tempdir().unwrap();
+        let one = demo(folder.path(), 1, false);
+        assert_eq!(slots(&one), [line(5433, "operations_replica", 5432)]);
+        assert_eq!(
+            (one.the_replica().as_str(), one.where_to_type("x").as_str()),
+            ("the replica", "in make psql-replica")
+        );
+        // A failover: the old primary has the slot of the one that it has changed parts with.
+        std::fs::write(folder.path().join("primary/standby.signal"), "").unwrap();
+        std::fs::remove_file(folder.path().join("replica/standby.signal")).unwrap();
+        assert_eq!(slots(&again(folder.path(), 1, false)), [line(5432, "operations_replica", 5433)]);
+    }
+
+    #[test]
+    fn each_replica_has_a_slot_and_a_port_by_its_number() {
+        let folder = tempfile::tempdir().unwrap();
+        let three = demo(folder.path(), 3, false);
+        let names = ["operations_replica", "operations_replica_2", "operations_replica_3"];
+        let expected = [line(5433, names[0], 5432), line(5434, names[1], 5432), line(5435, names[2], 5432)];
+        assert_eq!(slots(&three), expected);
+        assert_eq!(three.where_to_type("replica 127.0.0.1:5434"), "in make psql-replica N=2");
+        // The second was promoted: the old primary has its slot.
+        std::fs::write(folder.path().join("primary/standby.signal"), "").unwrap();
+        std::fs::remove_file(folder.path().join("replica_2/standby.signal")).unwrap();
+        let expected = [line(5432, names[1], 5434), line(5433, names[0], 5434), line(5435, names[2], 5434)];
+        assert_eq!(slots(&again(folder.path(), 3, false)), expected);
+    }
+
+    #[test]
+    fn the_further_replicas_cascade_only_behind_a_replica() {
+        let folder = tempfile::tempdir().unwrap();
+        let upstreams = |demo: &Demo| slots(demo).into_iter().map(|(_, _, upstream)| upstream).collect::<Vec<_>>();
+        assert_eq!(upstreams(&demo(folder.path(), 3, true)), [5432, 5433, 5433]);
+        // An old primary that was fenced off leads nobody.
+        std::fs::write(folder.path().join("replica.fenced"), "").unwrap();
+        assert_eq!(upstreams(&again(folder.path(), 3, true)), [5432, 5432, 5432]);
+    }
+
+    #[test]
+    fn what_is_or_was_the_primary_is_no_surplus() {
+        let folder = tempfile::tempdir().unwrap();
+        let ports = |demo: &Demo| {
+            let surplus = demo.surplus()?;
+            Ok::<_, Error>(surplus.iter().map(|one| one.port(Role::Replica)).collect::<Vec<_>>())
+        };
+        demo(folder.path(), 3, false);
+        assert_eq!(ports(&again(folder.path(), 1, false)).unwrap(), [5434, 5435]);
+        assert_eq!(ports(&again(folder.path(), 2, false)).unwrap(), [5435]);
+        std::fs::write(folder.path().join("replica_3.fenced"), "").unwrap();
+        let refused = |replicas| ports(&again(folder.path(), replicas, false)).unwrap_err().to_string();
+        let said = refused(1);
+        assert!(said.starts_with("REPLICAS=1 would remove the server on port 5435, which was the primary"), "{said}");
+        std::fs::remove_file(folder.path().join("replica_3.fenced")).unwrap();
+        std::fs::write(folder.path().join("primary/standby.signal"), "").unwrap();
+        std::fs::remove_file(folder.path().join("replica_3/standby.signal")).unwrap();
+        let said = refused(2);
+        assert!(said.contains("port 5435, which is the primary since a failover: give REPLICAS=3 or more"), "{said}");
+        assert!(ports(&again(folder.path(), 3, false)).unwrap().is_empty());
+    }
+
+    #[test]
+    fn only_what_goes_is_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let two = demo(folder.path(), 2, false);
+        for name in ["replica_2.log", "replica_2.clone", "replica_20", "replica.log"] {
+            std::fs::write(folder.path().join(name), "").unwrap();
+        }
+        two.replica(2).remove_surplus().unwrap();
+        let mut left: Vec<_> =
+            std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        left.sort();
+        assert_eq!(left, ["primary", "replica", "replica.log", "replica_20"]);
+    }
+
+    #[test]
+    fn whom_a_replica_follows_is_read_from_its_settings() {
+        let text = "port = 1\nprimary_conninfo = 'host=''a'' port=''1'''\nprimary_conninfo = 'host=''127.0.0.1'' port=''5433'' user=''r'''\n";
+        assert_eq!(last_line(text, "primary_conninfo").and_then(port_in), Some(5433));
+        assert_eq!(last_line(text, "primary_slot_name"), None);
+        assert_eq!(port_in("host='127.0.0.1' port='5432' user='x port=9'"), Some(5432));
+        assert_eq!(port_in("host=x"), None);
+    }
+}
