@@ -1,7 +1,270 @@
 -- What ALTER EXTENSION operations_ext UPDATE does to the objects of 0.1.0. A test compares the outcome with a new installation.
 \echo Use "ALTER EXTENSION operations_ext UPDATE" to load this file. \quit
 
--- It finds partitions that overlap, too.
+-- What Citus has made of the tables.
+create function @extschema@.operations_citus_tables(
+    out relation oid,
+    out kind text,
+    out has_hidden_rows boolean
+)
+returns setof record
+language c stable parallel restricted cost 1000 rows 20
+as 'MODULE_PATHNAME', 'operations_citus_tables_wrapper';
+
+comment on function @extschema@.operations_citus_tables() is
+    'The tables of the extension and the partitions of operations that Citus has made its own, what they are to it, and, for who may read the table, whether their files on this server hold rows, which no query finds. On a worker node also a row without a table. No rows without Citus.';
+
+create function @extschema@.operations_hidden_rows(
+    out id bigint,
+    out operation_date date,
+    out operation_guid uuid,
+    out client_id integer,
+    out operation_type @extschema@.operation_type_enum,
+    out amount numeric,
+    out status smallint,
+    out message jsonb
+)
+returns setof record
+language c volatile parallel unsafe cost 100000 rows 100000
+as 'MODULE_PATHNAME', 'operations_hidden_rows_wrapper';
+
+revoke all on function @extschema@.operations_hidden_rows() from public;
+
+comment on function @extschema@.operations_hidden_rows() is
+    'The operations in files on this server of partitions that Citus has made its own: no query of the table finds them. Its caller needs SELECT on operations. No rows without Citus.';
+
+create or replace function @extschema@.operations_doctor_jobs()
+returns table (code text, severity text, evidence text, next_command text)
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $function$
+declare
+    worker_jobs boolean := exists (select from @extschema@.operations_job);
+    preloaded boolean;
+    worker_database text := current_setting('operations_ext.database', true);
+    restart timestamptz := pg_postmaster_start_time();
+begin
+    -- A replica runs none; what it knows about them is the primary's to say. A worker node of Citus runs none either.
+    if pg_is_in_recovery() or exists (select from @extschema@.operations_citus_tables() c where c.relation is null) then
+        return;
+    end if;
+
+    return query
+    select 'job_missing', w.severity, format('the job %s is not scheduled in database %s', w.job_name, current_database()),
+           'call @extschema@.operations_schedule();'
+    from (values ('operation_insert_one', 'broken'), ('change_status', 'broken'),
+                 ('operations_maintain_partitions', 'degraded'), ('operations_prune_job_history', 'degraded')) w (job_name, severity)
+    where not exists (select from @extschema@.operations_jobs() j where j.job_name = w.job_name);
+
+    return query
+    select 'job_two_schedulers', 'broken',
+           format('the job %s is run by %s', j.job_name, string_agg(j.scheduler || ' (' || j.schedule || ')', ' and ' order by j.scheduler)),
+           'call @extschema@.operations_unschedule(); call @extschema@.operations_schedule();'
+    from @extschema@.operations_jobs() j
+    where j.active
+    group by j.job_name
+    having count(*) > 1;
+
+    return query
+    with job as (
+        select j.*, case when j.schedule ~ '^[0-9]+ ?(ms|s|min|h|d|seconds?)$' and j.schedule !~ '^0+ ?[a-z]*$' then j.schedule::interval
+                         else interval '1 day' end as every,
+               case when j.job_name in ('operation_insert_one', 'change_status') then 'broken' else 'degraded' end as weight
+        from @extschema@.operations_jobs() j
+    ), judged as (
+        select j.*, clock_timestamp() - greatest(j.last_started_at, restart,
+                    -- One that was registered a moment ago has not run yet.
+                    case when j.scheduler = 'worker' and current_setting('track_commit_timestamp')::boolean then (
+                        select pg_xact_commit_timestamp(o.xmin) from @extschema@.operations_job o where o.job_name = j.job_name
+                    ) end) as since,
+               j.every + least(j.every, interval '2 h') + interval '5 s' as patience
+        from job j
+    )
+    select case when not j.active then 'job_inactive' when j.last_status = 'failed' then 'job_failing' else 'job_late' end,
+           j.weight,
+           case when not j.active then format('the job %s (%s) is switched off', j.job_name, j.scheduler)
+                when j.last_status = 'failed' then
+                    format('the last run of %s (%s), at %s, failed (%s of %s kept runs did): %s', j.job_name, j.scheduler,
+                           j.last_started_at, j.failures, j.runs, j.last_message)
+                else format('the job %s (%s, every %s) %s', j.job_name, j.scheduler, j.schedule,
+                            coalesce('ended its last run ' || round(extract(epoch from clock_timestamp() - j.last_finished_at)) || ' s ago', 'never ran'))
+           end,
+           case when not j.active and j.scheduler = 'worker' then
+                    format('alter system reset operations_ext.%s; select pg_reload_conf();',
+                           case j.job_name when 'change_status' then 'change_status_interval' else 'insert_interval' end)
+                when not j.active then 'call @extschema@.operations_schedule();'
+                when j.last_status = 'failed' then format('call @extschema@.%I(); -- shows the error in full', j.job_name)
+                else 'select pid, backend_type, state, wait_event, query from pg_stat_activity where backend_type ~ ''operations_ext|pg_cron'';'
+           end
+    from judged j
+    where not j.active or j.last_status = 'failed'
+       or (j.since > j.patience
+           and not exists (
+               -- It runs right now, only for long: what it waits for is another finding, or none.
+               select
+               from pg_stat_activity a
+               where a.backend_type = 'operations_ext ' || j.job_name and a.state = 'active'
+                 and a.xact_start > clock_timestamp() - interval '60 s'
+           ));
+
+    if worker_jobs then
+        -- An ordinary role may not read the setting; the missing process shows it, too.
+        preloaded := not pg_has_role('pg_read_all_settings', 'usage') or current_setting('shared_preload_libraries') ~ '\moperations_ext\M';
+        if not preloaded then
+            return query
+            select 'scheduler_missing', 'broken', 'the worker should run the jobs, but operations_ext is not in shared_preload_libraries',
+                   format('alter system set shared_preload_libraries = %s; alter system set operations_ext.database = %L; -- then restart',
+                          concat_ws(', ', nullif(current_setting('shared_preload_libraries'), ''), 'operations_ext'), current_database());
+        elsif worker_database is distinct from current_database() and worker_database is not null then
+            return query
+            select 'job_wrong_database', 'broken',
+                   format('the jobs are registered in database %s, but operations_ext.database is %L', current_database(), worker_database),
+                   format('alter system set operations_ext.database = %L; select pg_reload_conf();', current_database());
+        elsif pg_has_role('pg_read_all_stats', 'usage') then
+            return query
+            select 'scheduler_missing', 'broken', format('there is no process "%s"', p.process),
+                   'select pid, backend_type, backend_start from pg_stat_activity where backend_type like ''operations_ext%''; -- it is started again within 5 s; the log says why it ended'
+            from unnest(array['operations_ext operation_insert_one', 'operations_ext change_status', 'operations_ext maintenance']) p (process)
+            where not exists (select from pg_stat_activity a where a.backend_type = p.process);
+        end if;
+    end if;
+
+    -- Whoever asks reads the tables with rights of their own: they must be pg_cron's.
+    if not @extschema@.operations_has_pg_cron() then
+        return;
+    end if;
+    return query execute $query$
+        select 'job_wrong_database', 'broken',
+               format('pg_cron runs the job %s in database %s, not in %s', j.jobname, j.database, current_database()),
+               'call @extschema@.operations_schedule();'
+        from cron.job j
+        where j.jobname in ('operation_insert_one', 'change_status', 'operations_maintain_partitions', 'operations_prune_job_history')
+          and j.command = 'call @extschema@.' || j.jobname || '()'
+          and j.database <> current_database()
+    $query$;
+    return query execute $query$
+        select 'job_overlaps', 'degraded',
+               format('%s runs of %s are at work at once: processes %s', count(*), j.jobname, string_agg(d.job_pid::text, ', ' order by d.job_pid)),
+               'select * from cron.job_run_details where end_time is null order by runid desc;'
+        from cron.job j
+        join cron.job_run_details d on d.jobid = j.jobid
+        join pg_stat_activity a on a.pid = d.job_pid
+        where j.database = current_database() and d.status = 'running' and d.start_time > pg_postmaster_start_time()
+          and j.jobname in ('operation_insert_one', 'change_status', 'operations_maintain_partitions', 'operations_prune_job_history')
+          and j.command = 'call @extschema@.' || j.jobname || '()'
+          -- A day's history has tens of thousands of rows.
+          and d.runid > (select max(n.runid) - 1000 from cron.job_run_details n)
+        group by j.jobname
+        having count(*) > 1
+    $query$;
+    return query
+    select 'scheduler_missing', 'broken', 'pg_cron should run the jobs, but its launcher does not run',
+           format('alter system set shared_preload_libraries = %s; alter system set cron.database_name = %L; -- then restart',
+                  concat_ws(', ', nullif((select g.setting from pg_settings g where g.name = 'shared_preload_libraries'), ''), 'pg_cron'), current_database())
+    where pg_has_role('pg_read_all_stats', 'usage')
+      and exists (select from @extschema@.operations_jobs() j where j.scheduler = 'pg_cron')
+      and not exists (select from pg_stat_activity a where a.backend_type = 'pg_cron launcher');
+end
+$function$;
+
+create or replace function @extschema@.operations_doctor_sums(p_full boolean)
+returns table (code text, severity text, evidence text, next_command text)
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $function$
+declare
+    differences bigint;
+    example text;
+    -- Reading so much takes some 10 ms.
+    largest_sample constant bigint := 8 * 1024 * 1024;
+begin
+    if to_regclass('@extschema@.operations') is null or to_regclass('@extschema@.client_type_sum_mv') is null
+       or to_regclass('@extschema@.client_type_sum_live') is null then
+        return; -- setup_missing
+    end if;
+    if exists (select from @extschema@.operations_citus_tables()) then
+        return; -- citus_table, citus_worker
+    end if;
+
+    if not (select c.relispopulated from pg_class c where c.oid = '@extschema@.client_type_sum_mv'::regclass) then
+        return query
+        select 'view_stale', 'degraded', 'client_type_sum_mv was never filled', 'call @extschema@.change_status();';
+    else
+        -- Not read here: whoever calls this need not trust the owners of the views.
+        select count(*), min(format('client %s %s: %s in client_type_sum_mv, %s in client_type_sum_live', s.client_id, s.operation_type,
+                                    coalesce(s.held_amount, 0), coalesce(s.live_amount, 0)))
+        into differences, example
+        from @extschema@.operations_stale_sums() s;
+        return query
+        select 'view_stale', 'degraded', format('%s sums of client_type_sum_mv are not up to date, such as %s', differences, example),
+               'call @extschema@.change_status();'
+        where differences > 0;
+    end if;
+
+    if p_full then
+        select count(*), min(format('client %s %s: %s by the rollups, %s by the rows', v.client_id, v.operation_type,
+                                    coalesce(v.rolled_up_amount, 0), coalesce(v.actual_amount, 0)))
+        into differences, example
+        from @extschema@.operations_verify_rollup(false) v;
+    else
+        -- One small month, another each time: its rollup and what is not folded yet against its rows.
+        with actual as materialized (
+            select * from @extschema@.operations_sampled_sums()
+        ), sample as (
+            select max(partition) as partition from actual
+        )
+        select count(*), min(format('client %s %s of %s: %s by the rollups, %s by the rows', d.client_id, d.operation_type,
+                                    d.partition::regclass, d.rolled_up, d.actual))
+        into differences, example
+        from (
+            select s.partition, s.client_id, s.operation_type, sum(s.rolled_up) as rolled_up, sum(s.actual) as actual
+            from (
+                select r.partition, r.client_id, r.operation_type, r.amount as rolled_up, 0 as actual
+                from @extschema@.operations_rollup r
+                where r.partition = (select partition from sample)
+                union all
+                select d.partition, d.client_id, d.operation_type, d.amount, 0
+                from @extschema@.operations_delta d
+                where d.partition = (select partition from sample)
+                union all
+                select o.partition, o.client_id, o.operation_type, 0, o.amount
+                from actual o
+            ) s
+            group by s.partition, s.client_id, s.operation_type
+            having sum(s.rolled_up) <> sum(s.actual)
+        ) d;
+
+        if differences = 0 then
+            -- All months together against the total.
+            select count(*), min(format('client %s %s: %s by the rollups of the months, %s in their total', d.client_id, d.operation_type,
+                                        d.months, d.total))
+            into differences, example
+            from (
+                select s.client_id, s.operation_type, sum(s.months) as months, sum(s.total) as total
+                from (
+                    select r.client_id, r.operation_type, r.amount as months, 0 as total
+                    from @extschema@.operations_rollup r
+                    union all
+                    select t.client_id, t.operation_type, 0, t.amount
+                    from @extschema@.operations_rollup_total t
+                ) s
+                group by s.client_id, s.operation_type
+                having sum(s.months) <> sum(s.total)
+            ) d
+            where pg_relation_size('@extschema@.operations_rollup') < largest_sample;
+        end if;
+    end if;
+    return query
+    select 'sums_differ', 'broken', format('%s sums are wrong, such as %s', differences, example),
+           'select * from @extschema@.operations_verify_rollup(true); -- on the primary'
+    where differences > 0;
+end
+$function$;
+
+
+-- It finds partitions that overlap, and what Citus has made of the tables, too.
 create or replace function @extschema@.operations_doctor_partitions()
 returns table (code text, severity text, evidence text, next_command text)
 language plpgsql
@@ -15,6 +278,31 @@ declare
     fallback regclass;
     holds_rows boolean;
 begin
+    -- First: who does what the next finding says may drop the table, and them with it.
+    return query
+    select 'hidden_rows', 'broken',
+           format('the files of %s on this server hold rows, and no query finds them there', string_agg(c.relation::regclass::text, ', ' order by c.relation)),
+           format('insert into @extschema@.operations overriding system value select * from @extschema@.operations_hidden_rows() on conflict do nothing; select truncate_local_data_after_distributing_table(%L); -- on the coordinator, see docs/doctor.md', parent)
+    from @extschema@.operations_citus_tables() c
+    join pg_partition_tree(parent) p on p.relid = c.relation
+    where c.has_hidden_rows
+    having count(*) > 0;
+    if exists (select from @extschema@.operations_citus_tables() c where c.relation is null) then
+        return query
+        select 'citus_worker', 'info', 'this server is a worker node of Citus: the coordinator has the table, the sums and the jobs',
+               'select nodename, nodeport from pg_dist_node where groupid = 0; -- then ask operations_doctor() there';
+        return;
+    end if;
+    return query
+    select 'citus_table', 'broken',
+           format('%s is %s: change_status(), loads, jobs and sums refuse it', c.relation::regclass, c.kind),
+           case t.relkind
+               when 'p' then format('drop view @extschema@.client_type_sum_live cascade; alter table %s rename to operations_on_citus; call @extschema@.operations_setup(); -- docs/scaling.md has how the rows come along', c.relation::regclass)
+               else 'alter extension operations_ext drop type @extschema@.operation_type_enum; drop extension operations_ext cascade; create extension operations_ext schema @extschema@; call @extschema@.operations_setup();'
+           end
+    from @extschema@.operations_citus_tables() c
+    join pg_class t on t.oid = c.relation and not t.relispartition;
+
     if parent is null or to_regclass('@extschema@.client_type_sum_mv') is null or to_regclass('@extschema@.client_type_sum_live') is null then
         return query
         select 'setup_missing', 'broken',

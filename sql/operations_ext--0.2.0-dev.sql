@@ -222,8 +222,8 @@ declare
     worker_database text := current_setting('operations_ext.database', true);
     restart timestamptz := pg_postmaster_start_time();
 begin
-    -- A replica runs none; what it knows about them is the primary's to say.
-    if pg_is_in_recovery() then
+    -- A replica runs none; what it knows about them is the primary's to say. A worker node of Citus runs none either.
+    if pg_is_in_recovery() or exists (select from @extschema@.operations_citus_tables() c where c.relation is null) then
         return;
     end if;
 
@@ -451,6 +451,31 @@ declare
     fallback regclass;
     holds_rows boolean;
 begin
+    -- First: who does what the next finding says may drop the table, and them with it.
+    return query
+    select 'hidden_rows', 'broken',
+           format('the files of %s on this server hold rows, and no query finds them there', string_agg(c.relation::regclass::text, ', ' order by c.relation)),
+           format('insert into @extschema@.operations overriding system value select * from @extschema@.operations_hidden_rows() on conflict do nothing; select truncate_local_data_after_distributing_table(%L); -- on the coordinator, see docs/doctor.md', parent)
+    from @extschema@.operations_citus_tables() c
+    join pg_partition_tree(parent) p on p.relid = c.relation
+    where c.has_hidden_rows
+    having count(*) > 0;
+    if exists (select from @extschema@.operations_citus_tables() c where c.relation is null) then
+        return query
+        select 'citus_worker', 'info', 'this server is a worker node of Citus: the coordinator has the table, the sums and the jobs',
+               'select nodename, nodeport from pg_dist_node where groupid = 0; -- then ask operations_doctor() there';
+        return;
+    end if;
+    return query
+    select 'citus_table', 'broken',
+           format('%s is %s: change_status(), loads, jobs and sums refuse it', c.relation::regclass, c.kind),
+           case t.relkind
+               when 'p' then format('drop view @extschema@.client_type_sum_live cascade; alter table %s rename to operations_on_citus; call @extschema@.operations_setup(); -- docs/scaling.md has how the rows come along', c.relation::regclass)
+               else 'alter extension operations_ext drop type @extschema@.operation_type_enum; drop extension operations_ext cascade; create extension operations_ext schema @extschema@; call @extschema@.operations_setup();'
+           end
+    from @extschema@.operations_citus_tables() c
+    join pg_class t on t.oid = c.relation and not t.relispartition;
+
     if parent is null or to_regclass('@extschema@.client_type_sum_mv') is null or to_regclass('@extschema@.client_type_sum_live') is null then
         return query
         select 'setup_missing', 'broken',
@@ -670,6 +695,9 @@ begin
     if to_regclass('@extschema@.operations') is null or to_regclass('@extschema@.client_type_sum_mv') is null
        or to_regclass('@extschema@.client_type_sum_live') is null then
         return; -- setup_missing
+    end if;
+    if exists (select from @extschema@.operations_citus_tables()) then
+        return; -- citus_table, citus_worker
     end if;
 
     if not (select c.relispopulated from pg_class c where c.oid = '@extschema@.client_type_sum_mv'::regclass) then
@@ -1092,6 +1120,45 @@ comment on function @extschema@.operations_doctor(boolean) is
     'What is wrong with this server, primary or replica, as far as it can know by itself: code, severity (info, degraded, broken, unknown), evidence and the next command. No row of another severity than info: nothing is. With p_full it reads all rows of operations to compare the sums. For roles with the rights of pg_monitor.';
 
 revoke all on function @extschema@.operations_doctor(boolean) from public;
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- operations_ext::citus::functions::operations_citus_tables
+
+create function @extschema@.operations_citus_tables(
+    out relation oid,
+    out kind text,
+    out has_hidden_rows boolean
+)
+returns setof record
+language c stable parallel restricted cost 1000 rows 20
+as 'MODULE_PATHNAME', 'operations_citus_tables_wrapper';
+
+comment on function @extschema@.operations_citus_tables() is
+    'The tables of the extension and the partitions of operations that Citus has made its own, what they are to it, and, for who may read the table, whether their files on this server hold rows, which no query finds. On a worker node also a row without a table. No rows without Citus.';
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- operations_ext::citus::functions::operations_hidden_rows
+
+create function @extschema@.operations_hidden_rows(
+    out id bigint,
+    out operation_date date,
+    out operation_guid uuid,
+    out client_id integer,
+    out operation_type @extschema@.operation_type_enum,
+    out amount numeric,
+    out status smallint,
+    out message jsonb
+)
+returns setof record
+language c volatile parallel unsafe cost 100000 rows 100000
+as 'MODULE_PATHNAME', 'operations_hidden_rows_wrapper';
+
+revoke all on function @extschema@.operations_hidden_rows() from public;
+
+comment on function @extschema@.operations_hidden_rows() is
+    'The operations in files on this server of partitions that Citus has made its own: no query of the table finds them. Its caller needs SELECT on operations. No rows without Citus.';
 /* </end connected objects> */
 
 /* <begin connected objects> */

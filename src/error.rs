@@ -1,11 +1,38 @@
 //! The errors that the procedures raise, each with its SQLSTATE, its facts (DETAIL) and what to do (HINT).
 
+use std::ffi::CStr;
+use std::fmt::{self, Display, Formatter};
+
 use operations_model::calendar::{Month, YEARS};
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{PgSqlErrorCode, function_name};
 use thiserror::Error;
 
 use crate::version;
+
+/// How a table of Citus becomes one of PostgreSQL again. `undistribute_table()` refuses tables with an identity, and those of an
+/// extension.
+#[derive(Debug)]
+pub enum WayBack {
+    /// For `operations`, by this name.
+    Rename(String),
+    /// For a table of the extension.
+    CreateAnew,
+}
+
+impl Display for WayBack {
+    fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Rename(table) => write!(
+                formatter,
+                "Keep operations a table of PostgreSQL: DROP VIEW client_type_sum_live CASCADE; ALTER TABLE {table} RENAME TO operations_on_citus; CALL operations_setup(); docs/scaling.md has how its rows come along, and what works on Citus."
+            ),
+            Self::CreateAnew => formatter.write_str(
+                "Keep the tables of the extension tables of PostgreSQL: ALTER EXTENSION operations_ext DROP TYPE operation_type_enum; DROP EXTENSION operations_ext CASCADE; CREATE EXTENSION operations_ext; CALL operations_setup();",
+            ),
+        }
+    }
+}
 
 /// What can go wrong, apart from what PostgreSQL itself reports.
 #[derive(Debug, Error)]
@@ -32,6 +59,16 @@ pub enum Error {
     ReadOnlyTransaction { procedure: &'static str },
     #[error("{procedure}() does not support tables with row-level security")]
     RowSecurity { procedure: &'static str },
+    #[error("{what} does not support tables of Citus")]
+    CitusTable { what: &'static str, table: String, kind: String, way_back: WayBack },
+    #[error("{what} does not support operations distributed by another column than client_id")]
+    OtherDistribution { what: &'static str, table: String, column: String, way_back: WayBack },
+    #[error("cannot execute {what} on a worker node of Citus")]
+    WorkerNode { what: &'static str, group: i32 },
+    #[error("the change of an operation in a shard of Citus cannot be counted")]
+    ShardNotCounted { table: String, facts: String },
+    #[error("the hidden rows of \"{table}\" cannot be returned")]
+    HiddenColumn { table: String, column: &'static CStr },
     #[error("pg_cron {version} cannot run jobs every few seconds")]
     PgCronTooOld { version: String },
     #[error("relation \"{relation}\" belongs to a role that is not trusted with the rights of \"{role}\"")]
@@ -83,11 +120,16 @@ impl Error {
             Self::Replica { .. } | Self::ReadOnlyTransaction { .. } => {
                 PgSqlErrorCode::ERRCODE_READ_ONLY_SQL_TRANSACTION
             }
-            Self::RowSecurity { .. } | Self::PgCronTooOld { .. } => PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED,
+            Self::RowSecurity { .. }
+            | Self::CitusTable { .. }
+            | Self::OtherDistribution { .. }
+            | Self::WorkerNode { .. }
+            | Self::ShardNotCounted { .. }
+            | Self::PgCronTooOld { .. } => PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED,
             Self::ForeignPartition { .. } => PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
             Self::MissingRole { .. } => PgSqlErrorCode::ERRCODE_UNDEFINED_OBJECT,
             Self::NotATrigger => PgSqlErrorCode::ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED,
-            Self::OtherColumns { .. } => PgSqlErrorCode::ERRCODE_DATATYPE_MISMATCH,
+            Self::OtherColumns { .. } | Self::HiddenColumn { .. } => PgSqlErrorCode::ERRCODE_DATATYPE_MISMATCH,
             Self::NotEmpty { .. } => PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
             Self::NotSummable => PgSqlErrorCode::ERRCODE_CHECK_VIOLATION,
             Self::OtherDelta { .. }
@@ -123,6 +165,17 @@ impl Error {
             Self::Replica { .. } => "The server is in recovery: it follows a primary and takes no writes.".into(),
             Self::ReadOnlyTransaction { .. } => "The transaction was started or set READ ONLY.".into(),
             Self::RowSecurity { .. } => "Row-level security applies to the current role on operations.".into(),
+            Self::CitusTable { table, kind, .. } => format!("{table} is {kind}."),
+            Self::OtherDistribution { table, column, .. } => format!("{table} is distributed by {column}."),
+            Self::WorkerNode { group, .. } => format!(
+                "This server is of group {group} (pg_dist_local_group). The coordinator, of group 0, has the table, the sums and the jobs."
+            ),
+            Self::ShardNotCounted { table, facts } => {
+                format!("A trigger of operations_count_change() fired on {table}, and {facts}.")
+            }
+            Self::HiddenColumn { column, .. } => {
+                format!("The table has no column {} of the type that operations has.", column.to_string_lossy())
+            }
             Self::PgCronTooOld { version } => {
                 format!("This database has the extension pg_cron {version}; intervals in seconds came with 1.5.")
             }
@@ -181,6 +234,16 @@ impl Error {
             Self::Replica { .. } => "Connect to the primary, or promote this server.".into(),
             Self::ReadOnlyTransaction { .. } => "Run it in a READ WRITE transaction.".into(),
             Self::RowSecurity { .. } => "Run it as the owner of the table or as a role with BYPASSRLS.".into(),
+            Self::CitusTable { way_back, .. } | Self::OtherDistribution { way_back, .. } => way_back.to_string(),
+            Self::WorkerNode { .. } => {
+                "Connect to the coordinator: SELECT nodename, nodeport FROM pg_dist_node WHERE groupid = 0;".into()
+            }
+            Self::ShardNotCounted { .. } => {
+                "Drop the triggers operations_count_insert, operations_count_delete and operations_count_update of operations before it becomes a table of Citus.".into()
+            }
+            Self::HiddenColumn { .. } => {
+                "Start the server without citus in shared_preload_libraries: then a query of that table finds them.".into()
+            }
             Self::PgCronTooOld { .. } => {
                 "Upgrade pg_cron and run ALTER EXTENSION pg_cron UPDATE, or drop it so that the extension's own worker runs the jobs.".into()
             }

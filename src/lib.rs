@@ -8,6 +8,7 @@ use pgrx::PgLogLevel;
 use pgrx::pg_sys::panic::ErrorReport;
 
 mod arguments;
+mod citus;
 mod doctor;
 mod error;
 mod guc;

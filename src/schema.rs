@@ -4,6 +4,7 @@ use std::ffi::{CStr, CString};
 
 use pgrx::spi::quote_identifier;
 
+use crate::citus::{self, OnCitus};
 use crate::error::Error;
 use crate::pg::call::Call;
 use crate::pg::catalog::{self, RelationOid};
@@ -17,15 +18,18 @@ pub struct Schema {
 }
 
 impl Schema {
-    /// The schema of the procedure that is being called, which is the extension's.
+    /// The schema of the procedure that is being called, which is the extension's, once it is known that the tables in it are such
+    /// as the procedure works on.
     ///
     /// # Errors
     ///
-    /// [`Error::OtherVersion`]: the objects in it are not those that this library knows.
-    pub fn of(call: Call<'_>) -> Result<Self, Error> {
+    /// [`Error::OtherVersion`]: the objects in it are not those that this library knows. Else as [`citus::require`].
+    pub fn of(call: Call<'_>, place: OnCitus) -> Result<Self, Error> {
         version::require_that_of_the_objects()?;
         let oid = catalog::function_schema(call.function());
-        Ok(Self { oid, name: catalog::schema_name(oid) })
+        let schema = Self { oid, name: catalog::schema_name(oid) };
+        citus::require(&schema, place)?;
+        Ok(schema)
     }
 
     /// The schema of the extension, if it is installed in this database. A procedure has it cheaper from [`Self::of`].

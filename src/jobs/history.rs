@@ -5,6 +5,7 @@ use pgrx::pg_extern;
 use pgrx::pg_sys::panic::ErrorReport;
 
 use crate::arguments;
+use crate::citus::OnCitus;
 use crate::error::Error;
 use crate::jobs;
 use crate::pg::call::Call;
@@ -31,7 +32,7 @@ fn operations_prune_job_history(call: Call<'_>, p_keep_days: Option<i32>) -> Res
     let days = arguments::required("p_keep_days", p_keep_days)?;
     let days = arguments::in_range("p_keep_days", days, 0..=MAX_DAYS)?;
     session::require_writable("operations_prune_job_history")?;
-    Ok(prune(&Schema::of(call)?, days)?)
+    Ok(prune(&Schema::of(call, OnCitus::PlainHistory("operations_prune_job_history()"))?, days)?)
 }
 
 fn prune(schema: &Schema, days: i32) -> Result<(), Error> {

@@ -4,6 +4,7 @@ use pgrx::datum::DatumWithOid;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{PgLogLevel, PgSqlErrorCode, Spi, function_name, pg_extern};
 
+use crate::citus::OnCitus;
 use crate::error::Error;
 use crate::jobs::worker;
 use crate::jobs::{self, Job};
@@ -33,7 +34,7 @@ comment on procedure @extschema@.operations_schedule() is
 "#)]
 fn operations_schedule(call: Call<'_>) -> Result<(), ErrorReport> {
     session::require_writable("operations_schedule")?;
-    Ok(schedule(&Schema::of(call)?)?)
+    Ok(schedule(&Schema::of(call, OnCitus::PlainTablesOfCoordinator("operations_schedule()"))?)?)
 }
 
 fn schedule(schema: &Schema) -> Result<(), Error> {
@@ -138,7 +139,7 @@ comment on procedure @extschema@.operations_unschedule() is
 "#)]
 fn operations_unschedule(call: Call<'_>) -> Result<(), ErrorReport> {
     session::require_writable("operations_unschedule")?;
-    Ok(unschedule(&Schema::of(call)?)?)
+    Ok(unschedule(&Schema::of(call, OnCitus::Everywhere)?)?)
 }
 
 fn unschedule(schema: &Schema) -> Result<(), Error> {

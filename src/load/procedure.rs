@@ -63,7 +63,7 @@ fn operations_test_data(
     session::require_writable(run::PROCEDURE)?;
     let seed = p_seed.map_or_else(random::seed, |seed| Ok(seed.cast_unsigned()))?;
 
-    let schema = Schema::of(call)?;
+    let schema = Schema::of(call, run::ON_CITUS)?;
     let months: Vec<Month> = Month::range_inclusive(first, last).collect();
     Ok(run::load(&schema, &TestData::new(seed, start, end, rows), &months, processes)?)
 }

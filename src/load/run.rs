@@ -8,6 +8,7 @@ use pgrx::debug1;
 use super::progress::Progress;
 use super::strategy::BulkLoad;
 use super::{copy, processes, staging, standard};
+use crate::citus::{self, OnCitus};
 use crate::error::Error;
 use crate::orphans;
 use crate::pg::catalog::LockMode;
@@ -17,11 +18,15 @@ use crate::schema::Schema;
 /// The procedure that messages name.
 pub const PROCEDURE: &str = "operations_test_data";
 
+/// COPY in the server would put all rows where no query finds them.
+pub const ON_CITUS: OnCitus = OnCitus::PlainTablesOfCoordinator("operations_test_data()");
+
 /// Loads the whole set, dated in these months, in as many processes as asked for, or as seem right.
 pub fn load(schema: &Schema, data: &TestData, months: &[Month], processes: Option<usize>) -> Result<(), Error> {
     let operations = schema.operations()?;
     // The lock that INSERT takes. While it is held nobody alters the table.
     operations.lock(LockMode::RowExclusive);
+    citus::require(schema, ON_CITUS)?;
     pg_copy::require_insert_right(PROCEDURE, operations, &copy_binary::COLUMNS)?;
     let progress = Progress::begin(operations.oid(), data.rows());
     orphans::remove()?;

@@ -6,6 +6,7 @@ use pgrx::spi::quote_qualified_identifier;
 use pgrx::{notice, pg_extern};
 
 use crate::arguments;
+use crate::citus::{self, OnCitus};
 use crate::error::Error;
 use crate::orphans;
 use crate::partitions::{create_missing, partitions_of, today};
@@ -18,6 +19,8 @@ use crate::rights;
 use crate::schema::Schema;
 
 const DETACH: &str = include_str!("sql/detach.sql");
+
+const ON_CITUS: OnCitus = OnCitus::DistributedOperations("operations_maintain_partitions()");
 
 /// How many months after the current one have a partition, if nobody says otherwise.
 pub const MONTHS_AHEAD: i32 = 3;
@@ -51,14 +54,16 @@ fn operations_maintain_partitions(
         return Ok(());
     }
     session::require_writable("operations_maintain_partitions")?;
+    let schema = Schema::of(call, ON_CITUS)?;
     orphans::remove()?;
-    Ok(maintain(&Schema::of(call)?, ahead, retain)?)
+    Ok(maintain(&schema, ahead, retain)?)
 }
 
 fn maintain(schema: &Schema, ahead: i32, retain: Option<i32>) -> Result<(), Error> {
     let operations = schema.operations()?;
     let today = today()?;
     partition_bounds::lock(operations);
+    citus::require(schema, ON_CITUS)?;
     if let Some(retain) = retain {
         let first_kept = Bound::Day(today.plus(-retain).first_day().to_postgres());
         for partition in partitions_of(schema, operations)?.ranges.iter().filter(|p| p.to <= first_kept) {

@@ -89,8 +89,11 @@ pub fn free_name(schema: &Schema, month: Month) -> String {
 
 fn attach(schema: &Schema, month: Month) -> Result<Option<RelationOid>, Error> {
     let name = free_name(schema, month);
-    let sql = schema.sql(ATTACH).replace("@partition@", &quote_identifier(&name));
-    query::run(&with_month(&sql, month), &[])?;
+    // One by one: Citus sends what it is told to its workers, and there only one statement at a time can be prepared.
+    for statement in ATTACH.split("\n\n") {
+        let sql = schema.sql(statement).replace("@partition@", &quote_identifier(&name));
+        query::run(&with_month(&sql, month), &[])?;
+    }
     Ok(schema.relation_named(&name))
 }
 

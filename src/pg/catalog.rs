@@ -74,6 +74,18 @@ impl RelationOid {
         }
     }
 
+    /// Raises PostgreSQL's own error if the current role may not read the relation.
+    pub fn require_select(self) {
+        // SAFETY: takes any OIDs; the name is NULL or a palloc'd string, which outlives the call.
+        unsafe {
+            let select = pg_sys::AclMode::from(pg_sys::ACL_SELECT);
+            let answer = pg_sys::pg_class_aclcheck(self.0, pg_sys::GetUserId(), select);
+            if answer != pg_sys::AclResult::ACLCHECK_OK {
+                pg_sys::aclcheck_error(answer, pg_sys::ObjectType::OBJECT_TABLE, pg_sys::get_rel_name(self.0));
+            }
+        }
+    }
+
     /// Whether policies decide which rows of the relation the role sees.
     pub fn has_policies_for(self, role: pg_sys::Oid) -> bool {
         // SAFETY: takes any OIDs, and answers RLS_NONE for one that is no relation; with noError it raises none.
@@ -298,7 +310,7 @@ pub fn lock_extension() {
 /// # Safety
 ///
 /// `string` must be NULL or a palloc'd string that ends in NUL and that nobody else uses.
-unsafe fn copied(string: *mut c_char) -> String {
+pub(super) unsafe fn copied(string: *mut c_char) -> String {
     if string.is_null() {
         return String::new();
     }

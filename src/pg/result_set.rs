@@ -9,6 +9,7 @@ use pgrx::pg_sys;
 use crate::error::Error;
 use crate::pg::call::Call;
 use crate::pg::descriptor;
+use crate::pg::hidden_rows::HiddenRows;
 
 /// The result of a function that returns SETOF record, as it is filled.
 #[derive(Debug)]
@@ -45,6 +46,41 @@ impl<'call> ResultSet<'call> {
             let (store, descriptor) = ((*self.info).setResult, (*self.info).setDesc);
             pg_sys::tuplestore_putvalues(store, descriptor, values.as_mut_ptr(), nulls.as_mut_ptr());
         }
+        Ok(())
+    }
+
+    /// The types of the columns that the function was declared with.
+    pub fn types(&self) -> Vec<pg_sys::Oid> {
+        // SAFETY: as above; the descriptor has natts columns.
+        let columns = unsafe { descriptor::columns((*self.info).setDesc) };
+        columns.iter().map(|column| column.atttypid).collect()
+    }
+
+    /// Adds the rows in the file of a table, of its columns of these numbers, which must be of the types that the function was
+    /// declared with.
+    ///
+    /// # Errors
+    ///
+    /// If there are more or fewer columns.
+    pub fn put_hidden<const COLUMNS: usize>(
+        &mut self,
+        rows: HiddenRows,
+        columns: [pg_sys::AttrNumber; COLUMNS],
+    ) -> Result<(), Error> {
+        if self.types().len() != COLUMNS || columns.iter().any(|number| *number < 1) {
+            return Err(mismatch());
+        }
+        // SAFETY: `info` is valid for as long as the function runs, and the tuplestore copies the row. The slot holds a row of the
+        // table, all of whose columns are read before the values are taken.
+        rows.for_each(|slot| unsafe {
+            pg_sys::slot_getallattrs(slot);
+            let index = |number: pg_sys::AttrNumber| number as usize - 1;
+            let mut values = columns.map(|number| *(*slot).tts_values.add(index(number)));
+            let mut nulls = columns.map(|number| *(*slot).tts_isnull.add(index(number)));
+            let (store, descriptor) = ((*self.info).setResult, (*self.info).setDesc);
+            pg_sys::tuplestore_putvalues(store, descriptor, values.as_mut_ptr(), nulls.as_mut_ptr());
+            true
+        });
         Ok(())
     }
 

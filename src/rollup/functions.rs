@@ -4,6 +4,7 @@ use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::spi::quote_literal;
 use pgrx::{Spi, pg_extern, pg_sys};
 
+use crate::citus::OnCitus;
 use crate::error::Error;
 use crate::pg::call::Call;
 use crate::pg::catalog::{self, RelationOid};
@@ -55,7 +56,8 @@ fn operations_partitions_now(call: Call<'_>) -> Result<(), ErrorReport> {
 }
 
 fn partitions_now(call: Call<'_>) -> Result<(), Error> {
-    let schema = Schema::of(call)?;
+    // The views call it: client_type_sum_live finds the rows of a partition by its OID, which those of a shard do not have.
+    let schema = Schema::of(call, OnCitus::PlainTables("client_type_sum_live"))?;
     let mut result = ResultSet::new(call);
     let Some(table) = rollup::table(&schema) else { return Ok(()) };
     let root_columns = counting::numbers_of_columns(table.oid());
@@ -102,7 +104,7 @@ fn operations_direct_sums(call: Call<'_>, p_partitions: Vec<Option<pg_sys::Oid>>
 /// What runs when a partition is read (policies, expressions of indexes, constraints, the server of a foreign table) runs as the
 /// partition's owner, so an owner can harm only itself.
 fn direct_sums(call: Call<'_>, partitions: impl IntoIterator<Item = pg_sys::Oid>) -> Result<(), Error> {
-    let schema = Schema::of(call)?;
+    let schema = Schema::of(call, OnCitus::Everywhere)?;
     let mut result = ResultSet::new(call);
     let query = schema.sql(DIRECT_SUMS);
     for partition in partitions.into_iter().filter_map(RelationOid::from_oid) {
@@ -140,7 +142,7 @@ comment on function @extschema@.operations_sampled_sums() is
     'The same of one small partition whose changes are followed, another each time. For operations_doctor(): who may call it names no partition.';
 "#)]
 fn operations_sampled_sums(call: Call<'_>) -> Result<(), ErrorReport> {
-    Ok(direct_sums(call, sample(&Schema::of(call)?)?)?)
+    Ok(direct_sums(call, sample(&Schema::of(call, OnCitus::PlainTables("operations_sampled_sums()"))?)?)?)
 }
 
 fn sample(schema: &Schema) -> Result<Option<pg_sys::Oid>, Error> {
@@ -175,10 +177,12 @@ fn operations_verify_rollup(call: Call<'_>, p_repair: Option<bool>) -> Result<()
 }
 
 fn verify(call: Call<'_>, repair: bool) -> Result<(), Error> {
+    const WHAT: &str = "operations_verify_rollup()";
     if repair {
         session::require_writable("operations_verify_rollup")?;
     }
-    let schema = Schema::of(call)?;
+    let place = if repair { OnCitus::PlainTablesOfCoordinator(WHAT) } else { OnCitus::PlainTables(WHAT) };
+    let schema = Schema::of(call, place)?;
     let mut result = ResultSet::new(call);
     let _settings = Settings::safe_search_path();
     rollup::as_owner_of_the_rollups(&schema, || result.add(&schema.sql(DIFFERENCES), !repair))?;
@@ -206,7 +210,7 @@ fn operations_stale_sums(call: Call<'_>) -> Result<(), ErrorReport> {
 }
 
 fn stale_sums(call: Call<'_>) -> Result<(), Error> {
-    let schema = Schema::of(call)?;
+    let schema = Schema::of(call, OnCitus::PlainTables("operations_stale_sums()"))?;
     let mut result = ResultSet::new(call);
     let Some(owner) = schema.client_type_sum_mv()?.owner() else { return Ok(()) };
     // Also where that is who asks: a doctor's look is no reason to run what others put on their partitions.

@@ -8,6 +8,7 @@ use std::ptr;
 
 use pgrx::{pg_guard, pg_sys};
 
+use crate::citus;
 use crate::error::Error;
 use crate::pg::call::Call;
 use crate::pg::catalog::{self, RelationOid};
@@ -152,6 +153,7 @@ unsafe fn look_up(function: pg_sys::Oid, relation: pg_sys::Relation) -> Result<O
     let delta = catalog::relation(schema, c"operations_delta").ok_or_else(|| missing("table", "operations_delta"))?;
     // SAFETY: by the contract.
     let oid = unsafe { (*relation).rd_id };
+    citus::require_counted(schema, delta, oid)?;
     if !is_ours(schema, oid) {
         return Err(Error::NotATrigger);
     }

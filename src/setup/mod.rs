@@ -7,6 +7,7 @@ use pgrx::datum::DatumWithOid;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{Spi, pg_extern};
 
+use crate::citus::{self, OnCitus};
 use crate::error::Error;
 use crate::partitions;
 use crate::partitions::maintain::MONTHS_AHEAD;
@@ -27,6 +28,8 @@ const CLIENT_TYPE_SUM_LIVE: &str = include_str!("sql/client_type_sum_live.sql");
 const LIVE_VIEW_READS: &str = include_str!("sql/live_view_reads.sql");
 const CLIENT_TYPE_SUM_MV: &str = include_str!("sql/client_type_sum_mv.sql");
 
+const ON_CITUS: OnCitus = OnCitus::PlainTablesOfCoordinator("operations_setup()");
+
 /// 2025-08-01, the first of the months that every new table has, and how many these are.
 const FIRST_DAY: i32 = 9344;
 const FIRST_MONTHS: i32 = 4;
@@ -42,7 +45,7 @@ comment on procedure @extschema@.operations_setup() is
 "#)]
 fn operations_setup(call: Call<'_>) -> Result<(), ErrorReport> {
     session::require_writable("operations_setup")?;
-    Ok(set_up(&Schema::of(call)?)?)
+    Ok(set_up(&Schema::of(call, ON_CITUS)?)?)
 }
 
 fn set_up(schema: &Schema) -> Result<(), Error> {
@@ -60,6 +63,8 @@ fn set_up(schema: &Schema) -> Result<(), Error> {
         rights::require_owners_with_rights_of(operations, session::current_user())?;
     }
     run(schema, OPERATIONS)?;
+    // Citus may be set to take each new table, or those of this schema.
+    citus::require(schema, ON_CITUS)?;
     create_views(schema)?;
     let today = partitions::today()?;
     let first = Day::from_postgres(FIRST_DAY).map_or(today, Day::month);

@@ -8,6 +8,7 @@ use pgrx::pg_extern;
 use pgrx::pg_sys::panic::ErrorReport;
 
 use crate::arguments;
+use crate::citus::OnCitus;
 use crate::error::Error;
 use crate::pg::call::Call;
 use crate::pg::session::{self, Settings};
@@ -41,7 +42,7 @@ comment on procedure @extschema@.change_status(integer) is
 fn change_status(call: Call<'_>, p_batch: Option<i32>) -> Result<(), ErrorReport> {
     let batch = arguments::in_range("p_batch", arguments::required("p_batch", p_batch)?, 1..=i32::MAX)?;
     session::require_writable("change_status")?;
-    let schema = Schema::of(call)?;
+    let schema = Schema::of(call, OnCitus::PlainTablesOfCoordinator("change_status()"))?;
     schema.operations()?;
     schema.client_type_sum_mv()?;
     flip(&schema, batch)?;

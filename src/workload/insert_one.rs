@@ -12,6 +12,7 @@ use pgrx::{PgBuiltInOids, PgOid, Spi, pg_extern};
 use rand::rngs::ChaCha8Rng;
 
 use super::stored;
+use crate::citus::{self, OnCitus};
 use crate::error::Error;
 use crate::guc;
 use crate::partitions;
@@ -23,6 +24,8 @@ use crate::random;
 use crate::schema::Schema;
 
 const INSERT: &str = include_str!("sql/insert_one.sql");
+
+const ON_CITUS: OnCitus = OnCitus::DistributedOperations("operation_insert_one()");
 
 /// The types of the parameters of [`INSERT`].
 const PARAMETERS: [PgOid; 7] = [
@@ -53,13 +56,14 @@ comment on procedure @extschema@.operation_insert_one() is
 fn operation_insert_one(call: Call<'_>) -> Result<(), ErrorReport> {
     session::require_writable("operation_insert_one")?;
     let rows = if background::is_run_by_scheduler() { guc::insert_batch() } else { 1 };
-    Ok(insert_rows(Schema::of(call)?, rows)?)
+    Ok(insert_rows(Schema::of(call, ON_CITUS)?, rows)?)
 }
 
 fn insert_rows(schema: Schema, rows: i32) -> Result<(), Error> {
     let operations = schema.operations()?;
     // The lock that INSERT takes. Once it is held nobody can detach the partition that is found now.
     operations.lock(LockMode::RowExclusive);
+    citus::require(&schema, ON_CITUS)?;
     let today = session::current_date();
     if !partitions::has_place_for(&schema, operations, today)? {
         let month = partitions::today()?;

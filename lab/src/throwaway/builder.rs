@@ -12,7 +12,7 @@ use crate::throwaway::port::Port;
 use crate::throwaway::server::{Parts, Server};
 use crate::throwaway::source::Source;
 use crate::throwaway::{leftovers, template};
-use crate::{DATABASE, REPLICATOR};
+use crate::{DATABASE, REPLICATOR, SUPERUSER};
 
 /// Collects what a primary should be; [`ServerBuilder::start`] makes it.
 #[derive(Debug, Default)]
@@ -21,6 +21,7 @@ pub struct ServerBuilder {
     extension: bool,
     rows: bool,
     own_initdb: bool,
+    citus: bool,
 }
 
 impl Server {
@@ -67,6 +68,14 @@ impl ServerBuilder {
             .setting("operations_ext.change_status_interval", "1s")
     }
 
+    /// Takes the PostgreSQL that has Citus, which [`super::missing_citus`] must have found, and creates the extension citus in [`DATABASE`]
+    /// before any other. Its servers log in to each other as the superuser.
+    #[must_use]
+    pub fn with_citus(mut self) -> Self {
+        self.citus = true;
+        self.setting("shared_preload_libraries", "citus").setting("citus.node_conninfo", "sslmode=prefer")
+    }
+
     /// Gives the server a system identifier of its own, which costs an `initdb`.
     #[must_use]
     pub fn own_identity(mut self) -> Self {
@@ -76,10 +85,10 @@ impl ServerBuilder {
 
     /// Makes the primary and waits until it accepts connections.
     pub fn start(self) -> Result<Server, Error> {
-        let environment = Environment::get()?;
+        let environment = if self.citus { Environment::citus()? } else { Environment::get()? };
         let home = ServerFolder::new(environment, &self.settings)?;
         let data = home.folder.path().join("data");
-        if !self.extension || self.own_initdb {
+        if !self.extension || self.own_initdb || self.citus {
             let password = template::data_directory(environment, &data, self.own_initdb)?;
             let mut server = Server::new(home.parts(environment, password, Source::Own));
             server.start()?;
@@ -113,6 +122,13 @@ impl ServerBuilder {
         let mut session = server.connect(DATABASE)?;
         session
             .batch_execute(&format!("CREATE ROLE {REPLICATOR} LOGIN REPLICATION PASSWORD '{}'", server.password()))?;
+        if self.citus {
+            session.batch_execute("CREATE EXTENSION citus")?;
+            // 0: of all nodes.
+            let login =
+                format!("INSERT INTO pg_dist_authinfo VALUES (0, '{SUPERUSER}', 'password={}')", server.password());
+            session.batch_execute(&login)?;
+        }
         if self.extension {
             session.batch_execute("CREATE EXTENSION operations_ext")?;
             session.batch_execute("CALL operations_setup()")?;

@@ -7,13 +7,19 @@ use std::sync::OnceLock;
 
 use crate::error::{Context, Error};
 use crate::server::{Owner, clean, finish};
+use crate::throwaway::citus::CITUS_PG_CONFIG;
 use crate::throwaway::leftovers;
 use crate::tools::SCHEMA;
+
+/// What was read, or why it could not be.
+type Cell = OnceLock<Result<Environment, String>>;
 
 /// Where the programs are and where servers are made.
 #[derive(Debug)]
 pub(crate) struct Environment {
     pg_config: PathBuf,
+    /// What the names of its templates begin with.
+    pub kind: &'static str,
     /// The folder of `postgres`, `initdb`, `psql` and the others.
     pub bindir: PathBuf,
     /// The folder that holds the servers, the template and the ports in use.
@@ -25,18 +31,33 @@ pub(crate) struct Environment {
 impl Environment {
     /// Reads the environment once a process.
     pub fn get() -> Result<&'static Self, Error> {
-        static CELL: OnceLock<Result<Environment, String>> = OnceLock::new();
-        CELL.get_or_init(|| Self::read().map_err(|error| error.to_string()))
+        static CELL: Cell = Cell::new();
+        Self::once(&CELL, || {
+            let pg_config = variable("PG_CONFIG", "the pg_config of the PostgreSQL to test")?;
+            Self::read(pg_config, "PG_CONFIG", "")
+        })
+    }
+
+    /// The same with the programs of the PostgreSQL that has Citus.
+    pub fn citus() -> Result<&'static Self, Error> {
+        static CELL: Cell = Cell::new();
+        Self::once(&CELL, || {
+            let pg_config = variable(CITUS_PG_CONFIG, "the pg_config of a PostgreSQL with Citus")?;
+            Self::read(pg_config, CITUS_PG_CONFIG, "citus-")
+        })
+    }
+
+    fn once(cell: &'static Cell, read: impl FnOnce() -> Result<Self, Error>) -> Result<&'static Self, Error> {
+        cell.get_or_init(|| read().map_err(|error| error.to_string()))
             .as_ref()
             .map_err(|message| Error::Environment(message.clone()))
     }
 
-    fn read() -> Result<Self, Error> {
-        let pg_config = variable("PG_CONFIG", "the pg_config of the PostgreSQL to test")?;
+    fn read(pg_config: PathBuf, given_by: &str, kind: &'static str) -> Result<Self, Error> {
         let bindir = ask(&pg_config, "--bindir")?;
         if !bindir.join("postgres").exists() {
             return Err(Error::Environment(format!(
-                "{} --bindir gives \"{}\", which holds no postgres: set PG_CONFIG to the pg_config of a whole server",
+                "{} --bindir gives \"{}\", which holds no postgres: set {given_by} to the pg_config of a whole server",
                 pg_config.display(),
                 bindir.display(),
             )));
@@ -56,7 +77,21 @@ impl Environment {
             )));
         }
         leftovers::tidy_up(&scratch, &owner)?;
-        Ok(Self { pg_config, bindir, scratch, owner })
+        Ok(Self { pg_config, kind, bindir, scratch, owner })
+    }
+
+    /// The pg_config.
+    pub fn pg_config(&self) -> &Path {
+        &self.pg_config
+    }
+
+    /// The number of PostgreSQL's major version, as its programs say it.
+    pub fn major(&self) -> Result<String, Error> {
+        let mut version = self.program("postgres");
+        version.arg("--version");
+        let version = finish(version)?.success()?;
+        let number = version.split_whitespace().find(|word| word.starts_with(|first: char| first.is_ascii_digit()));
+        Ok(number.unwrap_or_default().chars().take_while(char::is_ascii_digit).collect())
     }
 
     /// The files of the extension, as they are installed.
@@ -72,6 +107,10 @@ impl Environment {
     /// are in English, and it starts in a folder that its user can enter.
     pub fn program(&self, name: &str) -> Command {
         let mut command = Command::new(self.bindir.join(name));
+        // Those of PG_CONFIG are stand-ins that see to this.
+        if !self.kind.is_empty() {
+            self.owner.runs(&mut command);
+        }
         self.clean(&mut command);
         command
     }

@@ -3,6 +3,7 @@
 //! Two things come from the environment, so that nobody here needs to know how PostgreSQL got on the machine
 //! or that it refuses to run as root: `PG_CONFIG` names the `pg_config` whose `--bindir` holds the programs to
 //! run, `OPERATIONS_TEST_DIR` a folder that the user of those programs owns. `make test` sets both.
+//! `CITUS_PG_CONFIG` may name the `pg_config` of one with Citus.
 //! `OPERATIONS_KEEP=1` keeps the folders of finished servers.
 //!
 //! ```no_run
@@ -19,6 +20,7 @@
 //! ```
 
 mod builder;
+mod citus;
 mod clients;
 mod connect;
 mod environment;
@@ -30,6 +32,7 @@ mod source;
 mod template;
 
 pub use builder::ServerBuilder;
+pub use citus::{CITUS_PG_CONFIG, missing_citus};
 pub use connect::Notices;
 pub use environment::repository;
 pub use replica::ReplicaBuilder;

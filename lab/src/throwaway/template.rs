@@ -51,7 +51,7 @@ fn template(
     version.arg("--version");
     let version = finish(version)?.success()?;
     let version: String = version.chars().filter(char::is_ascii_alphanumeric).collect();
-    let folder = environment.scratch.join(format!("{name}-{version}"));
+    let folder = environment.scratch.join(format!("{}{name}-{version}", environment.kind));
     let (data, secret) = (folder.join("data"), folder.join("password"));
 
     let _lock = lock(&environment.owner, &folder.with_added_extension("lock"))?;

@@ -33,6 +33,11 @@ pub fn install(state: &State, postgres: &Postgres) -> Result<(), Error> {
     install_files(postgres)
 }
 
+/// Installs the library of another PostgreSQL of the same major version, which has the same form.
+pub(crate) fn install_library(library: &Path, target: &Path) -> Result<(), Error> {
+    put(target, &read(library)?, 0o755)
+}
+
 /// Installs what CREATE EXTENSION reads, to a library that is there.
 pub(crate) fn install_files(postgres: &Postgres) -> Result<(), Error> {
     let share = folder(postgres, "--sharedir")?.join("extension");

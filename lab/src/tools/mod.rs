@@ -3,7 +3,7 @@
 
 mod cargo_pgrx;
 mod debian;
-mod extension;
+pub(crate) mod extension;
 mod major;
 mod packages;
 mod pg_config;

@@ -12,8 +12,8 @@ declare
     worker_database text := current_setting('operations_ext.database', true);
     restart timestamptz := pg_postmaster_start_time();
 begin
-    -- A replica runs none; what it knows about them is the primary's to say.
-    if pg_is_in_recovery() then
+    -- A replica runs none; what it knows about them is the primary's to say. A worker node of Citus runs none either.
+    if pg_is_in_recovery() or exists (select from @extschema@.operations_citus_tables() c where c.relation is null) then
         return;
     end if;
 

@@ -13,6 +13,31 @@ declare
     fallback regclass;
     holds_rows boolean;
 begin
+    -- First: who does what the next finding says may drop the table, and them with it.
+    return query
+    select 'hidden_rows', 'broken',
+           format('the files of %s on this server hold rows, and no query finds them there', string_agg(c.relation::regclass::text, ', ' order by c.relation)),
+           format('insert into @extschema@.operations overriding system value select * from @extschema@.operations_hidden_rows() on conflict do nothing; select truncate_local_data_after_distributing_table(%L); -- on the coordinator, see docs/doctor.md', parent)
+    from @extschema@.operations_citus_tables() c
+    join pg_partition_tree(parent) p on p.relid = c.relation
+    where c.has_hidden_rows
+    having count(*) > 0;
+    if exists (select from @extschema@.operations_citus_tables() c where c.relation is null) then
+        return query
+        select 'citus_worker', 'info', 'this server is a worker node of Citus: the coordinator has the table, the sums and the jobs',
+               'select nodename, nodeport from pg_dist_node where groupid = 0; -- then ask operations_doctor() there';
+        return;
+    end if;
+    return query
+    select 'citus_table', 'broken',
+           format('%s is %s: change_status(), loads, jobs and sums refuse it', c.relation::regclass, c.kind),
+           case t.relkind
+               when 'p' then format('drop view @extschema@.client_type_sum_live cascade; alter table %s rename to operations_on_citus; call @extschema@.operations_setup(); -- docs/scaling.md has how the rows come along', c.relation::regclass)
+               else 'alter extension operations_ext drop type @extschema@.operation_type_enum; drop extension operations_ext cascade; create extension operations_ext schema @extschema@; call @extschema@.operations_setup();'
+           end
+    from @extschema@.operations_citus_tables() c
+    join pg_class t on t.oid = c.relation and not t.relispartition;
+
     if parent is null or to_regclass('@extschema@.client_type_sum_mv') is null or to_regclass('@extschema@.client_type_sum_live') is null then
         return query
         select 'setup_missing', 'broken',

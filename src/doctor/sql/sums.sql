@@ -16,6 +16,9 @@ begin
        or to_regclass('@extschema@.client_type_sum_live') is null then
         return; -- setup_missing
     end if;
+    if exists (select from @extschema@.operations_citus_tables()) then
+        return; -- citus_table, citus_worker
+    end if;
 
     if not (select c.relispopulated from pg_class c where c.oid = '@extschema@.client_type_sum_mv'::regclass) then
         return query

@@ -5,5 +5,5 @@ pub mod expect;
 
 pub use expect::wait_until;
 pub use operations_lab::server::{Finished, Stop, db_error, finish, text, try_wait, value};
-pub use operations_lab::throwaway::{Notices, ReplicaBuilder, Server, ServerBuilder, repository};
+pub use operations_lab::throwaway::{Notices, ReplicaBuilder, Server, ServerBuilder, missing_citus, repository};
 pub use operations_lab::{DATABASE, Error, REPLICATOR, SUPERUSER};

@@ -8,10 +8,12 @@ use postgres::Client;
 use crate::{pretend, released};
 
 /// Each function of the library that knows the objects, as it is called.
-const CALLS: [(&str, &str); 13] = [
+const CALLS: [(&str, &str); 15] = [
     ("change_status", "CALL change_status()"),
     ("operation_insert_one", "CALL operation_insert_one()"),
+    ("operations_citus_tables", "SELECT * FROM operations_citus_tables()"),
     ("operations_direct_sums", "SELECT * FROM operations_direct_sums('{1}')"),
+    ("operations_hidden_rows", "SELECT * FROM operations_hidden_rows()"),
     ("operations_maintain_partitions", "CALL operations_maintain_partitions()"),
     ("operations_partitions_now", "SELECT * FROM operations_partitions_now()"),
     ("operations_prune_job_history", "CALL operations_prune_job_history()"),

@@ -1,0 +1,140 @@
+//! Whether the tables are Citus's, and what then works: see docs/scaling.md.
+//!
+//! Of a table that Citus has made its own the file that PostgreSQL knows is empty, and the rows are in shards, on this server or on
+//! others. A statement that PostgreSQL plans finds them, since Citus takes part in that. What goes past the planner finds nothing, and
+//! what it writes nobody finds. So each procedure and function says, where it asks for its schema, what it can work on.
+
+mod functions;
+
+use pgrx::pg_sys;
+
+use crate::error::{Error, WayBack};
+use crate::pg::catalog::{self, RelationOid};
+use crate::pg::citus::{Catalogs, Kind};
+use crate::rollup;
+use crate::schema::Schema;
+
+/// The column that operations are distributed by: each sum is of one client, and so of one shard.
+const DISTRIBUTION_COLUMN: &str = "client_id";
+
+/// Where a procedure or function works, of which errors have the name.
+#[derive(Clone, Copy, Debug)]
+pub enum OnCitus {
+    /// It works wherever its objects are: it touches none of the tables, or by single statements.
+    Everywhere,
+    /// It changes the history of the jobs, if that is a table of PostgreSQL.
+    PlainHistory(&'static str),
+    /// It reads tables of PostgreSQL only.
+    PlainTables(&'static str),
+    /// It changes tables of PostgreSQL only, and none on a worker node.
+    PlainTablesOfCoordinator(&'static str),
+    /// Its statements are right on `operations` distributed by `client_id`, too, but not on a worker node.
+    DistributedOperations(&'static str),
+}
+
+/// A table of Citus.
+struct Found {
+    /// The table, or a partition of it.
+    table: RelationOid,
+    /// The table that is distributed or not, with all its partitions.
+    root: RelationOid,
+    kind: Kind,
+}
+
+/// Fails where Citus keeps a procedure or function from doing what it says. Without Citus this is one look into a cache.
+///
+/// By the catalogs as they are now: for a table that is locked it holds until the transaction ends.
+///
+/// # Errors
+///
+/// [`Error::WorkerNode`], [`Error::CitusTable`], [`Error::OtherDistribution`]
+pub fn require(schema: &Schema, place: OnCitus) -> Result<(), Error> {
+    let what = match place {
+        OnCitus::Everywhere => return Ok(()),
+        OnCitus::PlainHistory(what)
+        | OnCitus::PlainTables(what)
+        | OnCitus::PlainTablesOfCoordinator(what)
+        | OnCitus::DistributedOperations(what) => what,
+    };
+    let Some(catalogs) = Catalogs::find() else { return Ok(()) };
+    let anew = |Found { table, kind, .. }: Found| {
+        let (table, kind) = (name(table), description(&kind));
+        Err(Error::CitusTable { what, table, kind, way_back: WayBack::CreateAnew })
+    };
+    if matches!(place, OnCitus::PlainHistory(_)) {
+        let history = schema.relation_named("operations_job_run_details");
+        return history.and_then(|table| found(catalogs, table, table)).map_or(Ok(()), anew);
+    }
+    if let Some(group) = catalogs.worker_group()
+        && !matches!(place, OnCitus::PlainTables(_))
+    {
+        return Err(Error::WorkerNode { what, group });
+    }
+    if let Some(kept) = kept_tables(schema).find_map(|table| found(catalogs, table, table)) {
+        return anew(kept);
+    }
+    let found = tables_of_operations(schema).into_iter().find_map(|root| first_found(catalogs, root));
+    let Some(Found { table, root, kind }) = found else { return Ok(()) };
+    let (table, way_back) = (name(table), WayBack::Rename(name(root)));
+    match (kind, place) {
+        (Kind::DistributedBy(column), OnCitus::DistributedOperations(_)) if column == DISTRIBUTION_COLUMN => Ok(()),
+        (Kind::DistributedBy(column), OnCitus::DistributedOperations(_)) => {
+            Err(Error::OtherDistribution { what, table, column, way_back })
+        }
+        (kind, _) => Err(Error::CitusTable { what, table, kind: description(&kind), way_back }),
+    }
+}
+
+/// Fails where the trigger that counts changes would count them in a table of this server that belongs to other rows: on a shard,
+/// and where the deltas are Citus's. Without Citus this is one look into a cache.
+///
+/// # Errors
+///
+/// [`Error::ShardNotCounted`]
+pub fn require_counted(schema: pg_sys::Oid, delta: RelationOid, partition: pg_sys::Oid) -> Result<(), Error> {
+    let Some(catalogs) = Catalogs::find() else { return Ok(()) };
+    let shard = |facts: String| Error::ShardNotCounted { table: catalog::qualified_name(partition), facts };
+    if let Some(group) = catalogs.worker_group() {
+        return Err(shard(format!("this server is a worker node, of group {group}")));
+    }
+    let root = catalog::partition_root(partition).and_then(RelationOid::from_oid);
+    let operations = catalog::relation(schema, c"operations");
+    let mut tables = [Some(delta), operations, root].into_iter().flatten();
+    match tables.find_map(|table| found(catalogs, table, table)) {
+        Some(Found { table, kind, .. }) => Err(shard(format!("{} is {}", name(table), description(&kind)))),
+        None => Ok(()),
+    }
+}
+
+/// What the sums are kept in.
+fn kept_tables(schema: &Schema) -> impl Iterator<Item = RelationOid> {
+    let tables = [schema.delta(), schema.rollup_partition(), schema.rollup(), schema.rollup_total()];
+    tables.into_iter().filter_map(Result::ok)
+}
+
+/// `operations`, and the table that the sums are of if that is another one.
+fn tables_of_operations(schema: &Schema) -> Vec<RelationOid> {
+    let (operations, summed) = (schema.operations().ok(), rollup::table(schema));
+    operations.into_iter().chain(summed.filter(|table| Some(*table) != operations)).collect()
+}
+
+fn first_found(catalogs: Catalogs, root: RelationOid) -> Option<Found> {
+    catalog::with_partitions(root).into_iter().find_map(|table| found(catalogs, table, root))
+}
+
+fn found(catalogs: Catalogs, table: RelationOid, root: RelationOid) -> Option<Found> {
+    catalogs.kind_of(table).map(|kind| Found { table, root, kind })
+}
+
+fn name(table: RelationOid) -> String {
+    catalog::qualified_name(table.oid())
+}
+
+fn description(kind: &Kind) -> String {
+    match kind {
+        Kind::DistributedBy(column) => format!("distributed by {column}"),
+        Kind::OneShard => "a distributed table of one shard".into(),
+        Kind::Reference => "a reference table".into(),
+        Kind::Managed => "a local table that Citus manages".into(),
+    }
+}

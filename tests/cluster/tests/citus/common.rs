@@ -1,0 +1,99 @@
+//! A coordinator and its workers.
+
+use operations_cluster::expect::{run, skipped};
+use operations_cluster::{DATABASE, Server, missing_citus, text, value};
+use postgres::Client;
+use postgres::error::DbError;
+
+/// SQLSTATE feature_not_supported
+pub const NOT_SUPPORTED: &[&str] = &["0A000"];
+
+/// What lets Citus distribute the table: it refuses one with triggers, and its key must have the column.
+pub const PREPARE: &str = "
+    DROP TRIGGER operations_count_insert ON operations;
+    DROP TRIGGER operations_count_delete ON operations;
+    DROP TRIGGER operations_count_update ON operations;
+    ALTER TABLE operations DROP CONSTRAINT operations_pkey, ADD PRIMARY KEY (operation_date, client_id, id);";
+
+/// Distributes it.
+pub const DISTRIBUTE: &str = "SELECT create_distributed_table('operations', 'client_id')";
+
+/// A coordinator and two workers.
+pub struct Cluster {
+    pub coordinator: Server,
+    pub workers: [Server; 2],
+}
+
+impl Cluster {
+    /// With the extension and without a table; or, where there is no Citus, nothing but a word on it.
+    pub fn start(test: &str) -> Option<Self> {
+        if let Some(why) = missing_citus().unwrap() {
+            skipped(test, &why);
+            return None;
+        }
+        let [coordinator, first, second] = [(); 3].map(|()| Server::primary().with_citus().start().unwrap());
+        let mut session = coordinator.session().unwrap();
+        let port = coordinator.port();
+        run(&mut session, &format!("SELECT citus_set_coordinator_host('127.0.0.1', {port})"));
+        for worker in [&first, &second] {
+            run(&mut session, &format!("SELECT citus_add_node('127.0.0.1', {})", worker.port()));
+        }
+        // Citus makes it on the workers, too.
+        run(&mut session, "CREATE EXTENSION operations_ext");
+        Some(Self { coordinator, workers: [first, second] })
+    }
+
+    /// With 2,000 operations, 200 of them done, in a table of PostgreSQL.
+    pub fn with_rows(test: &str) -> Option<(Self, Client)> {
+        let cluster = Self::start(test)?;
+        let mut session = cluster.session();
+        run(&mut session, "CALL operations_setup()");
+        run(&mut session, "CALL operations_test_data('2025-08-01', '2025-11-30', 2000, 1)");
+        run(&mut session, "UPDATE operations SET status = 1 WHERE id % 10 = 0");
+        run(&mut session, "CALL change_status(1)");
+        Some((cluster, session))
+    }
+
+    /// The same, distributed by client_id.
+    pub fn distributed(test: &str) -> Option<(Self, Client)> {
+        let (cluster, mut session) = Self::with_rows(test)?;
+        run(&mut session, PREPARE);
+        run(&mut session, DISTRIBUTE);
+        Some((cluster, session))
+    }
+
+    /// A session of the coordinator.
+    pub fn session(&self) -> Client {
+        self.coordinator.connect(DATABASE).unwrap()
+    }
+}
+
+/// Checks what a refusal says.
+#[track_caller]
+pub fn expect_says(error: &DbError, message: &str, detail: &str, hint: &str) {
+    for (part, expected) in [
+        (error.message(), message),
+        (error.detail().unwrap_or_default(), detail),
+        (error.hint().unwrap_or_default(), hint),
+    ] {
+        assert!(part.contains(expected), "{part:?} does not say {expected:?}: {error:?}");
+    }
+}
+
+/// What the doctor finds of Citus.
+pub fn findings(session: &mut Client) -> String {
+    let codes =
+        "'citus_table', 'citus_worker', 'hidden_rows', 'setup_missing', 'sums_differ', 'view_stale', 'check_failed'";
+    text(session, &format!("SELECT code, severity FROM operations_doctor(true) WHERE code IN ({codes}) ORDER BY code"))
+        .unwrap()
+}
+
+/// The next command of a finding.
+pub fn next_command(session: &mut Client, code: &str) -> String {
+    value(session, &format!("SELECT next_command FROM operations_doctor() WHERE code = '{code}'")).unwrap()
+}
+
+/// How many operations a query finds.
+pub fn operations(session: &mut Client) -> i64 {
+    value(session, "SELECT count(*) FROM operations").unwrap()
+}
