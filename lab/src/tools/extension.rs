@@ -10,6 +10,7 @@ use crate::checkout;
 use crate::error::{Context, Error, SettingError};
 use crate::release;
 use crate::say::say;
+use crate::server::quoted_for_shell;
 use crate::tools::pg_config::ask;
 use crate::tools::postgres::Postgres;
 use crate::tools::{Major, State, packages, shim, step};
@@ -142,6 +143,7 @@ pub(crate) fn compile(state: &State) -> Command {
     cargo.args(["--features", &state.major.feature()]).current_dir(checkout());
     cargo.env("CARGO_TARGET_DIR", target(state));
     cargo.env("CARGO_ENCODED_RUSTFLAGS", flags(state)).env_remove("RUSTFLAGS");
+    cargo.env("CFLAGS", c_flags(state)).env("CC_SHELL_ESCAPED_FLAGS", "1");
     // The stand-in: by its name cargo knows whether PostgreSQL has changed.
     cargo.env("PGRX_PG_CONFIG_PATH", shim::config(state)).env("PG_CONFIG", shim::config(state));
     cargo
@@ -149,17 +151,9 @@ pub(crate) fn compile(state: &State) -> Command {
 
 /// Flags of rustc by which the folders of this machine do not come into the library: two builds of one commit are the same.
 fn flags(state: &State) -> OsString {
-    let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
-    let cargo = std::env::var_os("CARGO_HOME").map_or_else(|| home.join(".cargo"), PathBuf::from);
-    // Of several that fit, the last counts.
-    let places = [
-        (cargo, "/usr/share/cargo"),
-        (checkout().to_owned(), SOURCES),
-        (target(state), "/usr/src/operations_ext/target"),
-    ];
     let given = std::env::var("RUSTFLAGS").unwrap_or_default();
     let mut flags: Vec<_> = given.split_whitespace().map(OsString::from).collect();
-    for (here, everywhere) in places {
+    for (here, everywhere) in places(state) {
         let mut flag = OsString::from("--remap-path-prefix=");
         flag.push(here);
         flag.push("=");
@@ -167,6 +161,28 @@ fn flags(state: &State) -> OsString {
         flags.push(flag);
     }
     flags.join(std::ffi::OsStr::new("\u{1f}"))
+}
+
+/// The same for the C compiler, as shells quote them: PostgreSQL's headers name themselves in messages.
+fn c_flags(state: &State) -> String {
+    let mut flags = std::env::var("CFLAGS").unwrap_or_default();
+    for (here, everywhere) in places(state) {
+        flags
+            .push_str(&format!(" {}", quoted_for_shell(&format!("-ffile-prefix-map={}={everywhere}", here.display()))));
+    }
+    flags
+}
+
+/// Folders of this machine, and what they are called in what is built. Of several that fit, the last counts.
+fn places(state: &State) -> [(PathBuf, &'static str); 4] {
+    let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
+    let cargo = std::env::var_os("CARGO_HOME").map_or_else(|| home.join(".cargo"), PathBuf::from);
+    [
+        (cargo, "/usr/share/cargo"),
+        (checkout().to_owned(), SOURCES),
+        (state.folder.clone(), "/usr/src/operations_ext/.state"),
+        (target(state), "/usr/src/operations_ext/target"),
+    ]
 }
 
 /// Builds the program operations-lab for a package; returns the file.
