@@ -209,11 +209,11 @@ pub fn haproxy_sends_each_to_the_right_servers(user: &User) -> Outcome {
     let readers = (writers + 1..).find(|port| operations_lab::server::ports::is_free(*port)).ok_or("no port")?;
     let mut text = std::fs::read_to_string(&example)?;
     for number in 0..4 {
-        text = text.replace(&format!(":{}", 5432 + number), &format!(":{}", port(user, number)));
+        text = text.replace(&format!(":{}\n", 5432 + number), &format!(":{}\n", port(user, number)));
     }
-    let frontends = [(":6432", writers), (":6433", readers)];
-    text = frontends.iter().fold(text, |text, (from, to)| text.replace(from, &format!(":{to}")));
-    text = text.replace("port 8080", &format!("port {}", user.lab_port));
+    let frontends = [(":6432\n", writers), (":6433\n", readers)];
+    text = frontends.iter().fold(text, |text, (from, to)| text.replace(from, &format!(":{to}\n")));
+    text = text.replace("port 8080 ", &format!("port {} ", user.lab_port));
     let config = user.path("haproxy.cfg");
     std::fs::write(&config, text)?;
     let mut run = Command::new(&haproxy);

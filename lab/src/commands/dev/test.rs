@@ -50,7 +50,7 @@ impl Test {
     pub fn run(&self) -> Result<u8, Error> {
         let mut tools = Toolbox::open()?;
         tools.need_program("cargo-nextest")?;
-        get_what_drills_use(&tools)?;
+        get_what_checks_use(&tools)?;
         get_browser(&tools)?;
         tools.end_servers()?;
         // The programs that run are interrupted with this one; then their servers are ended.
@@ -140,8 +140,8 @@ fn clusters(tools: &Toolbox, which: Which, skipped: &Path) -> Result<bool, Error
 }
 
 /// Two drills want programs that only root can install and use: iptables cuts a network, libfaketime sets a server's clock. On a machine
-/// that cannot have them these drills are reported as refused.
-fn get_what_drills_use(tools: &Toolbox) -> Result<(), Error> {
+/// that cannot have them these drills are reported as refused, and what wants HAProxy as skipped.
+fn get_what_checks_use(tools: &Toolbox) -> Result<(), Error> {
     if !can_install() {
         return Ok(());
     }
@@ -150,6 +150,9 @@ fn get_what_drills_use(tools: &Toolbox) -> Result<(), Error> {
     }
     if faketime().is_none() {
         need_packages(&tools.state, "libfaketime, for a drill", &["libfaketime"])?;
+    }
+    if which("haproxy").is_none() {
+        need_packages(&tools.state, "HAProxy, which a check puts in front of the demo", &["haproxy"])?;
     }
     Ok(())
 }

@@ -42,7 +42,7 @@ impl HoldingSession {
     pub fn of_a_lock() -> Box<dyn Fault> {
         Box::new(Self {
             what: "a session of the primary typed `begin; refresh materialized view client_type_sum_mv;` and no `commit`",
-            statements: &["SET lock_timeout = '15s'", "BEGIN", "REFRESH MATERIALIZED VIEW public.client_type_sum_mv"],
+            statements: &[PATIENTLY, "BEGIN", "REFRESH MATERIALIZED VIEW public.client_type_sum_mv"],
             then: None,
             holder: None,
         })
@@ -113,15 +113,18 @@ impl FailingJob {
 
 const ALLOW: &str = "ALTER TABLE public.operations DROP CONSTRAINT IF EXISTS drill";
 
+/// The jobs hold locks on the table, for as long as their runs take.
+const PATIENTLY: &str = "SET lock_timeout = '15s'";
+
 impl Fault for FailingJob {
     fn cause(&mut self, scene: &Scene) -> Result<String, Error> {
         let forbid = "ALTER TABLE public.operations ADD CONSTRAINT drill CHECK (status = 0) NOT VALID";
-        scene.run_and_undo(Role::Primary, &["SET lock_timeout = '15s'", forbid], &[ALLOW])?;
+        scene.run_and_undo(Role::Primary, &[PATIENTLY, forbid], &[PATIENTLY, ALLOW])?;
         Ok("a CHECK constraint on operations made each run of change_status fail".to_owned())
     }
 
     fn heal(&mut self, scene: &Scene, _seen: &Finding) -> Result<Healed, Error> {
-        scene.run(Role::Primary, &["SET lock_timeout = '15s'", ALLOW])?;
+        scene.run(Role::Primary, &[PATIENTLY, ALLOW])?;
         Ok(Healed::Typed(ALLOW.to_lowercase() + ";"))
     }
 }
