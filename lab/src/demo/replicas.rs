@@ -1,14 +1,14 @@
 //! Several replicas: each of them in the replica's part, whom each follows, and that there are as many as are wanted.
 
-use std::path::Path;
 use std::time::Duration;
 
 use crate::connect::Refusal;
-use crate::demo::nodes::{MOST, Node};
+use crate::demo::nodes::{Node, beside, find_native, is_of_a_further_replica};
 use crate::demo::roles::DataState;
 use crate::demo::servers::tell_to_stop;
+use crate::demo::settings::{self, REPLICAS};
 use crate::demo::{Demo, Programs, SLOT, Scheduler, folders, timeline_of_wal};
-use crate::error::{DemoError, Error};
+use crate::error::{Context, DemoError, Error};
 use crate::failover::literal;
 use crate::role::Role;
 use crate::say::{say, warn};
@@ -27,6 +27,9 @@ const KEEP_WAL: &str = "\
     where not exists (select from pg_replication_slots where slot_name = SLOT)";
 
 const FOLLOWED: &str = "select current_setting('primary_conninfo') || ' ' || current_setting('primary_slot_name')";
+
+/// What the name of data ends with that are being deleted.
+const REMOVED: &str = "removed";
 
 /// The slot that the replica of a number has natively.
 fn native_slot(number: u8) -> String {
@@ -137,7 +140,6 @@ impl Demo {
         if !self.settings.cascades || self.layout.in_containers || place < 2 {
             return None;
         }
-        let is_replica = |state: DataState| state.is_replica && !state.is_fenced && !state.is_rewinding;
         let state = |place: usize| DataState::read(&self.layout.nodes.get(place)?.data, &self.layout.owner);
         let both = state(1).is_some_and(is_replica) && state(place).is_none_or(is_replica);
         self.layout.nodes.get(1).filter(|_| both).cloned()
@@ -250,6 +252,10 @@ impl Demo {
     /// the next start.
     pub(crate) fn drop_stray_slots(&self) {
         let replicas = self.replicas();
+        // A slot of a number that the demo has not had is somebody else's.
+        let found = find_native(&self.layout.folder, &self.layout.owner, self.settings.replicas);
+        let saved = self.saved.get(REPLICAS).and_then(|saved| settings::replicas(saved).ok()).unwrap_or(1);
+        let known = found.iter().map(|node| node.number).max().unwrap_or(1).max(saved);
         for (role, server) in self.servers() {
             let is_primary = role == Role::Primary;
             if !server.is_running(role) || (!is_primary && server.is_promoted()) {
@@ -258,7 +264,7 @@ impl Demo {
             let own = server.port(role);
             let wanted: Vec<_> =
                 replicas.iter().filter(|one| one.upstream_port() == own).map(|one| literal(&one.slot())).collect();
-            let ours: Vec<_> = (1..=MOST).map(|number| literal(&native_slot(number))).collect();
+            let ours: Vec<_> = (1..=known).map(|number| literal(&native_slot(number))).collect();
             let stray = format!(
                 "slot_type = 'physical' and slot_name in ({}) and not slot_name = any (array[{}]::name[])",
                 ours.join(", "),
@@ -281,57 +287,122 @@ impl Demo {
         }
     }
 
-    /// The replicas that are more than are wanted. One that is the primary, or was, is not removed.
+    /// The replicas that are more than are wanted, to be removed: REPLICAS was given. Of each it is certain that it is a replica of
+    /// this primary.
     pub(crate) fn surplus(&self) -> Result<Vec<Self>, Error> {
         let wanted = self.settings.replicas;
+        let primary = self.layout.state_of(Role::Primary);
         let mut surplus = Vec::new();
         for (place, node) in self.layout.nodes.iter().enumerate().filter(|(_, node)| node.number > wanted) {
-            let keep = |why, next: &str| {
-                let (port, next) = (self.settings.port(node.number), next.replace("NUMBER", &node.number.to_string()));
+            let one = self.replica(place.max(1));
+            let keep = |why, next: String| {
+                let port = self.settings.port(node.number);
                 Err(DemoError::KeepsWrites { wanted, port, why, next }.into())
             };
             if place == 0 {
-                return keep(
-                    "is the primary since a failover",
-                    "give REPLICAS=NUMBER or more, or have another one promoted (make failover, make rejoin) first",
+                let next = format!(
+                    "give REPLICAS={} or more, or have another one promoted (make failover, make rejoin) first",
+                    node.number
                 );
+                return keep("is the primary since a failover", next);
             }
-            let one = self.replica(place);
-            let is_primarys = DataState::read(&node.data, &self.layout.owner)
-                .is_some_and(|state| !state.is_replica || state.is_fenced || state.is_rewinding);
-            if is_primarys || (one.is_running(Role::Replica) && one.is_promoted()) {
-                return keep("was the primary, and may hold rows that no other has", "make rejoin first");
+            let state = DataState::read(&node.data, &self.layout.owner);
+            if state.is_some_and(|state| !is_replica(state)) || (one.is_running(Role::Replica) && one.is_promoted()) {
+                return keep("was the primary, and may hold rows that no other has", "make rejoin first".to_owned());
+            }
+            let of_primary =
+                |state: DataState| primary.is_some_and(|of| of.system_identifier == state.system_identifier);
+            if !state.is_some_and(of_primary) {
+                let next = format!("look at {}, and delete or move it yourself", node.data.display());
+                return keep("cannot be seen to be a replica of the primary", next);
             }
             surplus.push(one);
         }
         Ok(surplus)
     }
 
-    /// Stops a replica that is no longer wanted, and deletes its data.
-    pub(crate) fn remove_surplus(&self) -> Result<(), Error> {
-        say(&format!(
-            "Removing the replica on port {} (REPLICAS={})",
-            self.port(Role::Replica),
-            self.settings.replicas
-        ));
+    /// Data of replicas that are not wanted are left alone where nobody has said so for this start; they are told.
+    pub(crate) fn leave_what_is_not_wanted(&mut self) {
+        let wanted = self.settings.replicas;
+        let (mut place, folder) = (0, self.layout.folder.clone());
+        self.layout.nodes.retain(|node| {
+            place += 1;
+            let stays = place == 1 || node.number <= wanted;
+            if !stays {
+                warn(&format!(
+                    "Left alone: {} (REPLICAS={wanted}). make demo REPLICAS={} starts it, REPLICAS={wanted} removes a replica of this demo",
+                    folder.join(&node.name).display(),
+                    node.number
+                ));
+            }
+            stays
+        });
+    }
+
+    /// Stops a replica that is no longer wanted. Meanwhile it may have been promoted.
+    pub(crate) fn stop_surplus(&self) -> Result<(), Error> {
         let data = self.layout.data(Role::Replica);
         self.stop_server(Role::Replica, &data)?;
+        match DataState::read(data.path(), &self.layout.owner).is_some_and(is_replica) {
+            true => Ok(()),
+            false => Err(DemoError::KeepsWrites {
+                wanted: self.settings.replicas,
+                port: self.port(Role::Replica),
+                why: "was promoted meanwhile",
+                next: "make doctor says more".to_owned(),
+            }
+            .into()),
+        }
+    }
+
+    /// Deletes the data of a replica that is stopped, and what is beside them. What is half deleted has another name, by which
+    /// nobody takes it for a server.
+    pub(crate) fn remove_surplus(&self) -> Result<(), Error> {
+        let (owner, data) = (&self.layout.owner, self.layout.data(Role::Replica));
+        let wanted = self.settings.replicas;
+        say(&format!("Removing the replica on port {} (REPLICAS={wanted})", self.port(Role::Replica)));
         let name = data.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let folder = data.path().parent().unwrap_or_else(|| Path::new("/nonexistent")).to_owned();
-        let entries = self.layout.owner.files(|| std::fs::read_dir(&folder)).into_iter().flatten().flatten();
-        for entry in entries {
-            let found = entry.file_name().to_string_lossy().into_owned();
-            if found.strip_prefix(&name).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')) {
-                folders::remove(&entry.path(), &self.layout.owner)?;
+        let gone = beside(data.path(), REMOVED);
+        folders::remove(&gone, owner)?;
+        let renamed = owner.files(|| std::fs::rename(data.path(), &gone));
+        renamed.context(|| format!("rename {}", data.path().display()))?;
+        for found in self.names_in_the_folder()? {
+            if found.strip_prefix(&name).is_some_and(|rest| rest.starts_with('.')) {
+                folders::remove(&self.layout.folder.join(found), owner)?;
             }
         }
         Ok(())
     }
+
+    /// Deletes what a removal that was cut short has left.
+    pub(crate) fn finish_removals(&self) -> Result<(), Error> {
+        let is_left = |name: &String| is_of_a_further_replica(name) && name.ends_with(&format!(".{REMOVED}"));
+        for name in self.names_in_the_folder()?.into_iter().filter(is_left) {
+            folders::remove(&self.layout.folder.join(name), &self.layout.owner)?;
+        }
+        Ok(())
+    }
+
+    fn names_in_the_folder(&self) -> Result<Vec<String>, Error> {
+        let folder = &self.layout.folder;
+        let names = || {
+            let entries = std::fs::read_dir(folder)?;
+            entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect::<std::io::Result<_>>()
+        };
+        self.layout.owner.files(names).context(|| format!("read {}", folder.display()))
+    }
+}
+
+/// Whether the data are a replica's, and never were another's.
+fn is_replica(state: DataState) -> bool {
+    state.is_replica && !state.is_fenced && !state.is_rewinding
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test fails by a panic")]
 mod tests {
+    use std::path::Path;
+
     use super::*;
     use crate::demo::{Layout, Named, Settings, make_up};
 
@@ -421,6 +492,53 @@ mod tests {
         let said = refused(2);
         assert!(said.contains("port 5435, which is the primary since a failover: give REPLICAS=3 or more"), "{said}");
         assert!(ports(&again(folder.path(), 3, false)).unwrap().is_empty());
+    }
+
+    #[test]
+    fn only_a_replica_of_the_primary_is_surplus() {
+        let folder = tempfile::tempdir().unwrap();
+        let refused =
+            || again(folder.path(), 1, false).surplus().map(|found| found.len()).map_err(|error| error.to_string());
+        demo(folder.path(), 2, false);
+        assert_eq!(refused(), Ok(1));
+        // Of another cluster; without a control file; notes of somebody's.
+        make_up(&folder.path().join("replica_2"), 8, 1, true);
+        assert!(refused().unwrap_err().contains("which cannot be seen to be a replica of the primary"));
+        std::fs::remove_file(folder.path().join("replica_2/global/pg_control")).unwrap();
+        assert!(refused().unwrap_err().contains("delete or move it yourself"));
+        std::fs::remove_dir_all(folder.path().join("replica_2")).unwrap();
+        std::fs::create_dir(folder.path().join("replica_7")).unwrap();
+        assert!(refused().is_err());
+        std::fs::remove_dir(folder.path().join("replica_7")).unwrap();
+        // Without a primary nothing is one of its replicas.
+        demo(folder.path(), 2, false);
+        std::fs::remove_dir_all(folder.path().join("primary")).unwrap();
+        assert!(refused().is_err());
+    }
+
+    #[test]
+    fn what_nobody_spoke_of_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        demo(folder.path(), 3, false);
+        let mut one = again(folder.path(), 1, false);
+        one.leave_what_is_not_wanted();
+        let names: Vec<_> = one.layout.nodes.iter().map(|node| node.name.as_str()).collect();
+        assert_eq!(names, ["primary", "replica"]);
+        assert!(folder.path().join("replica_3/global/pg_control").exists());
+    }
+
+    #[test]
+    fn a_removal_that_was_cut_short_is_finished() {
+        let folder = tempfile::tempdir().unwrap();
+        let one = demo(folder.path(), 1, false);
+        for name in ["replica_2.removed", "replica.removed", "notes.removed"] {
+            std::fs::create_dir(folder.path().join(name)).unwrap();
+        }
+        assert_eq!(one.layout.replicas(), 1);
+        one.finish_removals().unwrap();
+        let is_there =
+            ["replica_2.removed", "replica.removed", "notes.removed"].map(|name| folder.path().join(name).exists());
+        assert_eq!(is_there, [false, true, true]);
     }
 
     #[test]

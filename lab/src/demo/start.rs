@@ -44,7 +44,13 @@ pub fn start(folder: Option<&Path>) -> Result<(), Error> {
     for (role, one) in demo.servers() {
         demo.keep_port(role, &one, &given)?;
     }
-    let surplus = demo.surplus()?;
+    let surplus = match given.get(REPLICAS) {
+        Some(_) => demo.surplus()?,
+        None => Vec::new(),
+    };
+    if surplus.is_empty() {
+        demo.leave_what_is_not_wanted();
+    }
     demo.keep_lab_port(&given)?;
     demo.check_against_running_servers()?;
     if demo.is_made()
@@ -226,8 +232,11 @@ impl Demo {
             self.settings.check_against_data(&self.saved)?;
         }
         self.replicas().iter().try_for_each(Self::refuse_two_primaries)?;
-        for (role, one) in self.servers() {
-            one.require_free_port(role)?;
+        let wanted = self.settings.replicas;
+        for (place, (role, one)) in self.servers().iter().enumerate() {
+            if place == 0 || one.layout.number(*role) <= wanted {
+                one.require_free_port(*role)?;
+            }
         }
         let primary_runs = self.is_running(Role::Primary);
         let programs = Programs::make(&self.layout, !primary_runs)?;
@@ -245,11 +254,9 @@ impl Demo {
             say(remark);
         }
         self.settings.save(&self.layout)?;
+        self.finish_removals()?;
         servers::tell_to_stop(&surplus)?;
-        for one in surplus {
-            one.remove_surplus()?;
-        }
-        let wanted = self.settings.replicas;
+        surplus.iter().try_for_each(Self::stop_surplus)?;
         self.layout.nodes.retain(|node| node.number <= wanted);
         if !primary_runs {
             if !is_made {
@@ -270,7 +277,6 @@ impl Demo {
             one.bring_up_the_replica(&programs, &scheduler)?;
         }
         self.settle_replicas(&programs, &scheduler)?;
-        self.watch_the_same_servers()?;
         if self.settings.synchronous && self.streams_within(Duration::from_secs(15)) {
             self.set_synchronous()?;
         }
@@ -279,7 +285,10 @@ impl Demo {
             self.set_synchronous()?;
         }
         self.set_insert_batch()?;
+        // Only now that the others are known to live.
+        surplus.iter().try_for_each(Self::remove_surplus)?;
         self.start_receipt();
+        self.watch_the_same_servers()?;
         self.start_page();
         self.say_how_to_connect();
         Ok(())

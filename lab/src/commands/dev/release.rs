@@ -37,8 +37,10 @@ impl Release {
         let plan = plan(checkout(), &Version::current(), version)?;
         let date = finish(utc_date())?.success()?;
         prepare(checkout(), &plan, date.trim()).and_then(|()| verify()).map_err(|error| {
-            let text = "nothing was committed; take the changes back with: git reset --hard && git clean --force sql";
-            Error::Environment(format!("{error}\n{text}"))
+            let changed = CHANGED.join(" ");
+            Error::Environment(format!(
+                "{error}\nnothing was committed; take the changes back with: git restore {changed} && git clean --force sql"
+            ))
         })?;
         commit(&format!("Release {version}"))?;
         git(&["tag", "--annotate", &tag, "--message", &format!("operations_ext {version}")])?;
