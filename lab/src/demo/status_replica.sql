@@ -7,7 +7,8 @@ select coalesce(
                    round(extract(epoch from coalesce(replay_lag, '0')), 1))
      from pg_stat_replication join pg_replication_slots on active_pid = pid cross join here
      where slot_name = SLOT and usename = FOLLOWER and state <> 'backup'),
-    (select format('not streaming; its slot is %s, and the primary keeps %s of WAL for it', coalesce(wal_status, 'empty'),
+    (select format('not streaming; its slot is %s, and the %s keeps %s of WAL for it', coalesce(wal_status, 'empty'),
+                   case when pg_is_in_recovery() then 'first replica' else 'primary' end,
                    coalesce(pg_size_pretty(pg_wal_lsn_diff(written, restart_lsn)), 'nothing'))
      from pg_replication_slots cross join here where slot_name = SLOT),
     'not streaming, and it has no slot')
