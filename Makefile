@@ -50,7 +50,7 @@ demo stop clean status psql failover rejoin:
 
 # N=2: the second replica, as make status counts them
 psql-replica:
-	bash native/lab.sh psql-replica $(if $(N),"--number=$(N)")
+	bash native/lab.sh psql-replica $(if $(filter command,$(firstword $(origin N))),"--number=$(N)")
 
 # DOCTOR gives options: make doctor DOCTOR=--json
 doctor:
