@@ -8,7 +8,16 @@ use crate::serve::known::Looked;
 
 fn known(name: &str, address: &str, role: Option<Role>, up: bool) -> Known {
     let collected = BTreeMap::new();
-    Known { name: name.to_owned(), address: address.to_owned(), up: Some(up), since: 0, refusal: None, role, collected }
+    Known {
+        name: name.to_owned(),
+        address: address.to_owned(),
+        up: Some(up),
+        since: 0,
+        refusal: None,
+        role,
+        timeline: None,
+        collected,
+    }
 }
 
 fn looked(server: &str) -> Option<Looked> {

@@ -61,6 +61,8 @@ pub struct Known {
     pub refusal: Option<Refusal>,
     /// What it is.
     pub role: Option<Role>,
+    /// The timeline that it told last. It stays while the server does not answer.
+    pub timeline: Option<f64>,
     /// What was collected.
     pub collected: BTreeMap<&'static str, Collected>,
 }

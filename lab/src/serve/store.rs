@@ -54,6 +54,7 @@ impl Store {
             since: now(),
             refusal: None,
             role: None,
+            timeline: None,
             collected: BTreeMap::new(),
         };
         let inner = Inner { servers: servers.into_iter().map(known).collect(), ..Inner::default() };
@@ -193,6 +194,9 @@ impl Store {
             Ok(samples) => Collected { at, took, error: None, succeeded: Some(at), samples },
             Err(error) => Collected { at, took, error: Some(error), succeeded, samples: Vec::new() },
         };
+        let timeline =
+            collected.samples.iter().find(|sample| sample.metric.name == "timeline").map(|sample| sample.value);
+        known.timeline = timeline.or(known.timeline);
         known.collected.insert(of.name, collected);
     }
 
