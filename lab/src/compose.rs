@@ -10,11 +10,12 @@ pub fn are_containers() -> bool {
 }
 
 /// What is typed for the targets of make where there are only containers; longer ones first.
-const TYPED: [(&str, &str); 8] = [
+const TYPED: [(&str, &str); 9] = [
     (
         "REPLICA_RECLONE=promoted make demo throws it away and clones anew",
         "docker compose rm --stop --force on its service, docker volume rm on its volume and docker compose up throw it away and clone anew",
     ),
+    ("SYNC=off make failover", "docker compose exec --env SYNC=off lab operations-lab failover"),
     ("make demo SYNC=off", "SYNC=off docker compose up --detach --wait"),
     ("make demo", "docker compose up --detach --wait"),
     ("make clean", "docker compose down --volumes"),

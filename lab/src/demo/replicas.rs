@@ -9,7 +9,7 @@ use crate::demo::servers::tell_to_stop;
 use crate::demo::settings::{self, REPLICAS};
 use crate::demo::{Demo, Programs, SLOT, Scheduler, folders, timeline_of_wal};
 use crate::error::{Context, DemoError, Error};
-use crate::failover::literal;
+use crate::failover::{KeptRows, literal};
 use crate::role::Role;
 use crate::say::{say, warn};
 use crate::server::try_wait;
@@ -242,9 +242,12 @@ impl Demo {
         if self.streams_within(STREAMS) {
             return Ok(());
         }
-        // All that it has came from a primary, and what the new one lacks is lost already.
         say(&format!("    it does not stream after {} s: a new clone is needed", STREAMS.as_secs()));
         self.stop_server(Role::Replica, &self.layout.data(Role::Replica))?;
+        // It may be the only one that has what a primary acknowledged.
+        if !std::env::var("REPLICA_RECLONE").is_ok_and(|value| value == "promoted") {
+            KeptRows::keep(self, programs)?.say(self);
+        }
         self.clone_replica(programs, scheduler)
     }
 

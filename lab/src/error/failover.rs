@@ -38,6 +38,18 @@ pub enum FailoverError {
         wanted: String,
     },
 
+    /// With SYNC=on any one of several replicas may have acknowledged a commit.
+    #[error(
+        "with SYNC=on {server} may have commits that no other replica has, and {why}, so nothing was promoted: make demo starts what \
+             does not run; then make failover again; SYNC=off make failover goes on without them, and they may be lost"
+    )]
+    AcknowledgedElsewhere {
+        /// The replica.
+        server: String,
+        /// Why that is not known, or why it is not promoted.
+        why: String,
+    },
+
     /// The replica replays later than it receives.
     #[error(
         "the replica replays {delay} late (recovery_min_apply_delay), so nothing was changed; make psql-replica, \

@@ -10,14 +10,22 @@ use crate::error::{Error, FailoverError};
 use crate::lsn::Lsn;
 use crate::role::Role;
 use crate::say::{say, warn};
-use crate::server::text;
+use crate::server::{text, try_wait};
 
-/// A position on another timeline says nothing of what a replica has.
-fn require_timeline(node: &Node, layout: &Layout) -> Result<(), Error> {
+/// How long a replica may take to say how far it is, which with SYNC=on all of several must.
+const ANSWER: Duration = Duration::from_secs(15);
+
+/// The timeline of a replica's WAL, and that of the primary's.
+fn timelines(node: &Node, layout: &Layout) -> (Option<u32>, Option<u32>) {
     let of = |node: &Node| timeline_of_wal(&node.data, &layout.owner);
     let (primary, replicas) = (layout.nodes.first().and_then(of), layout.nodes.iter().skip(1).filter_map(of).max());
     // Where the primary's files are gone, the newest that a replica has followed is its own.
-    match (of(node), primary.or(replicas)) {
+    (of(node), primary.or(replicas))
+}
+
+/// A position on another timeline says nothing of what a replica has.
+fn require_timeline(node: &Node, layout: &Layout) -> Result<(), Error> {
+    match timelines(node, layout) {
         (Some(timeline), Some(wanted)) if timeline == wanted => Ok(()),
         (found, wanted) => {
             let text = |timeline: Option<u32>| timeline.map_or("unknown".to_owned(), |timeline| timeline.to_string());
@@ -34,6 +42,27 @@ fn sort(replicas: &mut [Node], candidates: &[String], received: impl Fn(&str) ->
         Reverse((is_one, if is_one { received(&node.name) } else { None }))
     });
 }
+
+/// The positions of all, or the name of one that did not tell its own.
+fn all_told(positions: Vec<(String, Option<Lsn>)>) -> Result<Vec<(String, Lsn)>, String> {
+    positions.into_iter().map(|(name, position)| position.map(|told| (name.clone(), told)).ok_or(name)).collect()
+}
+
+/// One that has more than any that may be promoted.
+fn has_more<'a>(positions: &'a [(String, Lsn)], candidates: &[String]) -> Option<&'a str> {
+    let best = positions.iter().filter(|(name, _)| candidates.contains(name)).map(|(_, position)| *position).max();
+    let more = positions.iter().find(|(_, position)| best.is_none_or(|best| *position > best));
+    more.map(|(name, _)| name.as_str())
+}
+
+/// With this in its environment the command does without what SYNC=on promises.
+fn may_lose_what_is_acknowledged() -> bool {
+    std::env::var("SYNC").is_ok_and(|value| value == "off")
+}
+
+/// What a replica has once all WAL that it had when it was started is read: before, it cannot tell.
+const ALL_POSITION: &str = "\
+    select greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn()) where pg_last_wal_receive_lsn() is not null";
 
 const POSITION: &str = "select greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn())";
 
@@ -63,24 +92,71 @@ impl Demo {
         }
         match refused {
             Some(error) if fit.is_empty() => Err(error),
-            _ => Ok(fit),
+            // Asked before the primary is stopped, too: then nothing has changed yet.
+            _ => self.positions().map(|_| fit),
         }
     }
 
-    /// Of several replicas that may be promoted, the one that has received most is. The primary is gone, so that stays.
-    pub(super) fn with_most_advanced(&self, candidates: &[String]) -> Self {
+    /// With SYNC=on, the replicas that may have acknowledged a commit: those whose names the primary had. One on an earlier timeline
+    /// has missed a failover, and acknowledged nothing since.
+    fn may_have_acknowledged(&self) -> Vec<(Self, String)> {
+        if !self.settings.synchronous || self.layout.replicas() < 2 {
+            return Vec::new();
+        }
+        let replicas = self.replicas().into_iter().zip(self.layout.nodes.iter().skip(1));
+        let current = replicas.filter(|(one, node)| {
+            let (own, primary) = timelines(node, &self.layout);
+            let is_listed = self.layout.in_containers || node.number <= self.settings.replicas;
+            is_listed && one.layout.upstream.is_none() && own.zip(primary).is_none_or(|(own, primary)| own >= primary)
+        });
+        current.map(|(one, node)| (one, node.name.clone())).collect()
+    }
+
+    /// How far each of them is, which all must tell.
+    fn positions(&self) -> Result<Vec<(String, Lsn)>, Error> {
+        if may_lose_what_is_acknowledged() {
+            return Ok(Vec::new());
+        }
+        let position = |one: &Self| {
+            let asked = try_wait("a replica to say how far it is", ANSWER, || {
+                let answer = one.ask(Role::Replica, ALL_POSITION).map_err(|refusal| refusal.to_string())?;
+                answer.parse::<Lsn>().map_err(|error| error.to_string())
+            });
+            asked.ok()
+        };
+        let asked = self.may_have_acknowledged();
+        all_told(asked.iter().map(|(one, name)| (name.clone(), position(one))).collect())
+            .map_err(|name| self.acknowledged_elsewhere(&name, "it does not say how far it is"))
+    }
+
+    fn acknowledged_elsewhere(&self, name: &str, why: &str) -> Error {
+        let place = self.layout.nodes.iter().position(|node| node.name == name);
+        let server = place.map_or_else(|| name.to_owned(), |place| self.replica(place).called(Role::Replica));
+        FailoverError::AcknowledgedElsewhere { server, why: why.to_owned() }.into()
+    }
+
+    /// Of several replicas that may be promoted, the one that has received most is. The primary is gone, so that stays. With SYNC=on
+    /// nothing is promoted unless no other one can have more that was acknowledged.
+    pub(super) fn with_most_advanced(&self, candidates: &[String]) -> Result<Self, Error> {
+        let positions = self.positions()?;
+        if let Some(name) = has_more(&positions, candidates) {
+            return Err(self.acknowledged_elsewhere(name, "it is not one to be promoted"));
+        }
         let mut demo = self.clone();
         let targets: Vec<_> = self.layout.nodes.iter().map(|node| node.name.as_str()).zip(self.targets()).collect();
         let Some((_, replicas)) = demo.layout.nodes.split_first_mut().filter(|(_, replicas)| replicas.len() > 1) else {
-            return demo;
+            return Ok(demo);
         };
         let received = |name: &str| {
+            if let Some((_, position)) = positions.iter().find(|(other, _)| other == name) {
+                return Some(*position);
+            }
             let (_, target) = targets.iter().find(|(other, _)| *other == name)?;
             let mut client = session(target, Duration::from_secs(5), Duration::from_secs(5)).ok()?;
             text(&mut client, POSITION).ok()?.parse::<Lsn>().ok()
         };
         sort(replicas, candidates, received);
-        demo
+        Ok(demo)
     }
 
     /// The slots of the replicas, which they use as their names, too.
@@ -164,6 +240,41 @@ mod tests {
             _ => None,
         });
         assert_eq!(names(&nodes), ["first", "second", "silent", "late"]);
+    }
+
+    #[test]
+    fn with_a_synchronous_primary_all_are_asked_and_none_has_more() {
+        let name = |name: &str| name.to_owned();
+        assert_eq!(all_told(vec![(name("a"), Some(Lsn(7))), (name("b"), None)]), Err(name("b")));
+        let told = all_told(vec![(name("a"), Some(Lsn(7))), (name("b"), Some(Lsn(8)))]).unwrap();
+        assert_eq!(has_more(&told, &[name("a"), name("b")]), None);
+        assert_eq!(has_more(&told, &[name("b")]), None);
+        // The one that has most may not be promoted.
+        assert_eq!(has_more(&told, &[name("a")]), Some("b"));
+        assert_eq!(has_more(&[], &[name("a")]), None);
+    }
+
+    #[test]
+    fn who_may_have_acknowledged_is_who_the_names_list() {
+        let folder = tempfile::tempdir().unwrap();
+        for (number, timeline) in [(0, 2), (1, 2), (2, 1), (3, 2)] {
+            make_up(&crate::demo::nodes::native(folder.path(), number).data, 7, timeline, number > 0);
+        }
+        std::fs::write(folder.path().join("settings"), "SYNC=on\nREPLICAS=3\n").unwrap();
+        let mut demo = Demo::of_its_owner(folder.path()).unwrap();
+        let listed = |demo: &Demo| {
+            let listed = demo.may_have_acknowledged();
+            listed.into_iter().map(|(one, _)| one.port(Role::Replica)).collect::<Vec<_>>()
+        };
+        // That of an earlier timeline has acknowledged nothing since.
+        assert_eq!(listed(&demo), [5433, 5435]);
+        // That of an earlier demo is not listed.
+        demo.settings.replicas = 2;
+        assert_eq!(listed(&demo), [5433]);
+        (demo.settings.replicas, demo.settings.cascades) = (3, true);
+        assert_eq!(listed(&demo), [5433]);
+        demo.settings.synchronous = false;
+        assert_eq!(listed(&demo), Vec::<u16>::new());
     }
 
     #[test]

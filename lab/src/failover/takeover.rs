@@ -67,7 +67,7 @@ pub fn failover(folder: Option<&Path>) -> Result<(), Error> {
 
     say(&format!("Fencing the primary{} off", demo.place(Role::Primary)));
     let fenced = demo.fence(Role::Primary)?;
-    let demo = demo.with_most_advanced(&candidates);
+    let demo = demo.with_most_advanced(&candidates)?;
     say(&format!("Promoting the replica{}", demo.place(Role::Replica).trim_end_matches(',')));
     demo.wait_for_replay()?;
     // Before the promotion: whatever ends this command after it, there is one primary.
