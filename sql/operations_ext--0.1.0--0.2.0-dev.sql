@@ -31,7 +31,7 @@ as 'MODULE_PATHNAME', 'operations_hidden_rows_wrapper';
 revoke all on function @extschema@.operations_hidden_rows() from public;
 
 comment on function @extschema@.operations_hidden_rows() is
-    'The operations in files on this server of partitions that Citus has made its own: no query of the table finds them. Its caller needs SELECT on operations. No rows without Citus.';
+    'The operations in files on this server of partitions of operations that Citus has made its own: no query of the table finds them. Its caller needs SELECT on operations. No rows without Citus.';
 
 create or replace function @extschema@.operations_doctor_jobs()
 returns table (code text, severity text, evidence text, next_command text)
@@ -282,7 +282,7 @@ begin
     return query
     select 'hidden_rows', 'broken',
            format('the files of %s on this server hold rows, and no query finds them there', string_agg(c.relation::regclass::text, ', ' order by c.relation)),
-           format('insert into @extschema@.operations overriding system value select * from @extschema@.operations_hidden_rows() on conflict do nothing; select truncate_local_data_after_distributing_table(%L); -- on the coordinator, see docs/doctor.md', parent)
+           format('begin; insert into @extschema@.operations overriding system value with hidden as materialized (select * from @extschema@.operations_hidden_rows()), known as materialized (select o.operation_date, o.id from @extschema@.operations o join hidden h on o.operation_date = h.operation_date and o.id = h.id) select h.* from hidden h where not exists (select from known k where k.operation_date = h.operation_date and k.id = h.id); select truncate_local_data_after_distributing_table(%L); commit; -- on the coordinator, see docs/doctor.md', parent)
     from @extschema@.operations_citus_tables() c
     join pg_partition_tree(parent) p on p.relid = c.relation
     where c.has_hidden_rows
@@ -297,8 +297,8 @@ begin
     select 'citus_table', 'broken',
            format('%s is %s: change_status(), loads, jobs and sums refuse it', c.relation::regclass, c.kind),
            case t.relkind
-               when 'p' then format('drop view @extschema@.client_type_sum_live cascade; alter table %s rename to operations_on_citus; call @extschema@.operations_setup(); -- docs/scaling.md has how the rows come along', c.relation::regclass)
-               else 'alter extension operations_ext drop type @extschema@.operation_type_enum; drop extension operations_ext cascade; create extension operations_ext schema @extschema@; call @extschema@.operations_setup();'
+               when 'p' then format('begin; drop view if exists @extschema@.client_type_sum_live cascade; alter table %s rename to operations_on_citus; call @extschema@.operations_setup(); commit; -- docs/scaling.md has how the rows come along', c.relation::regclass)
+               else 'begin; alter extension operations_ext drop type @extschema@.operation_type_enum; drop extension operations_ext cascade; create extension operations_ext schema @extschema@; call @extschema@.operations_setup(); commit;'
            end
     from @extschema@.operations_citus_tables() c
     join pg_class t on t.oid = c.relation and not t.relispartition;

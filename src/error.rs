@@ -14,24 +14,32 @@ use crate::version;
 /// extension.
 #[derive(Debug)]
 pub enum WayBack {
-    /// For `operations`, by this name.
-    Rename(String),
-    /// For a table of the extension.
-    CreateAnew,
+    /// For `operations`, by this qualified name, and the schema of the extension, quoted.
+    Rename { table: String, schema: String },
+    /// For a table of the extension, in this schema, quoted.
+    CreateAnew { schema: String },
 }
 
 impl Display for WayBack {
     fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Rename(table) => write!(
+            Self::Rename { table, schema } => write!(
                 formatter,
-                "Keep operations a table of PostgreSQL: DROP VIEW client_type_sum_live CASCADE; ALTER TABLE {table} RENAME TO operations_on_citus; CALL operations_setup(); docs/scaling.md has how its rows come along, and what works on Citus."
+                "Keep operations a table of PostgreSQL: BEGIN; DROP VIEW IF EXISTS {schema}.client_type_sum_live CASCADE; ALTER TABLE {table} RENAME TO operations_on_citus; CALL {schema}.operations_setup(); COMMIT; docs/scaling.md has how its rows come along, and what works on Citus."
             ),
-            Self::CreateAnew => formatter.write_str(
-                "Keep the tables of the extension tables of PostgreSQL: ALTER EXTENSION operations_ext DROP TYPE operation_type_enum; DROP EXTENSION operations_ext CASCADE; CREATE EXTENSION operations_ext; CALL operations_setup();",
-            ),
+            Self::CreateAnew { schema } => {
+                write!(formatter, "Keep the tables of the extension tables of PostgreSQL: {}", create_anew(schema))
+            }
         }
     }
+}
+
+/// How the extension is made anew, while the rows of `operations` stay. In one transaction, and with all names qualified: where the
+/// type were not found, the next statement would drop a column.
+fn create_anew(schema: &str) -> String {
+    format!(
+        "BEGIN; ALTER EXTENSION operations_ext DROP TYPE {schema}.operation_type_enum; DROP EXTENSION operations_ext CASCADE; CREATE EXTENSION operations_ext SCHEMA {schema}; CALL {schema}.operations_setup(); COMMIT;"
+    )
 }
 
 /// What can go wrong, apart from what PostgreSQL itself reports.
@@ -92,7 +100,7 @@ pub enum Error {
     #[error(
         "the library operations_ext is of version {library}, its objects in this database are of version {objects}"
     )]
-    OtherVersion { library: &'static str, objects: String, is_replica: bool },
+    OtherVersion { library: &'static str, objects: String, schema: String, is_replica: bool },
     #[error("operations_ext is loaded already, from another file")]
     LoadedTwice { first: String, second: &'static str },
     #[error("no source of random numbers")]
@@ -259,7 +267,7 @@ impl Error {
             Self::OtherVersion { library, objects, .. } if version::library_is_older(library, objects) => format!(
                 "Restart the server (pg_ctl restart) if operations_ext is in shared_preload_libraries, else connect again. If that does not help, install operations_ext {objects} on this machine first."
             ),
-            Self::OtherVersion { objects, .. } if objects.contains('-') => "A development version has no way to another one: ALTER EXTENSION operations_ext DROP TYPE operation_type_enum; DROP EXTENSION operations_ext CASCADE; CREATE EXTENSION operations_ext; CALL operations_setup();".into(),
+            Self::OtherVersion { objects, schema, .. } if objects.contains('-') => format!("A development version has no way to another one: {}", create_anew(schema)),
             Self::OtherVersion { is_replica, .. } => {
                 let place = if *is_replica { "On the primary, in this database, run" } else { "Run" };
                 format!("{place} ALTER EXTENSION operations_ext UPDATE;")

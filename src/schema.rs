@@ -38,6 +38,11 @@ impl Schema {
         Some(Self { oid, name: catalog::schema_name(oid) })
     }
 
+    /// Its name, quoted where it has to be.
+    pub fn quoted_name(&self) -> String {
+        quote_identifier(&self.name)
+    }
+
     /// Its name, unquoted.
     pub fn name(&self) -> &str {
         &self.name

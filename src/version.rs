@@ -11,6 +11,7 @@ use pgrx::{FromDatum, pg_sys};
 
 use crate::error::Error;
 use crate::pg::session;
+use crate::schema::Schema;
 
 /// The version of the library.
 const LIBRARY: &str = env!("CARGO_PKG_VERSION");
@@ -32,7 +33,8 @@ static SHARED: &CStr = match CStr::from_bytes_with_nul(concat!(env!("CARGO_PKG_V
 pub fn require_that_of_the_objects() -> Result<(), Error> {
     match installed() {
         Some(objects) if objects != LIBRARY => {
-            Err(Error::OtherVersion { library: LIBRARY, objects, is_replica: session::is_replica() })
+            let schema = Schema::installed().map(|schema| schema.quoted_name()).unwrap_or_default();
+            Err(Error::OtherVersion { library: LIBRARY, objects, schema, is_replica: session::is_replica() })
         }
         // None: somebody took the function out of the extension.
         _ => Ok(()),

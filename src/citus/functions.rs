@@ -44,7 +44,8 @@ fn citus_tables(call: Call<'_>) -> Result<(), Error> {
         result.put([None::<pg_sys::Oid>.into(), "worker node".into(), false.into()])?;
     }
     for root in kept_tables(&schema).chain(tables_of_operations(&schema)) {
-        let may_read = root.may_be_read_by(session::current_user());
+        let role = session::current_user();
+        let may_read = root.may_be_read_by(role) && !root.has_policies_for(role);
         for table in catalog::with_partitions(root) {
             if let Some(kind) = catalogs.kind_of(table) {
                 let has_rows = may_read.then(|| HiddenRows::of(table).exist());
@@ -73,7 +74,7 @@ as '@MODULE_PATHNAME@', '@FUNCTION_NAME@';
 revoke all on function @extschema@.operations_hidden_rows() from public;
 
 comment on function @extschema@.operations_hidden_rows() is
-    'The operations in files on this server of partitions that Citus has made its own: no query of the table finds them. Its caller needs SELECT on operations. No rows without Citus.';
+    'The operations in files on this server of partitions of operations that Citus has made its own: no query of the table finds them. Its caller needs SELECT on operations. No rows without Citus.';
 "#)]
 fn operations_hidden_rows(call: Call<'_>) -> Result<(), ErrorReport> {
     Ok(hidden_rows(call)?)
@@ -82,12 +83,10 @@ fn operations_hidden_rows(call: Call<'_>) -> Result<(), ErrorReport> {
 fn hidden_rows(call: Call<'_>) -> Result<(), Error> {
     let schema = Schema::of(call, OnCitus::Everywhere)?;
     let mut result = ResultSet::new(call);
-    let Some(catalogs) = Catalogs::find() else { return Ok(()) };
-    for root in tables_of_operations(&schema) {
-        require_select(root)?;
-        for table in catalog::with_partitions(root).into_iter().filter(|table| catalogs.kind_of(*table).is_some()) {
-            put_hidden_rows(&mut result, table)?;
-        }
+    let (Some(catalogs), Ok(root)) = (Catalogs::find(), schema.operations()) else { return Ok(()) };
+    require_select(root)?;
+    for table in catalog::with_partitions(root).into_iter().filter(|table| catalogs.kind_of(*table).is_some()) {
+        put_hidden_rows(&mut result, table)?;
     }
     Ok(())
 }

@@ -59,7 +59,7 @@ pub fn require(schema: &Schema, place: OnCitus) -> Result<(), Error> {
     let Some(catalogs) = Catalogs::find() else { return Ok(()) };
     let anew = |Found { table, kind, .. }: Found| {
         let (table, kind) = (name(table), description(&kind));
-        Err(Error::CitusTable { what, table, kind, way_back: WayBack::CreateAnew })
+        Err(Error::CitusTable { what, table, kind, way_back: WayBack::CreateAnew { schema: schema.quoted_name() } })
     };
     if matches!(place, OnCitus::PlainHistory(_)) {
         let history = schema.relation_named("operations_job_run_details");
@@ -75,7 +75,8 @@ pub fn require(schema: &Schema, place: OnCitus) -> Result<(), Error> {
     }
     let found = tables_of_operations(schema).into_iter().find_map(|root| first_found(catalogs, root));
     let Some(Found { table, root, kind }) = found else { return Ok(()) };
-    let (table, way_back) = (name(table), WayBack::Rename(name(root)));
+    let way_back = WayBack::Rename { table: name(root), schema: schema.quoted_name() };
+    let table = name(table);
     match (kind, place) {
         (Kind::DistributedBy(column), OnCitus::DistributedOperations(_)) if column == DISTRIBUTION_COLUMN => Ok(()),
         (Kind::DistributedBy(column), OnCitus::DistributedOperations(_)) => {

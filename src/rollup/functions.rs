@@ -186,7 +186,7 @@ fn verify(call: Call<'_>, repair: bool) -> Result<(), Error> {
     let mut result = ResultSet::new(call);
     let _settings = Settings::safe_search_path();
     rollup::as_owner_of_the_rollups(&schema, || result.add(&schema.sql(DIFFERENCES), !repair))?;
-    if repair { rollup::repair(&schema) } else { Ok(()) }
+    if repair { rollup::repair(&schema, place) } else { Ok(()) }
 }
 
 #[pg_extern(sql = r#"

@@ -6,6 +6,7 @@ use pgrx::datum::DatumWithOid;
 use pgrx::spi::quote_identifier;
 use pgrx::{Spi, pg_sys};
 
+use crate::citus::{self, OnCitus};
 use crate::error::Error;
 use crate::pg::catalog::{self, RelationOid};
 use crate::pg::lock::Writable;
@@ -48,16 +49,16 @@ pub fn may_be_kept(schema: &Schema, table: RelationOid) -> bool {
 }
 
 /// Folds what was changed into the rollups, and takes into the materialized view what differs from its query.
-pub fn bring_up_to_date(schema: &Schema) -> Result<(), Error> {
-    let view = lock(schema)?;
+pub fn bring_up_to_date(schema: &Schema, place: OnCitus) -> Result<(), Error> {
+    let view = lock(schema, place)?;
     let _settings = Settings::set(&PLANNER);
     let is_whole = as_owner_of_the_rollups(schema, || fold(schema, view))?;
     refresh(schema, view, is_whole)
 }
 
 /// Sums all partitions up anew.
-pub fn repair(schema: &Schema) -> Result<(), Error> {
-    let view = lock(schema)?;
+pub fn repair(schema: &Schema, place: OnCitus) -> Result<(), Error> {
+    let view = lock(schema, place)?;
     let _settings = Settings::set(&PLANNER);
     let is_whole = as_owner_of_the_rollups(schema, || {
         query::run(&schema.sql(FORGET), &[])?;
@@ -70,8 +71,10 @@ pub fn repair(schema: &Schema) -> Result<(), Error> {
 /// then overwrite it with what was true before. Taken here, the snapshots of all that is read come after the wait.
 ///
 /// A transaction whose snapshot is older than that is told to try again where it would go wrong.
-fn lock(schema: &Schema) -> Result<Writable, Error> {
+fn lock(schema: &Schema, place: OnCitus) -> Result<Writable, Error> {
     let view = Writable::take(schema.client_type_sum_mv()?);
+    // While this waited, a table may have become one of Citus.
+    citus::require(schema, place)?;
     fold::require_current(view, Tables::of(schema)?)?;
     Ok(view)
 }

@@ -18,6 +18,8 @@ use crate::schema::Schema;
 
 const FLIP: &str = include_str!("sql/flip.sql");
 
+const ON_CITUS: OnCitus = OnCitus::PlainTablesOfCoordinator("change_status()");
+
 /// Plans that cost what the batch costs, whatever the size of the table and the state of its statistics: the new rows
 /// come from the index on (status, id) in its order, and each is found again through the primary key.
 const PLANNER: [(&CStr, &CStr); 7] = [
@@ -42,11 +44,11 @@ comment on procedure @extschema@.change_status(integer) is
 fn change_status(call: Call<'_>, p_batch: Option<i32>) -> Result<(), ErrorReport> {
     let batch = arguments::in_range("p_batch", arguments::required("p_batch", p_batch)?, 1..=i32::MAX)?;
     session::require_writable("change_status")?;
-    let schema = Schema::of(call, OnCitus::PlainTablesOfCoordinator("change_status()"))?;
+    let schema = Schema::of(call, ON_CITUS)?;
     schema.operations()?;
     schema.client_type_sum_mv()?;
     flip(&schema, batch)?;
-    Ok(rollup::bring_up_to_date(&schema)?)
+    Ok(rollup::bring_up_to_date(&schema, ON_CITUS)?)
 }
 
 fn flip(schema: &Schema, batch: i32) -> Result<(), Error> {

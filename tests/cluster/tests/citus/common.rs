@@ -1,7 +1,7 @@
 //! A coordinator and its workers.
 
 use operations_cluster::expect::{run, skipped};
-use operations_cluster::{DATABASE, Server, missing_citus, text, value};
+use operations_cluster::{DATABASE, Server, db_error, missing_citus, text, value};
 use postgres::Client;
 use postgres::error::DbError;
 
@@ -91,6 +91,22 @@ pub fn findings(session: &mut Client) -> String {
 /// The next command of a finding.
 pub fn next_command(session: &mut Client, code: &str) -> String {
     value(session, &format!("SELECT next_command FROM operations_doctor() WHERE code = '{code}'")).unwrap()
+}
+
+/// Runs a script as psql does, which goes on after errors, and returns the last one.
+pub fn run_as_psql(session: &mut Client, script: &str) -> Option<DbError> {
+    let mut statement = String::new();
+    let mut last = None;
+    let script: Vec<_> = script.lines().filter(|line| !line.starts_with("--")).collect();
+    for part in script.join("\n").split_inclusive(';') {
+        statement.push_str(part);
+        // The body of a DO has semicolons of its own.
+        if statement.matches("$$").count().is_multiple_of(2) {
+            last = db_error(session.batch_execute(&statement)).or(last);
+            statement.clear();
+        }
+    }
+    last
 }
 
 /// How many operations a query finds.

@@ -3,7 +3,7 @@
 use operations_cluster::expect::{expect_refused, run};
 use operations_cluster::{DATABASE, db_error, text, value};
 
-use crate::common::{Cluster, NOT_SUPPORTED, findings, next_command, operations};
+use crate::common::{Cluster, NOT_SUPPORTED, findings, next_command, operations, run_as_psql};
 
 #[test]
 fn rows_that_no_query_finds_are_named_and_come_back() {
@@ -22,9 +22,15 @@ fn rows_that_no_query_finds_are_named_and_come_back() {
     }
     assert!(!evidence.contains("public.operations_2025_12"), "{evidence}");
 
-    for statement in next_command(&mut session, "hidden_rows").split_inclusive(';') {
-        run(&mut session, statement);
-    }
+    let command = next_command(&mut session, "hidden_rows");
+    // Nothing is emptied if nothing could be inserted.
+    run(&mut session, "ALTER TABLE operations ADD CONSTRAINT no_more CHECK (id > 5) NOT VALID");
+    assert!(run_as_psql(&mut session, &command).is_some());
+    assert_eq!(text(&mut session, hidden).unwrap(), format!("{rows}|5"));
+    run(&mut session, "ALTER TABLE operations DROP CONSTRAINT no_more");
+    // What is there is not inserted again, also where no key keeps it out.
+    run(&mut session, "ALTER TABLE operations DROP CONSTRAINT operations_pkey");
+    assert!(run_as_psql(&mut session, &command).is_none());
     assert_eq!(operations(&mut session), rows);
     assert_eq!(text(&mut session, hidden).unwrap(), "0|0");
     assert_eq!(findings(&mut session), "citus_table|broken");
@@ -47,6 +53,17 @@ fn hidden_rows_are_for_who_may_read_the_table() {
     assert_eq!((error.code().code(), error.message()), ("42501", "permission denied for table operations"));
     run(&mut session, "GRANT SELECT ON operations TO stranger");
     assert_eq!(value::<i64>(&mut stranger, "SELECT count(*) FROM operations_hidden_rows()").unwrap(), 2000);
+
+    // Where policies decide what he sees, he is told neither.
+    run(&mut session, "ALTER TABLE operations ENABLE ROW LEVEL SECURITY");
+    assert_eq!(text(&mut stranger, seen).unwrap(), "t|0");
+    assert_eq!(code(stranger.batch_execute("SELECT * FROM operations_hidden_rows()")), "0A000");
+    run(&mut session, "ALTER TABLE operations DISABLE ROW LEVEL SECURITY");
+
+    // The table that the view reads may be another one, whose rows are not those of operations.
+    run(&mut session, "ALTER TABLE operations RENAME TO deeds");
+    assert_eq!(value::<i64>(&mut session, "SELECT count(*) FROM operations_hidden_rows()").unwrap(), 0);
+    run(&mut session, "ALTER TABLE deeds RENAME TO operations");
 
     // A row has the columns of operations.
     run(&mut session, "ALTER TABLE operations RENAME COLUMN message TO body");

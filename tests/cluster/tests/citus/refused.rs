@@ -3,7 +3,7 @@
 use operations_cluster::expect::{expect_refused, run};
 use operations_cluster::{text, value};
 
-use crate::common::{Cluster, NOT_SUPPORTED, PREPARE, expect_says, findings, next_command, operations};
+use crate::common::{Cluster, NOT_SUPPORTED, PREPARE, expect_says, findings, next_command, operations, run_as_psql};
 
 /// What does more than Citus can plan, or goes past its planner, with the name by which it is refused.
 const REFUSED: [(&str, &str); 14] = [
@@ -139,9 +139,13 @@ fn tables_of_the_extension_are_refused_by_their_names() {
     expect_says(&error, "cannot be counted", "public.operations_delta is a reference table", "operations_count_insert");
     // The doctor has a way back.
     let way_back = next_command(&mut session, "citus_table");
-    for statement in way_back.split_inclusive(';') {
-        run(&mut session, statement);
-    }
+    let error = expect_refused(&mut session, "CALL change_status()", NOT_SUPPORTED);
+    let (_, hint) = error.hint().unwrap().split_once(": ").unwrap();
+    assert!(hint.eq_ignore_ascii_case(&way_back), "{hint} {way_back}");
+    // Also where the names are not found without their schema.
+    run(&mut session, "SET search_path = pg_catalog");
+    assert!(run_as_psql(&mut session, &way_back).is_none());
+    run(&mut session, "RESET search_path");
     run(&mut session, "CALL change_status()");
     assert_eq!(text(&mut session, operations_cluster::expect::LIVE_DIFFERENCE).unwrap(), "");
     assert_eq!(findings(&mut session), "");

@@ -3,7 +3,7 @@
 use operations_cluster::expect::{LIVE_DIFFERENCE, PARTITIONS, expect_refused, run};
 use operations_cluster::{text, value};
 
-use crate::common::{Cluster, NOT_SUPPORTED, expect_says, findings, operations};
+use crate::common::{Cluster, NOT_SUPPORTED, expect_says, findings, operations, run_as_psql};
 
 #[test]
 fn a_table_of_postgresql_beside_citus_is_as_everywhere() {
@@ -111,15 +111,41 @@ fn the_way_back_of_the_page_works() {
     let test = "works::the_way_back_of_the_page_works";
     let Some((_cluster, mut session)) = Cluster::distributed(test) else { return };
     run(&mut session, "SELECT truncate_local_data_after_distributing_table('operations')");
+    // A month that set-up does not make.
+    run(
+        &mut session,
+        "CREATE TABLE operations_2024_03 PARTITION OF operations FOR VALUES FROM ('2024-03-01') TO ('2024-04-01')",
+    );
+    let copy = |what: &str| {
+        format!(
+            "INSERT INTO operations OVERRIDING SYSTEM VALUE \
+             SELECT {what}, operation_type, amount, status, message FROM operations WHERE id = 10"
+        )
+    };
+    run(&mut session, &copy("100001, '2024-03-05', operation_guid, client_id"));
     let contents = "SELECT count(*), sum(status), max(id), sum(amount) FROM operations";
     let before = text(&mut session, contents).unwrap();
     let page = std::fs::read_to_string(operations_cluster::repository("docs/scaling.md")).unwrap();
     let (_, rest) = page.split_once("## Back to a table of PostgreSQL").unwrap();
-    let (_, rest) = rest.split_once("```sql\n").unwrap();
-    let (statements, _) = rest.split_once("```").unwrap();
-    for statement in statements.lines().filter(|line| !line.starts_with("--")) {
-        run(&mut session, statement);
-    }
+    let mut blocks = rest.split("```sql\n").skip(1).map(|block| block.split_once("```").unwrap().0);
+    let (move_rows, drop_old) = (blocks.next().unwrap(), blocks.next().unwrap());
+    // The key on Citus has the client, too: what the other key refuses is kept.
+    run(&mut session, &copy("id, operation_date, operation_guid, client_id + 1"));
+    let with_copy = text(&mut session, contents).unwrap();
+    assert!(with_copy != before);
+    assert!(run_as_psql(&mut session, move_rows).is_some());
+    assert_eq!(text(&mut session, contents).unwrap(), with_copy);
+    assert_eq!(findings(&mut session), "citus_table|broken");
+    run(
+        &mut session,
+        "DELETE FROM operations WHERE id = 10 AND client_id > (SELECT min(client_id) FROM operations WHERE id = 10)",
+    );
+
+    let error = run_as_psql(&mut session, move_rows);
+    assert!(error.is_none(), "{error:?}");
+    let kept = text(&mut session, &contents.replace("FROM operations", "FROM operations_on_citus")).unwrap();
+    assert_eq!(kept, before);
+    run(&mut session, drop_old);
     assert_eq!(text(&mut session, contents).unwrap(), before);
     assert_eq!(findings(&mut session), "");
     run(&mut session, "CALL operation_insert_one()");
