@@ -24,6 +24,7 @@ impl Demo {
             "primary_slot_name=".to_owned(),
             format!("recovery_target_timeline={timeline}"),
             "hot_standby=on".to_owned(),
+            "recovery_min_apply_delay=0".to_owned(),
         ];
         self.start_server(programs, Role::Replica, &self.layout.data(Role::Replica), &settings)
     }
