@@ -109,7 +109,7 @@ pub fn r7_network_cut_for_half_a_minute(demo: &Demo) -> Outcome {
     let (service, replica) = (demo.replica(), demo.replica().container()?);
     replica.disconnect()?;
     let cut = Instant::now();
-    let seen = service.becomes("unhealthy", 10);
+    let seen = service.becomes("unhealthy", 20);
     println!(
         "        the alarm came {} s after the cut; docker ps says: {}",
         cut.elapsed().as_secs(),
