@@ -82,3 +82,23 @@ require_insert_batch() {
         refuse "OPERATIONS_INSERT_BATCH=$batch is no number of operations: give a whole number from 1 to 10000"
     fi
 }
+
+# take_number VOLUME: descriptor 9 stays open in what this script becomes, and holds the number for as long as it lives.
+take_number() {
+    local volume=$1
+    for ((number = 1; number <= 32; number++)); do
+        lock=$volume/replica_$number.lock
+        [ -e "$lock" ] || : >"$lock"
+        exec 9<"$lock"
+        if flock --nonblock 9; then
+            return
+        fi
+    done
+    die "32 replicas hold this volume already"
+}
+
+# What Patroni has made is opened by Patroni alone.
+require_without_patroni() {
+    [ ! -e "$PGDATA.patroni" ] ||
+        refuse "the data in the volume are a cluster's under Patroni: add --file docker/compose.ha.yaml, or take another project name"
+}

@@ -12,6 +12,7 @@ go_on_as_postgres "$(dirname "$PGDATA")" "$@"
 require_wal_level
 require_insert_batch
 require_switch SYNC
+require_without_patroni
 # It starts this script again, as soon as this server may be opened.
 [ -n "${OPERATIONS_NODE:-}" ] || exec operations-lab node --data "$PGDATA" -- "$0" "$@"
 

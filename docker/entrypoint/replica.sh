@@ -13,20 +13,7 @@ require_wal_level
 require_insert_batch
 require_switch SYNC
 
-# Descriptor 9 stays open in what this script becomes, and holds the number for as long as it lives.
-take_number() {
-    for ((number = 1; number <= 32; number++)); do
-        lock=$volume/replica_$number.lock
-        [ -e "$lock" ] || : >"$lock"
-        exec 9<"$lock"
-        if flock --nonblock 9; then
-            return
-        fi
-    done
-    die "32 replicas hold this volume already"
-}
-
-take_number
+take_number "$volume"
 export PGDATA=$volume/replica_$number REPLICATION_SLOT=${REPLICATION_SLOT:-postgres_replica}_$number
 
 # For forget-replica: when this replica was there last. Ends with the container.
@@ -37,6 +24,7 @@ for other in "$volume"/replica_*.lock; do
         say "${other%.lock} is of a replica that is away; if it left for good: docker compose exec postgres_replica forget-replica"
     fi
 done
+require_without_patroni
 require_same_names
 say "replica $number: data in $PGDATA, slot $REPLICATION_SLOT"
 exec operations-lab node --data "$PGDATA" -- replica-entrypoint.sh "$@"

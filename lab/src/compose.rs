@@ -25,6 +25,16 @@ const TYPED: [(&str, &str); 9] = [
     ("make stop", "docker compose stop"),
 ];
 
+/// What is typed instead where Patroni decides; longer ones first.
+const UNDER_PATRONI: [(&str, &str); 3] = [
+    (
+        "make failover promotes the replica",
+        "docker compose exec postgres_primary patronictl list operations shows what Patroni waits for",
+    ),
+    ("make failover", "docker compose exec postgres_primary patronictl failover operations"),
+    ("make psql-replica", "docker compose exec postgres_replica psql -U postgres operations_db"),
+];
+
 /// The targets that are commands of the program there, too.
 const COMMANDS: [&str; 5] = ["failover", "rejoin", "receipt", "doctor", "drill"];
 
@@ -32,6 +42,11 @@ const COMMANDS: [&str; 5] = ["failover", "rejoin", "receipt", "doctor", "drill"]
 #[must_use]
 pub fn typed(text: &str) -> String {
     let mut typed = text.to_owned();
+    if crate::patroni::decides() {
+        for (target, command) in UNDER_PATRONI {
+            typed = typed.replace(target, command);
+        }
+    }
     for (target, command) in TYPED {
         typed = typed.replace(target, command);
     }

@@ -1,4 +1,4 @@
-//! Asks a server of this machine over HTTP: is the page there, and what do it and Prometheus say to the tests.
+//! Asks a server over HTTP: is the page there, what do it and Prometheus say to the tests, and what Patroni.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
@@ -27,7 +27,18 @@ pub struct Answer {
 ///
 /// If nobody answers at the port, the whole answer is not there in that time, or what comes is no answer.
 pub fn ask(port: u16, method: &str, path: &str, host: &str, within: Duration) -> io::Result<Answer> {
-    let (mut stream, until) = (TcpStream::connect(("127.0.0.1", port))?, Instant::now() + within);
+    ask_at(("127.0.0.1", port), method, path, host, within)
+}
+
+/// The same at another host. How long its name server and a first packet may take is the caller's to limit.
+pub(crate) fn ask_at(
+    address: (&str, u16),
+    method: &str,
+    path: &str,
+    host: &str,
+    within: Duration,
+) -> io::Result<Answer> {
+    let (mut stream, until) = (TcpStream::connect(address)?, Instant::now() + within);
     stream.set_write_timeout(Some(within))?;
     write!(stream, "{method} {path} HTTP/1.0\r\nHost: {host}\r\n\r\n")?;
     let (mut text, mut part) = (Vec::new(), [0; 1 << 14]);

@@ -34,6 +34,7 @@ pub mod monitoring;
 pub mod node;
 pub mod package;
 mod passfile;
+pub mod patroni;
 pub mod receipt;
 pub mod release;
 pub mod role;

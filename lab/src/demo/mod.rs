@@ -39,6 +39,7 @@ use crate::compose::are_containers;
 use crate::connect::Refusal;
 use crate::doctor::{Finding, Options, Report, Severity, codes, examine_known};
 use crate::error::{DemoError, Error};
+use crate::patroni;
 use crate::role::Role;
 use crate::say::warn;
 use crate::server::{DataDirectory, LIMIT, Owner, Stop};
@@ -262,7 +263,11 @@ impl Demo {
     ) -> Report {
         let folder = self.layout.folder.display();
         if self.layout.in_containers {
-            return containers::explain(self, examine_known(targets, options, known));
+            let report = examine_known(targets, options, known);
+            return match patroni::decides() {
+                true => patroni::explain(self, report),
+                false => containers::explain(self, report),
+            };
         }
         let why = if !self.exists() {
             format!("there is no demo in {folder}; other servers are named by --primary and --replica")

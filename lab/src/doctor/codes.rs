@@ -53,6 +53,12 @@ pub const CATCHING_UP: &str = "catching_up";
 pub const STANDBY_SETTING_LOWER: &str = "standby_setting_lower";
 /// The servers' clocks differ.
 pub const CLOCK_SKEW: &str = "clock_skew";
+/// Patroni was told to leave all as it is.
+pub const PATRONI_PAUSED: &str = "patroni_paused";
+/// A server answers, and its Patroni does not.
+pub const PATRONI_SILENT: &str = "patroni_silent";
+/// Patroni reaches no majority of etcd.
+pub const ETCD_UNREACHABLE: &str = "etcd_unreachable";
 /// Little disk space is left.
 pub const DISK_LOW: &str = "disk_low";
 
@@ -84,6 +90,9 @@ pub const ALL: &[&str] = &[
     CATCHING_UP,
     STANDBY_SETTING_LOWER,
     CLOCK_SKEW,
+    PATRONI_PAUSED,
+    PATRONI_SILENT,
+    ETCD_UNREACHABLE,
     DISK_LOW,
 ];
 

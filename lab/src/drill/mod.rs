@@ -56,6 +56,7 @@ pub fn run(
     interrupted: &Arc<AtomicBool>,
     mut tell: impl FnMut(&Report),
 ) -> Result<Vec<Report>, Error> {
+    crate::patroni::refuse("a drill")?;
     let demo = Demo::as_started(folder)?;
     if !demo.is_running(Role::Primary) {
         return Err(DemoError::NotRunning { server: Role::Primary }.into());

@@ -7,6 +7,18 @@ use crate::role::Role;
 /// Why a failover, a rejoin or a receipt was refused.
 #[derive(Debug, thiserror::Error)]
 pub enum FailoverError {
+    /// Patroni decides who takes writes.
+    #[error(
+        "{command} is not for servers under Patroni, which decides who takes writes, and would undo it: {} switchover operations hands \
+             the writes over, {} failover operations where no leader is left",
+        crate::patroni::PATRONICTL,
+        crate::patroni::PATRONICTL
+    )]
+    PatroniDecides {
+        /// What was asked for.
+        command: &'static str,
+    },
+
     /// It could not be proved that a server is gone.
     #[error("the {server} on port {port} could not be fenced off, so nothing was promoted or changed: {why}")]
     NotFenced {

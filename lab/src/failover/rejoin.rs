@@ -18,6 +18,7 @@ const STREAMS: Duration = Duration::from_secs(30);
 
 /// Makes the old primary of the demo in a folder a replica of the new one.
 pub fn rejoin(folder: Option<&Path>) -> Result<(), Error> {
+    crate::patroni::refuse("rejoin")?;
     let mut demo = Demo::as_started(folder)?;
     let _lock = lock_demo(&demo.layout, LOCK)?;
     if demo.layout.in_containers {

@@ -57,6 +57,7 @@ const JOBS_LEFT: &str = "\
 
 /// Fences the primary of the demo in a folder off, and makes its replica the primary.
 pub fn failover(folder: Option<&Path>) -> Result<(), Error> {
+    crate::patroni::refuse("failover")?;
     let demo = Demo::as_started(folder)?;
     let _lock = lock_demo(&demo.layout, LOCK)?;
     let candidates = demo.candidates()?;
