@@ -65,6 +65,9 @@ postgresql:
   custom_conf: /etc/operations/postgresql.conf
   use_unix_socket: true
   use_unix_socket_repl: true
+  # A clone waits for a checkpoint, which would take minutes else.
+  basebackup:
+    - checkpoint: fast
   # What cannot be rewound is cloned.
   remove_data_directory_on_rewind_failure: true
   remove_data_directory_on_diverged_timelines: true

@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use super::PATRONICTL;
 use super::word::{self, Word};
 use crate::demo::Demo;
-use crate::doctor::{Finding, Report, Severity, codes, disk};
+use crate::doctor::{Finding, NO_ANSWER, Report, Severity, codes, disk};
 
 /// Patroni asks etcd every 5 seconds (loop_wait), and tries for as long again (retry_timeout).
 const SEEN: u64 = 15;
@@ -20,17 +20,32 @@ pub(crate) fn explain(demo: &Demo, report: Report) -> Report {
         .map(|thread| thread.join().unwrap_or_else(|_| Err("the doctor itself failed while it asked".to_owned())))
         .collect();
     let names: Vec<_> = demo.targets().iter().map(crate::target::Target::name).collect();
+    let unanswered = [codes::SERVER_DOWN, codes::CONNECTION_REFUSED];
     for (node, name) in demo.layout.nodes.iter().zip(&names) {
         // The volumes are seen from here, also that of a server which does not answer.
         findings.extend(disk::look_at(name, &node.data));
+        let mut down = findings
+            .iter_mut()
+            .filter(|finding| finding.server == *name && unanswered.contains(&finding.code.as_str()));
+        if let Some(down) = down.next().filter(|_| !node.is_attended(&demo.layout.owner)) {
+            let evidence = format!("its container does not run: {}", down.evidence);
+            *down = Finding::new(codes::SERVER_DOWN, Severity::Broken, name, evidence, "");
+        }
     }
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs());
     let told: Vec<_> = names.iter().map(String::as_str).zip(&words).collect();
-    Report::new(servers, judged(findings, &told, now))
+    let answers = |name: &str| servers.iter().any(|server| server.name == name && server.state != NO_ANSWER);
+    let findings = judged(findings, &told, now, &answers);
+    Report::new(servers, findings)
 }
 
 /// Pure: what was found, and what Patroni said of each server, or why it said nothing; findings out.
-fn judged(mut findings: Vec<Finding>, told: &[(&str, &Result<Word, String>)], now: u64) -> Vec<Finding> {
+fn judged(
+    mut findings: Vec<Finding>,
+    told: &[(&str, &Result<Word, String>)],
+    now: u64,
+    answers: &dyn Fn(&str) -> bool,
+) -> Vec<Finding> {
     // Who is the primary was read from the data a moment before the servers were asked.
     findings.retain(|finding| finding.code != codes::ROLES_SWAPPED);
     for finding in &mut findings {
@@ -64,9 +79,8 @@ fn judged(mut findings: Vec<Finding>, told: &[(&str, &Result<Word, String>)], no
     }
     for (name, word) in told {
         let Err(why) = word else { continue };
-        let is_down = |finding: &Finding| finding.server == *name && finding.severity == Severity::Broken;
-        // A container that does not run is said to be so.
-        if findings.iter().any(is_down) {
+        // Of a server that does not answer that is said.
+        if !answers(name) {
             continue;
         }
         findings.push(Finding::new(
@@ -132,13 +146,13 @@ mod tests {
 
     #[test]
     fn a_cluster_that_is_well_is_found_so() {
-        assert!(judged(Vec::new(), &[(LEADER, &seen(100)), (OTHER, &seen(96))], 101).is_empty());
+        assert!(judged(Vec::new(), &[(LEADER, &seen(100)), (OTHER, &seen(96))], 101, &|_| true).is_empty());
     }
 
     #[test]
     fn a_pause_is_told_once() {
         let paused = Ok(Word { pause: true, dcs_last_seen: 100, ..Word::default() });
-        let found = judged(Vec::new(), &[(LEADER, &paused), (OTHER, &paused)], 101);
+        let found = judged(Vec::new(), &[(LEADER, &paused), (OTHER, &paused)], 101, &|_| true);
         assert_eq!(codes_of(&found), [codes::PATRONI_PAUSED]);
     }
 
@@ -151,7 +165,7 @@ mod tests {
             "nobody takes writes",
             "select pg_promote();",
         );
-        let found = judged(vec![nobody], &[(LEADER, &seen(0)), (OTHER, &seen(100))], 130);
+        let found = judged(vec![nobody], &[(LEADER, &seen(0)), (OTHER, &seen(100))], 130, &|_| true);
         assert_eq!(codes_of(&found), [codes::NO_WRITABLE_SERVER, codes::ETCD_UNREACHABLE, codes::ETCD_UNREACHABLE]);
         assert!(found.iter().all(|finding| !finding.next_command.contains("pg_promote")), "{found:?}");
     }
@@ -159,10 +173,10 @@ mod tests {
     #[test]
     fn a_patroni_that_is_silent_is_told_where_its_server_answers() {
         let silent = Err("connection refused".to_owned());
-        let found = judged(Vec::new(), &[(LEADER, &seen(100)), (OTHER, &silent)], 101);
+        let found = judged(Vec::new(), &[(LEADER, &seen(100)), (OTHER, &silent)], 101, &|_| true);
         assert_eq!(codes_of(&found), [codes::PATRONI_SILENT]);
         let down = Finding::new(codes::SERVER_DOWN, Severity::Broken, OTHER, "refused", "make demo");
-        let found = judged(vec![down], &[(LEADER, &seen(100)), (OTHER, &silent)], 101);
+        let found = judged(vec![down], &[(LEADER, &seen(100)), (OTHER, &silent)], 101, &|name| name == LEADER);
         assert_eq!(codes_of(&found), [codes::SERVER_DOWN]);
     }
 }

@@ -1,6 +1,6 @@
 //! The Compose demo under test: its settings, how it is started and stopped, and what it leaves to look at when a check fails.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -37,6 +37,8 @@ pub struct Demo {
     pub state: PathBuf,
     folder: TempDir,
     log: RefCell<File>,
+    /// Whether docker/compose.ha.yaml lies over compose.yaml.
+    is_cluster: Cell<bool>,
     pub engine: Engine,
 }
 
@@ -59,7 +61,8 @@ impl Subject for Demo {
         };
         let not_these: Vec<_> = (replica_port..replica_port + REPLICAS).chain([primary_port]).collect();
         let lab_port = free_port(&not_these)?;
-        let demo = Self { primary_port, replica_port, lab_port, state, folder: tempfile::tempdir()?, log, engine };
+        let (folder, is_cluster) = (tempfile::tempdir()?, Cell::new(false));
+        let demo = Self { primary_port, replica_port, lab_port, state, folder, log, is_cluster, engine };
         bases::need(&demo)?;
         // An earlier run may have been killed.
         demo.down_with_data()?;
@@ -110,7 +113,10 @@ impl Demo {
             ("REPLICA_PORT", self.replica_port.to_string()),
             ("LAB_PORT", self.lab_port.to_string()),
         ];
-        let plain = self.plain_compose(&checkout().join("compose.yaml"));
+        let mut plain = self.plain_compose(&checkout().join("compose.yaml"));
+        if self.is_cluster.get() {
+            plain = plain.file(checkout().join("docker/compose.ha.yaml"));
+        }
         bases::settings()
             .into_iter()
             .chain(settings)
@@ -125,7 +131,21 @@ impl Demo {
 
     /// The demo is up, however the check before left it.
     pub fn need(&self) -> Outcome {
+        self.become_one(false)?;
         self.compose().up(&[])
+    }
+
+    /// From now on it is three servers under Patroni, until a check needs the demo without it.
+    pub fn become_cluster(&self) -> Outcome {
+        self.become_one(true)
+    }
+
+    fn become_one(&self, cluster: bool) -> Outcome {
+        if self.is_cluster.get() != cluster {
+            self.down_with_data()?;
+            self.is_cluster.set(cluster);
+        }
+        Ok(())
     }
 
     /// Nothing is left of it but the image.
@@ -142,6 +162,11 @@ impl Demo {
 
     pub fn primary(&self) -> Service<'_> {
         Service { demo: self, name: "postgres_primary", port: self.primary_port }
+    }
+
+    /// A service that is no server of the demo, or not always one.
+    pub fn service(&self, name: &'static str) -> Service<'_> {
+        Service { demo: self, name, port: self.primary_port }
     }
 
     /// What `docker ps` says of a service.

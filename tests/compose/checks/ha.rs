@@ -1,0 +1,235 @@
+//! Three servers under Patroni (docker/compose.ha.yaml): who takes writes, and what becomes of them when the leader goes.
+
+use std::time::Instant;
+
+use operations_lab::checks::{Outcome, require, same};
+use serde_json::Value;
+
+use crate::container::Container;
+use crate::contents::jobs_tick_on;
+use crate::demo::{Demo, PASSWORD, PROJECT, REPLICATION_PASSWORD, took_at_most};
+use crate::lab::{comes_to_be_ok, nothing_is_lost, try_lab};
+use crate::programs::wait;
+use crate::service::Service;
+
+/// Its key lives for 20 s (ttl), and who follows looks at once; the rest is for machines that do much else.
+const ANOTHER_LEADER: u64 = 60;
+
+/// A server that comes back is rewound or cloned, and streams.
+pub const REJOINS: u64 = 90;
+
+/// Also where the check before has failed, or was none of these.
+pub fn need(demo: &Demo) -> Outcome {
+    demo.become_cluster()?;
+    demo.compose().up(&[])?;
+    comes_to_be_ok(demo, 90)?;
+    Ok(())
+}
+
+/// Whoever takes writes, through HAProxy.
+pub fn writers(demo: &Demo) -> Service<'_> {
+    Service { demo, name: "haproxy", port: demo.primary_port }
+}
+
+fn readers(demo: &Demo) -> Service<'_> {
+    Service { demo, name: "haproxy", port: demo.replica_port }
+}
+
+/// The containers, with the names by which Patroni knows them; one that is away for long it does not know.
+pub fn members(demo: &Demo) -> Outcome<Vec<(String, Container<'_>)>> {
+    let (listed, mut members) = (listed(demo)?, Vec::new());
+    for container in demo.primary().containers()?.into_iter().chain(demo.replica().containers()?) {
+        let host = container.inspect("{{.Config.Hostname}}")?;
+        let found = listed.iter().find(|member| member["Host"] == host.as_str());
+        members.extend(found.map(|found| (text_of(found, "Member"), container)));
+    }
+    Ok(members)
+}
+
+fn text_of(value: &Value, name: &str) -> String {
+    value[name].as_str().unwrap_or_default().to_owned()
+}
+
+/// `patronictl list`, asked where a container runs.
+fn listed(demo: &Demo) -> Outcome<Vec<Value>> {
+    let mut containers = demo.primary().containers()?.into_iter().chain(demo.replica().containers()?);
+    let runs = |container: &Container<'_>| container.inspect("{{.State.Running}}").is_ok_and(|runs| runs == "true");
+    let container = containers.find(runs).ok_or("no server runs")?;
+    Ok(serde_json::from_str(&container.exec("root", &["patronictl", "list", "--format", "json"])?)?)
+}
+
+/// The same on the first of these.
+pub fn patronictl_on(members: &[(String, Container<'_>)], arguments: &[&str]) -> Outcome<String> {
+    let (_, container) = members.first().ok_or("no member")?;
+    container.exec("root", &[&["patronictl"], arguments].concat())
+}
+
+pub fn patronictl(demo: &Demo, arguments: &[&str]) -> Outcome<String> {
+    demo.compose().run(&[&["exec", "--no-TTY", "postgres_primary", "patronictl"], arguments].concat())
+}
+
+/// Who holds the leader's key, and its container.
+pub fn leader(demo: &Demo) -> Outcome<(String, Container<'_>)> {
+    let listed = listed(demo)?;
+    let found = listed.iter().find(|member| member["Role"] == "Leader").ok_or("there is no leader")?;
+    let name = text_of(found, "Member");
+    let member = members(demo)?.into_iter().find(|(member, _)| *member == name);
+    Ok(member.ok_or_else(|| format!("{name} has no container"))?)
+}
+
+/// The two others stream.
+pub fn two_stream(demo: &Demo, seconds: u64) -> Outcome {
+    let streams = "SELECT pg_catalog.count(*) FROM pg_catalog.pg_stat_replication WHERE state = 'streaming'";
+    writers(demo).comes_to_answer("two replicas to stream", streams, "2", seconds)
+}
+
+/// Another one takes the writes, the jobs among them; how long that took.
+pub fn another_than(demo: &Demo, host: &str) -> Outcome<u64> {
+    let began = Instant::now();
+    let asked = format!(
+        "SELECT NOT pg_catalog.pg_is_in_recovery() AND pg_catalog.host(pg_catalog.inet_server_addr()) <> '{host}'"
+    );
+    writers(demo).comes_to_answer("another server to take the writes", &asked, "t", ANOTHER_LEADER)?;
+    let took = began.elapsed().as_secs();
+    jobs_tick_on(writers(demo))?;
+    Ok(took)
+}
+
+/// Where a server is reached by HAProxy.
+pub fn address(container: &Container<'_>) -> Outcome<String> {
+    container.inspect(&format!("{{{{(index .NetworkSettings.Networks \"{PROJECT}_default\").IPAddress}}}}"))
+}
+
+/// What the receipt says of all that was written since a moment.
+pub fn receipt_since(demo: &Demo, began: Instant) -> Outcome<Value> {
+    let since = format!("{}s", began.elapsed().as_secs() + 1);
+    let answer = try_lab(demo, &["receipt", "--json", "--since", &since])?;
+    Ok(serde_json::from_str(&answer.stdout).map_err(|error| format!("{error}: {}", answer.text()))?)
+}
+
+pub fn say_cost(what: &str, took: u64, receipt: &Value) {
+    println!(
+        "        {what}: another one takes writes after {took} s; {} of {} acknowledged rows lost, nobody could write for {} ms",
+        receipt["lost"], receipt["acknowledged"], receipt["longest_gap_ms"]
+    );
+}
+
+pub fn cluster_starts_under_patroni(demo: &Demo) -> Outcome {
+    demo.become_cluster()?;
+    demo.down_with_data()?;
+    demo.compose().up(&["--build"])?;
+    let report = comes_to_be_ok(demo, 60)?;
+    for server in
+        ["primary postgres_primary:5432", "replica postgres_replica_1:5432", "replica postgres_replica_2:5432"]
+    {
+        require(report.contains(server), format!("{server} was not asked: {report}"))?;
+    }
+    two_stream(demo, 30)?;
+    let in_recovery = "SELECT pg_catalog.pg_is_in_recovery()";
+    writers(demo).answers("the writers' port leads to the leader", in_recovery, "f")?;
+    readers(demo).answers("the readers' port leads to a replica", in_recovery, "t")?;
+    // Those of postgresql.conf, also where Patroni has others by default.
+    let settings = "SELECT pg_catalog.string_agg(setting, ' ' ORDER BY name) FROM pg_catalog.pg_settings WHERE name IN
+        ('data_checksums', 'max_worker_processes', 'track_commit_timestamp', 'wal_compression', 'wal_level', 'synchronous_standby_names')";
+    writers(demo)
+        .answers("settings", settings, "on 16  on lz4 replica")
+        .or_else(|_| writers(demo).answers("settings", settings, "on 16  on pglz replica"))?;
+    jobs_tick_on(writers(demo))?;
+    jobs_run_on_the_leader_alone(demo)?;
+    for command in [&["failover"][..], &["rejoin"], &["drill", "replay-paused"]] {
+        let refused = try_lab(demo, command)?.refused("Patroni decides")?.text();
+        require(refused.contains("patronictl switchover operations"), refused)?;
+    }
+    nothing_is_lost(demo)
+}
+
+fn jobs_run_on_the_leader_alone(demo: &Demo) -> Outcome {
+    let (name, _) = leader(demo)?;
+    let schedulers =
+        "SELECT pg_catalog.count(*) FROM pg_catalog.pg_stat_activity WHERE backend_type = 'pg_cron launcher'";
+    let members = members(demo)?;
+    same("members", &3, &members.len())?;
+    for (member, container) in members {
+        let wanted = if member == name { "1" } else { "0" };
+        wait(&format!("{member} to have {wanted} schedulers"), 10, || {
+            same("schedulers", wanted, container.psql(schedulers)?.as_str())
+        })?;
+    }
+    Ok(())
+}
+
+pub fn passwords_of_a_cluster_are_nowhere_to_be_seen(demo: &Demo) -> Outcome {
+    need(demo)?;
+    let etcd = demo.service("etcd1").container()?;
+    let kept = etcd.exec("etcd", &["etcdctl", "get", "--prefix", "/service"])?;
+    require(kept.contains("postgres_replica_2"), "etcd was not asked for all that Patroni keeps there")?;
+    for (member, container) in members(demo)? {
+        let seen = [
+            container.inspect("{{json .Path}} {{json .Args}} {{json .Config.Cmd}} {{json .Config.Healthcheck}}")?,
+            demo.engine.ask(&["top", &container.id, "-eo", "pid,args"])?,
+            container.log()?.0,
+            kept.clone(),
+        ];
+        for password in [PASSWORD, REPLICATION_PASSWORD, &PASSWORD[..4], &REPLICATION_PASSWORD[..4]] {
+            let line = seen.iter().flat_map(|text| text.lines()).find(|line| line.contains(password));
+            require(line.is_none(), format!("a password of {member}: {}", line.unwrap_or_default()))?;
+        }
+        let others =
+            ["find", "/run/operations", "/var/lib/postgresql/data", "-maxdepth", "1", "-name", "*p*s*", "-type", "f"];
+        let readable = container.exec("root", &[&others[..], &["-perm", "/044", "-size", "+0"]].concat())?;
+        let secret: Vec<_> =
+            readable.lines().filter(|file| file.ends_with(".yml") || file.ends_with("pgpass")).collect();
+        require(secret.is_empty(), format!("others may read {secret:?} of {member}"))?;
+        // Whoever is let in may look; who gives orders must know more.
+        let order = "import sys, urllib.request as r\ntry: r.urlopen(r.Request('http://127.0.0.1:8008/config', b'{}', method='PATCH'))\nexcept Exception as e: sys.exit(0 if '401' in str(e) else str(e))\nsys.exit('taken')";
+        container.exec("root", &["python3", "-c", order])?;
+    }
+    Ok(())
+}
+
+pub fn switchover_loses_nothing(demo: &Demo) -> Outcome {
+    need(demo)?;
+    let (name, container) = leader(demo)?;
+    let host = address(&container)?;
+    let began = Instant::now();
+    patronictl(demo, &["switchover", "operations", "--leader", &name, "--force"])?;
+    let took = another_than(demo, &host)?;
+    two_stream(demo, REJOINS)?;
+    jobs_run_on_the_leader_alone(demo)?;
+    comes_to_be_ok(demo, 60)?;
+    let receipt = receipt_since(demo, began)?;
+    say_cost("switchover", took, &receipt);
+    same("lost rows", &Value::from(0), &receipt["lost"])?;
+    // The leader may now be another server than the one that was made first, and all of it stopped and started.
+    demo.compose().run(&["down"])?;
+    demo.compose().up(&[])?;
+    comes_to_be_ok(demo, 60)?;
+    nothing_is_lost(demo)
+}
+
+/// Kills the leader; the new one takes the writes, and the old one comes back as a replica, by itself.
+pub fn kill_the_leader(demo: &Demo, what: &str) -> Outcome<Value> {
+    let (name, container) = leader(demo)?;
+    let host = address(&container)?;
+    let began = Instant::now();
+    container.kill()?;
+    let took = another_than(demo, &host)?;
+    require(leader(demo)?.0 != name, format!("{name} was killed, and is the leader"))?;
+    let report = try_lab(demo, &["doctor"])?.text();
+    let says = report.lines().any(|line| line.contains("server_down") && line.contains(&name));
+    require(says && !report.contains("two_writable") && !report.contains("operations-lab failover"), &report)?;
+    container.start()?;
+    two_stream(demo, REJOINS)?;
+    took_at_most(began, ANOTHER_LEADER + REJOINS + 30, "all of it")?;
+    comes_to_be_ok(demo, 60)?;
+    jobs_run_on_the_leader_alone(demo)?;
+    let receipt = receipt_since(demo, began)?;
+    say_cost(what, took, &receipt);
+    Ok(receipt)
+}
+
+pub fn killed_leader_is_replaced(demo: &Demo) -> Outcome {
+    need(demo)?;
+    let receipt = kill_the_leader(demo, "killed leader")?;
+    require(receipt["acknowledged"].as_u64().unwrap_or(0) > 0, "nothing was written")
+}
