@@ -7,58 +7,74 @@ here=$(dirname "$(readlink -f "$0")")
 volume=/var/lib/postgresql/data
 config=$PATRONICTL_CONFIG_FILE
 
+# docker compose run, for a look: it touches no data.
+[ "${1:-}" = patroni ] || exec "$@"
+
 for name in POSTGRES_PASSWORD POSTGRES_USER POSTGRES_DB POSTGRES_INITDB_ARGS REPLICATION_PASSWORD LAB_PASSWORD; do from_file "$name"; done
 if [ "$(id -u)" = 0 ]; then install -d -o postgres -g postgres -m 700 "$(dirname "$config")"; fi
 go_on_as_postgres "$volume" "$@"
 require_wal_level
 require_insert_batch
+# Empty: as the cluster has it, and off where there is none yet.
+export SYNC_GIVEN=${SYNC:-}
 require_switch SYNC
-: "${POSTGRES_PASSWORD:?is not set}" "${REPLICATION_PASSWORD:?is not set}"
+for name in POSTGRES_PASSWORD REPLICATION_PASSWORD; do
+    [ -n "${!name:-}" ] || refuse "$name is not set"
+    # Patroni puts it between $$, and reads it from YAML.
+    [[ ${!name} != *'$$'* && ${!name} != *[[:cntrl:]]* ]] || refuse "$name has \$\$ or a control character in it, which Patroni does not take"
+done
 
-# The first one makes the cluster; each of the others takes a number, and with it a folder, as replicas do without Patroni.
+# The first one makes the cluster; each of the others takes a number, and with it a folder, as replicas do without Patroni. Descriptor 9
+# holds the folder for as long as Patroni lives.
 if [ -n "${OPERATIONS_MEMBER:-}" ]; then
-    PGDATA=$volume/primary
+    PGDATA=$volume/primary lock=$volume/primary.lock
+    [ -e "$lock" ] || : >"$lock"
+    exec 9<"$lock"
+    flock --nonblock 9 || die "another container runs $OPERATIONS_MEMBER on this volume"
 else
     take_number "$volume"
     PGDATA=$volume/replica_$number OPERATIONS_MEMBER=postgres_replica_$number
 fi
 export PGDATA OPERATIONS_MEMBER
-
-# For the lab: where the server is reached, and that its container runs. Of the container's first process, as what becomes of this script
-# would not bury it.
 hostname >"$PGDATA.host"
-( (while touch "$PGDATA.host" && sleep 2; do :; done) 9<&- & )
+[ ! -e "$PGDATA" ] || [ -e "$PGDATA.patroni" ] ||
+    refuse "the data in the volume were made without Patroni: leave docker/compose.ha.yaml away, or take another project name"
+: >"$PGDATA.patroni"
 
-in_etcd() { etcdctl --command-timeout=5s "$@"; }
+# shellcheck source=member_etcd.sh
+. "$here/member_etcd.sh"
+log_in_to_etcd
 initialised=/service/operations/initialize
+made() { etcdctl --command-timeout=5s get --print-value-only "$initialised" 2>/dev/null; }
 
-# What a first start that was cut short has left was never served to anyone. Patroni's note that somebody is at it would stay for ever.
+# What a first start that was cut short has left was never served to anyone.
 if [ -e "$PGDATA.initialising" ]; then
     say "the first start was cut short: making the database anew"
-    until found=$(in_etcd get --print-value-only "$initialised" 2>&1); do
-        say "waiting for etcd: ${found##*$'\n'}"
-        sleep 1
-    done
-    [ -n "$found" ] || in_etcd del "$initialised" >/dev/null
     rm -rf "$PGDATA"
     rm -f "$PGDATA.initialising"
 fi
-[ ! -e "$PGDATA" ] || [ -e "$PGDATA.patroni" ] ||
-    refuse "the data in the volume were made without Patroni: leave docker/compose.ha.yaml away, or take another project name"
 require_same_names
-: >"$PGDATA.patroni"
-
-# Patroni would let whoever comes first make the cluster, and the others lack what that takes.
-if [ ! -e "$PGDATA" ] && [ "$OPERATIONS_MEMBER" != postgres_primary ]; then
-    waited=0
-    until found=$(in_etcd get --print-value-only "$initialised" 2>&1) && [ -n "$found" ]; do
-        [ $((waited++ % 10)) != 0 ] || say "waiting until postgres_primary has made the cluster"
+if [ ! -e "$PGDATA" ] && [ "$OPERATIONS_MEMBER" = postgres_primary ]; then
+    until found=$(made); do sleep 1; done
+    if [ -z "$found" ]; then
+        ! compgen -G '/servers/replica/replica_*/PG_VERSION' >/dev/null ||
+            refuse "there are replicas with data, and neither data here nor a cluster in etcd: not making another cluster beside them; docs/patroni.md"
+        # Patroni's note that somebody is at it would stay for ever.
+        etcdctl --command-timeout=5s del "$initialised" >/dev/null 2>&1
+    fi
+elif [ ! -e "$PGDATA" ]; then
+    # Patroni would let whoever comes first make the cluster, and the others lack what that takes.
+    for ((waited = 0; ; waited++)); do
+        if found=$(made) && [ -n "$found" ]; then break; fi
+        [ $((waited % 10)) != 0 ] || say "waiting until postgres_primary has made the cluster"
         sleep 1
     done
 fi
 
 (umask 077 && "$here/member_config.sh" >"$config.new")
 mv "$config.new" "$config"
+# Of the container's first process, as what becomes of this script would not bury them.
 ( ("$here/member_settings.sh" &) 9<&-)
+( ("$here/member_watch.sh" "$$" "$lock" &) 9<&-)
 say "$OPERATIONS_MEMBER: data in $PGDATA"
 exec patroni "$config"

@@ -9,18 +9,22 @@ bin=$(dirname "$(readlink -f "$(command -v pg_ctl)")")
 
 # These Patroni gives on the command line, to all servers alike, from what it keeps in etcd. The values are those of postgresql.conf.
 common_settings() {
-    local name
+    local name value
     for name in max_connections max_worker_processes max_wal_senders max_replication_slots max_prepared_transactions \
         max_locks_per_transaction wal_keep_size track_commit_timestamp; do
-        printf '        %s: %s\n' "$name" "$(text "$("$bin/postgres" -C "$name" -D /tmp -c config_file=/etc/operations/postgresql.conf 2>/dev/null)")"
+        # What it says besides is that there is no postgresql.auto.conf.
+        value=$("$bin/postgres" -C "$name" -D /tmp -c config_file=/etc/operations/postgresql.conf 2>/dev/null) || {
+            echo "error: $name cannot be read from postgresql.conf" >&2
+            return 1
+        }
+        printf '        %s: %s\n' "$name" "$(text "$value")"
     done
 }
 
 # pg_hba.conf has a word for it, and quotes of its own.
 role() { printf '"%s"' "${1//\"/\"\"}"; }
 
-# Whoever may give orders to Patroni has the superuser's password; but that itself does not go over the network.
-token=$(printf 'patroni:%s' "$POSTGRES_PASSWORD" | sha256sum | cut -d ' ' -f 1)
+common=$(common_settings)
 synchronous=false
 [ "$SYNC" = off ] || synchronous=true
 
@@ -32,9 +36,11 @@ restapi:
   connect_address: $HOSTNAME:8008
   authentication:
     username: operations
-    password: $token
+    password: $PATRONI_ETCD3_PASSWORD
 etcd3:
   hosts: $ETCDCTL_ENDPOINTS
+  username: root
+  password: $PATRONI_ETCD3_PASSWORD
 bootstrap:
   dcs:
     # Who holds the leader's key has it for ttl seconds; it is renewed every loop_wait. A leader that cannot gives up within
@@ -50,7 +56,7 @@ bootstrap:
       use_slots: true
       parameters:
         wal_level: $WAL_LEVEL
-$(common_settings)
+$common
   method: operations
   operations:
     command: /usr/local/lib/operations/entrypoint/member_bootstrap.sh

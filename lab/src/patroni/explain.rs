@@ -111,11 +111,10 @@ fn state(word: &Result<Word, String>) -> &str {
 /// What is typed instead of what would work against Patroni.
 fn next_of(code: &str) -> Option<String> {
     let text = match code {
-        codes::NO_WRITABLE_SERVER | codes::TWO_WRITABLE_SERVERS => {
-            format!(
-                "{PATRONICTL} list operations # Patroni promotes one, and demotes others, within 30 s; docker compose logs says what keeps it"
-            )
-        }
+        codes::NO_WRITABLE_SERVER | codes::TWO_WRITABLE_SERVERS => format!(
+            "{PATRONICTL} list operations # Patroni promotes one, and ends others, within 30 s; if not, docker compose logs says what \
+             keeps it, and docker compose restart on its service ends one that it does not reach"
+        ),
         codes::WRITES_WAIT => format!("{PATRONICTL} edit-config --set synchronous_mode_strict=false operations"),
         codes::TIMELINE_DIFFERS | "slot_lost" => {
             format!("{PATRONICTL} reinit operations # names the members, and asks which; it is cloned anew")

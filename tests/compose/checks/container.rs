@@ -75,22 +75,16 @@ impl Container<'_> {
 
     /// Takes it off the demo's network.
     pub fn disconnect(&self) -> Outcome {
-        self.disconnect_from("default")
-    }
-
-    /// The same with another one, by its name in the Compose file.
-    pub fn disconnect_from(&self, network: &str) -> Outcome {
-        self.act(&["network", "disconnect", &named(network), &self.id])
+        self.act(&["network", "disconnect", &self.network(), &self.id])
     }
 
     /// Puts it back, under the name of its service.
     pub fn reconnect(&self, service: &str) -> Outcome {
-        self.reconnect_to("default", service)
+        self.act(&["network", "connect", "--alias", service, &self.network(), &self.id])
     }
 
-    /// The same with another network.
-    pub fn reconnect_to(&self, network: &str, service: &str) -> Outcome {
-        self.act(&["network", "connect", "--alias", service, &named(network), &self.id])
+    fn network(&self) -> String {
+        format!("{PROJECT}_default")
     }
 
     fn act(&self, arguments: &[&str]) -> Outcome {
@@ -123,11 +117,6 @@ impl Container<'_> {
         slow.tc(&["add", "dev", "eth0", "root", "tbf", "rate", "80mbit", "burst", "256kb", "latency", "400ms"])?;
         Ok(slow)
     }
-}
-
-/// A network of the demo.
-fn named(network: &str) -> String {
-    format!("{PROJECT}_{network}")
 }
 
 /// A network that is slow as long as this lives; by a process of its container.
