@@ -8,5 +8,6 @@ PATH=$(dirname "$(readlink -f "$0")")/first_start:$PATH
 # The locale is the image's.
 unset LC_ALL
 # A string of words as a shell reads them, as in the official image.
+arguments=()
 eval "arguments=(${POSTGRES_INITDB_ARGS:-})"
 initdb --pgdata="$PGDATA" --username="$POSTGRES_USER" --pwfile=<(printf '%s\n' "$POSTGRES_PASSWORD") "${arguments[@]}"

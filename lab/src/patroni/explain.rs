@@ -2,23 +2,31 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::PATRONICTL;
 use super::word::{self, Word};
+use super::{ETCD, OTHER_PATRONICTL, PATRONICTL};
 use crate::demo::Demo;
+use crate::demo::nodes::FIRST;
 use crate::doctor::{Finding, NO_ANSWER, Report, Severity, codes, disk};
 
 /// Patroni asks etcd every 5 seconds (loop_wait), and tries for as long again (retry_timeout).
 const SEEN: u64 = 15;
+
+const START_ETCD: &str =
+    "docker compose ps --all # docker compose up --detach --wait starts the etcd that do not run; else see the network";
 
 /// Adds to a report what Patroni says, and has it advise nothing that would work against it.
 pub(crate) fn explain(demo: &Demo, report: Report) -> Report {
     let Report { servers, mut findings, .. } = report;
     let nodes = demo.layout.nodes.clone();
     let asked: Vec<_> = nodes.into_iter().map(|node| std::thread::spawn(move || word::ask(&node.host))).collect();
+    let names = std::env::var(ETCD).unwrap_or_default();
+    let etcd = names.split(',').filter(|name| !name.is_empty()).map(str::to_owned);
+    let etcd: Vec<_> = etcd.map(|name| std::thread::spawn(move || (word::is_well(&name), name))).collect();
     let words: Vec<_> = asked
         .into_iter()
         .map(|thread| thread.join().unwrap_or_else(|_| Err("the doctor itself failed while it asked".to_owned())))
         .collect();
+    let etcd: Vec<_> = etcd.into_iter().filter_map(|thread| thread.join().ok()).collect();
     let names: Vec<_> = demo.targets().iter().map(crate::target::Target::name).collect();
     let unanswered = [codes::SERVER_DOWN, codes::CONNECTION_REFUSED];
     for (node, name) in demo.layout.nodes.iter().zip(&names) {
@@ -35,7 +43,8 @@ pub(crate) fn explain(demo: &Demo, report: Report) -> Report {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs());
     let told: Vec<_> = names.iter().map(String::as_str).zip(&words).collect();
     let answers = |name: &str| servers.iter().any(|server| server.name == name && server.state != NO_ANSWER);
-    let findings = judged(findings, &told, now, &answers);
+    let mut findings = judged(findings, &told, now, &answers);
+    findings.extend(away(&etcd));
     Report::new(servers, findings)
 }
 
@@ -48,8 +57,10 @@ fn judged(
 ) -> Vec<Finding> {
     // Who is the primary was read from the data a moment before the servers were asked.
     findings.retain(|finding| finding.code != codes::ROLES_SWAPPED);
+    let first_answers = |(name, word): &(&str, &Result<Word, String>)| name.contains(FIRST) && word.is_ok();
+    let patronictl = if told.iter().any(first_answers) { PATRONICTL } else { OTHER_PATRONICTL };
     for finding in &mut findings {
-        if let Some(next) = next_of(&finding.code) {
+        if let Some(next) = next_of(&finding.code, patronictl) {
             next.clone_into(&mut finding.next_command);
         }
     }
@@ -60,7 +71,7 @@ fn judged(
             Severity::Degraded,
             name,
             "the cluster is paused: Patroni promotes nobody if the leader fails, and restarts no server that ends",
-            format!("{PATRONICTL} resume operations"),
+            format!("{patronictl} resume operations"),
         ));
     }
     let age = |word: &Word| now.saturating_sub(word.dcs_last_seen);
@@ -74,7 +85,7 @@ fn judged(
             Severity::Broken,
             name,
             format!("its Patroni has reached no majority of etcd {since}: it takes no writes, and cannot be promoted"),
-            "docker compose ps --all etcd1 etcd2 etcd3 # docker compose up --detach --wait starts what does not run; else see the network",
+            START_ETCD,
         ));
     }
     for (name, word) in told {
@@ -101,6 +112,19 @@ fn judged(
     findings
 }
 
+/// What it means that some of the etcd are not well.
+fn away(etcd: &[(bool, String)]) -> Option<Finding> {
+    let (well, away): (Vec<_>, Vec<_>) = etcd.iter().partition(|(is_well, _)| *is_well);
+    let names: Vec<_> = away.iter().map(|(_, name)| name.as_str()).collect();
+    let (last, all) = (names.last()?, etcd.len());
+    let (severity, why) = match well.len() * 2 > all {
+        true => (Severity::Degraded, "the others are a majority, so the leader stays"),
+        false => (Severity::Broken, "there is no majority, so nobody may lead, and nobody takes writes"),
+    };
+    let evidence = format!("{} of {all} etcd are not well ({}): {why}", names.len(), names.join(", "));
+    Some(Finding::new(codes::ETCD_UNREACHABLE, severity, last, evidence, START_ETCD))
+}
+
 fn state(word: &Result<Word, String>) -> &str {
     match word {
         Ok(word) => &word.state,
@@ -109,15 +133,15 @@ fn state(word: &Result<Word, String>) -> &str {
 }
 
 /// What is typed instead of what would work against Patroni.
-fn next_of(code: &str) -> Option<String> {
+fn next_of(code: &str, patronictl: &str) -> Option<String> {
     let text = match code {
         codes::NO_WRITABLE_SERVER | codes::TWO_WRITABLE_SERVERS => format!(
-            "{PATRONICTL} list operations # Patroni promotes one, and ends others, within 30 s; if not, docker compose logs says what \
+            "{patronictl} list operations # Patroni promotes one, and ends others, within 30 s; if not, docker compose logs says what \
              keeps it, and docker compose restart on its service ends one that it does not reach"
         ),
-        codes::WRITES_WAIT => format!("{PATRONICTL} edit-config --set synchronous_mode_strict=false operations"),
+        codes::WRITES_WAIT => format!("{patronictl} edit-config --set synchronous_mode_strict=false operations"),
         codes::TIMELINE_DIFFERS | "slot_lost" => {
-            format!("{PATRONICTL} reinit operations # names the members, and asks which; it is cloned anew")
+            format!("{patronictl} reinit operations # names the members, and asks which; it is cloned anew")
         }
         codes::SERVER_DOWN | codes::SERVER_SILENT | codes::CONNECTION_REFUSED => {
             "docker compose up --detach --wait # if that does not help: docker compose logs; docker network inspect"
@@ -149,6 +173,18 @@ mod tests {
     }
 
     #[test]
+    fn what_is_typed_is_for_a_server_that_answers() {
+        let paused = Ok(Word { pause: true, dcs_last_seen: 100, ..Word::default() });
+        let silent = Err("connection refused".to_owned());
+        for (first, wanted) in
+            [(&paused, "exec postgres_primary patronictl"), (&silent, "exec postgres_replica patronictl")]
+        {
+            let found = judged(Vec::new(), &[(LEADER, first), (OTHER, &paused)], 101, &|name| name != LEADER);
+            assert!(found.iter().any(|finding| finding.next_command.contains(wanted)), "{found:?}");
+        }
+    }
+
+    #[test]
     fn a_pause_is_told_once() {
         let paused = Ok(Word { pause: true, dcs_last_seen: 100, ..Word::default() });
         let found = judged(Vec::new(), &[(LEADER, &paused), (OTHER, &paused)], 101, &|_| true);
@@ -167,6 +203,22 @@ mod tests {
         let found = judged(vec![nobody], &[(LEADER, &seen(0)), (OTHER, &seen(100))], 130, &|_| true);
         assert_eq!(codes_of(&found), [codes::NO_WRITABLE_SERVER, codes::ETCD_UNREACHABLE, codes::ETCD_UNREACHABLE]);
         assert!(found.iter().all(|finding| !finding.next_command.contains("pg_promote")), "{found:?}");
+    }
+
+    #[test]
+    fn etcd_that_are_away_are_counted() {
+        let found = |well: [bool; 3]| {
+            let etcd: Vec<_> =
+                well.into_iter().zip(1..).map(|(well, number)| (well, format!("etcd{number}"))).collect();
+            away(&etcd).map(|finding| (finding.severity, finding.evidence))
+        };
+        assert_eq!(found([true; 3]), None);
+        let (severity, evidence) = found([true, false, true]).unwrap_or((Severity::Info, String::new()));
+        assert!(
+            severity == Severity::Degraded && evidence.starts_with("1 of 3 etcd are not well (etcd2)"),
+            "{evidence}"
+        );
+        assert_eq!(found([false, true, false]).map(|(severity, _)| severity), Some(Severity::Broken));
     }
 
     #[test]

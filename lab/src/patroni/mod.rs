@@ -10,8 +10,14 @@ use crate::error::{Error, FailoverError};
 /// The variable that says so to the lab.
 const VARIABLE: &str = "LAB_PATRONI";
 
-/// How patronictl is called; a command of it follows.
+/// The variable with the names of the etcd, with commas between them.
+const ETCD: &str = "LAB_ETCD";
+
+/// How patronictl is called in a server's container; a command of it follows.
 pub(crate) const PATRONICTL: &str = "docker compose exec postgres_primary patronictl";
+
+/// The same where that container is away.
+pub(crate) const OTHER_PATRONICTL: &str = "docker compose exec postgres_replica patronictl";
 
 /// Whether the servers are under Patroni.
 #[must_use]

@@ -30,6 +30,16 @@ pub(super) struct Word {
     pub state: String,
 }
 
+/// The port of etcd.
+const ETCD: u16 = 2379;
+
+/// Whether an etcd says that it is well, which one without a majority is not. It asks nobody for a password there.
+pub(super) fn is_well(etcd: &str) -> bool {
+    let host = etcd.to_owned();
+    let asked = within(ANSWER, move || http::ask_at((&host, ETCD), "GET", "/health", &host, ANSWER));
+    asked.is_some_and(|answer| answer.is_ok_and(|answer| answer.status == 200))
+}
+
 /// Asks the Patroni of a server, by its host.
 pub(super) fn ask(host: &str) -> Result<Word, String> {
     let host = host.to_owned();

@@ -56,7 +56,7 @@ const CHECKS: &[Check<Demo>] = checks! {
     refusals: first_start_logs_no_error other_names_than_those_of_the_data_are_refused rows_that_are_no_number_are_refused
         a_batch_that_is_no_number_is_refused slot_lost_while_the_replica_runs_heals promoted_replica_lives_alone;
     ha: cluster_starts_under_patroni passwords_of_a_cluster_are_nowhere_to_be_seen switchover_loses_nothing killed_leader_is_replaced;
-    ha_faults: cut_off_leader_gives_up_before_another_leads hung_patroni_is_ended_before_another_leads without_etcd_nobody_leads paused_cluster_promotes_nobody
+    ha_faults: cut_off_leader_gives_up_before_another_leads hung_patroni_ends_its_container without_etcd_nobody_leads paused_cluster_promotes_nobody
         killed_leader_loses_neither_rows_nor_slots;
 };
 
