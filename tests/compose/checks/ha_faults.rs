@@ -10,8 +10,8 @@ use crate::container::Container;
 use crate::contents::jobs_tick_on;
 use crate::demo::{Demo, last_until, took_at_most};
 use crate::ha::{
-    REJOINS, address, another_than, kill_the_leader, leader, members, need, patronictl, receipt_since, say_cost,
-    two_stream, writers,
+    REJOINS, address, another_than, comes_to_be_well, kill_the_leader, leader, members, need, patronictl,
+    receipt_since, say_cost, two_stream, writers,
 };
 use crate::lab::{comes_to_be_ok, comes_to_find, nothing_is_lost, try_lab};
 use crate::programs::wait;
@@ -147,7 +147,7 @@ pub fn killed_leader_loses_neither_rows_nor_slots(demo: &Demo) -> Outcome {
     for (member, container) in members(demo)? {
         wait(&format!("{member} to have the slot"), 60, || same("slots", "1", container.psql(there)?.as_str()))?;
     }
-    comes_to_be_ok(demo, 120)?;
+    comes_to_be_well(demo)?;
     writers(demo).ask(
         "INSERT INTO public.operations (operation_date, operation_guid, client_id, operation_type, amount, message)
          VALUES (current_date, '00000000-0000-4000-8000-00000000cdc1', 1, 'online', 1, '{}') RETURNING 1",
