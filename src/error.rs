@@ -75,6 +75,16 @@ pub enum Error {
     WorkerNode { what: &'static str, group: i32 },
     #[error("the change of an operation in a shard of Citus cannot be counted")]
     ShardNotCounted { table: String, facts: String },
+    #[error("there is no Citus in this database")]
+    NoCitus,
+    #[error("must be superuser to execute {procedure}()")]
+    NotSuperuser { procedure: &'static str },
+    #[error("the tables of the sums are distributed otherwise than operations")]
+    OtherColocation { schema: String },
+    #[error("the views of the sums are not as operations_setup() makes them")]
+    OtherViews { schema: String },
+    #[error("not every shard of operations answered")]
+    ShardsMissing { shards: usize, answers: usize },
     #[error("the hidden rows of \"{table}\" cannot be returned")]
     HiddenColumn { table: String, column: &'static CStr },
     #[error("pg_cron {version} cannot run jobs every few seconds")]
@@ -133,8 +143,12 @@ impl Error {
             | Self::OtherDistribution { .. }
             | Self::WorkerNode { .. }
             | Self::ShardNotCounted { .. }
+            | Self::NoCitus
+            | Self::OtherColocation { .. }
+            | Self::OtherViews { .. }
             | Self::PgCronTooOld { .. } => PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED,
-            Self::ForeignPartition { .. } => PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
+            Self::ForeignPartition { .. } | Self::NotSuperuser { .. } => PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
+            Self::ShardsMissing { .. } => PgSqlErrorCode::ERRCODE_DATA_CORRUPTED,
             Self::MissingRole { .. } => PgSqlErrorCode::ERRCODE_UNDEFINED_OBJECT,
             Self::NotATrigger => PgSqlErrorCode::ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED,
             Self::OtherColumns { .. } | Self::HiddenColumn { .. } => PgSqlErrorCode::ERRCODE_DATATYPE_MISMATCH,
@@ -180,6 +194,19 @@ impl Error {
             ),
             Self::ShardNotCounted { table, facts } => {
                 format!("A trigger of operations_count_change() fired on {table}, and {facts}.")
+            }
+            Self::NoCitus => "The extension citus is not installed in it.".into(),
+            Self::NotSuperuser { .. } => {
+                "It distributes tables of the extension, which belong to a superuser.".into()
+            }
+            Self::OtherColocation { schema } => format!(
+                "operations, operations_shard, operations_shard_delta and operations_shard_rollup in {schema} are not co-located."
+            ),
+            Self::OtherViews { .. } => {
+                "client_type_sum_mv or client_type_sum_live has another query. On Citus the sums are read from the shards with the rights of the extension's owner.".into()
+            }
+            Self::ShardsMissing { shards, answers } => {
+                format!("{shards} shards were asked, by operations_shard, and {answers} answered.")
             }
             Self::HiddenColumn { column, .. } => {
                 format!("The table has no column {} of the type that operations has.", column.to_string_lossy())
@@ -249,6 +276,15 @@ impl Error {
             Self::ShardNotCounted { .. } => {
                 "Drop the triggers operations_count_insert, operations_count_delete and operations_count_update of operations before it becomes a table of Citus.".into()
             }
+            Self::NoCitus => {
+                "Add citus to shared_preload_libraries, restart the server, and run CREATE EXTENSION citus.".into()
+            }
+            Self::NotSuperuser { .. } => "Have a superuser call it.".into(),
+            Self::OtherColocation { schema } => format!(
+                "Make the extension anew: {}", create_anew(schema)
+            ),
+            Self::OtherViews { schema } => format!("Drop the view that was changed and run CALL {schema}.operations_setup();"),
+            Self::ShardsMissing { .. } => "Run DELETE FROM operations_shard_key; and call it again.".into(),
             Self::HiddenColumn { .. } => {
                 "Start the server without citus in shared_preload_libraries: then a query of that table finds them.".into()
             }

@@ -23,6 +23,7 @@ pub mod result_set;
 pub mod sequence;
 pub mod session;
 pub mod statistics;
+pub mod trigger_row;
 pub mod unbound;
 pub mod view_rule;
 pub mod wal;

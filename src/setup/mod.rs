@@ -7,6 +7,7 @@ use pgrx::datum::DatumWithOid;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{Spi, pg_extern};
 
+use crate::arguments;
 use crate::citus::{self, OnCitus};
 use crate::error::Error;
 use crate::partitions;
@@ -28,24 +29,30 @@ const CLIENT_TYPE_SUM_LIVE: &str = include_str!("sql/client_type_sum_live.sql");
 const LIVE_VIEW_READS: &str = include_str!("sql/live_view_reads.sql");
 const CLIENT_TYPE_SUM_MV: &str = include_str!("sql/client_type_sum_mv.sql");
 
-const ON_CITUS: OnCitus = OnCitus::PlainTablesOfCoordinator("operations_setup()");
+const ON_CITUS: OnCitus = OnCitus::ShardedOfCoordinator("operations_setup()");
 
 /// 2025-08-01, the first of the months that every new table has, and how many these are.
 const FIRST_DAY: i32 = 9344;
 const FIRST_MONTHS: i32 = 4;
 
 #[pg_extern(sql = r#"
-create procedure @extschema@.operations_setup()
+create procedure @extschema@.operations_setup(p_distributed boolean default false)
 language c as '@MODULE_PATHNAME@', '@FUNCTION_NAME@';
 
-revoke all on procedure @extschema@.operations_setup() from public;
+revoke all on procedure @extschema@.operations_setup(boolean) from public;
 
-comment on procedure @extschema@.operations_setup() is
-    'Creates, in the schema of the extension, what is missing of: the table operations with its index, its partitions for 2025-08 to 2025-11 (if the table is new), the current month and 3 months ahead, the triggers that count its changes, the view client_type_sum_live and the materialized view client_type_sum_mv. The caller owns them; the extension does not.';
+comment on procedure @extschema@.operations_setup(boolean) is
+    'Creates, in the schema of the extension, what is missing of: the table operations with its index, its partitions for 2025-08 to 2025-11 (if the table is new), the current month and 3 months ahead, the triggers that count its changes, the view client_type_sum_live and the materialized view client_type_sum_mv. The caller owns them; the extension does not. With p_distributed also does what operations_distribute() does.';
 "#)]
-fn operations_setup(call: Call<'_>) -> Result<(), ErrorReport> {
+fn operations_setup(call: Call<'_>, p_distributed: Option<bool>) -> Result<(), ErrorReport> {
+    let is_distributed = arguments::required("p_distributed", p_distributed)?;
     session::require_writable("operations_setup")?;
-    Ok(set_up(&Schema::of(call, ON_CITUS)?)?)
+    let schema = Schema::of(call, ON_CITUS)?;
+    set_up(&schema)?;
+    if is_distributed && !citus::is_sharded(&schema) {
+        citus::distribute(&schema)?;
+    }
+    Ok(())
 }
 
 fn set_up(schema: &Schema) -> Result<(), Error> {
@@ -62,16 +69,26 @@ fn set_up(schema: &Schema) -> Result<(), Error> {
     {
         rights::require_owners_with_rights_of(operations, session::current_user())?;
     }
+    if citus::is_sharded(schema) {
+        citus::run_each(schema, CLIENT_TYPE_SUM_MV)?;
+        citus::distribute(schema)?;
+        return create_months(schema, std::iter::empty());
+    }
     run(schema, OPERATIONS)?;
     // Citus may be set to take each new table, or those of this schema.
     citus::require(schema, ON_CITUS)?;
     create_views(schema)?;
-    let today = partitions::today()?;
-    let first = Day::from_postgres(FIRST_DAY).map_or(today, Day::month);
+    let first = Day::from_postgres(FIRST_DAY).map(Day::month);
     // Not again for a table that was there: what was detached from it is not missing.
-    let first_months = Month::range_inclusive(first, first.plus(FIRST_MONTHS - 1)).filter(|_| is_new);
+    let first_months = first.map(|first| Month::range_inclusive(first, first.plus(FIRST_MONTHS - 1)));
+    create_months(schema, first_months.filter(|_| is_new).into_iter().flatten())
+}
+
+fn create_months(schema: &Schema, first_months: impl Iterator<Item = Month>) -> Result<(), Error> {
+    let today = partitions::today()?;
     let months_ahead = Month::range_inclusive(today, today.plus(MONTHS_AHEAD));
-    partitions::create_missing(schema, schema.operations()?, first_months.chain(months_ahead))?;
+    let months = first_months.chain(months_ahead);
+    partitions::create_missing(schema, schema.operations()?, months)?;
     Ok(())
 }
 
