@@ -208,384 +208,6 @@ comment on function @extschema@.operations_jobs() is
 -- requires:
 --   jobs
 
--- Settings and state of the server itself.
-
-create function @extschema@.operations_doctor_server()
-returns table (code text, severity text, evidence text, next_command text)
-language plpgsql
-stable
-set search_path = pg_catalog, pg_temp
-as $function$
-begin
-    return query
-    select 'connections_nearly_full', 'degraded',
-           format('%s of the %s connections that ordinary roles may use are taken, %s of them idle in a transaction',
-                  s.used, l.usable, s.idle_in_transaction),
-           'select pid, usename, application_name, state, state_change from pg_stat_activity where backend_type = ''client backend'' order by state_change;'
-    from (
-        select count(*) as used, count(*) filter (where a.state like 'idle in transaction%') as idle_in_transaction
-        from pg_stat_activity a
-        where a.backend_type = 'client backend'
-    ) s
-    cross join (
-        select current_setting('max_connections')::integer
-               - current_setting('superuser_reserved_connections')::integer
-               - coalesce(current_setting('reserved_connections', true), '0')::integer as usable
-    ) l
-    where s.used >= 0.9 * l.usable;
-
-    return query
-    select 'checksum_failures', 'broken',
-           format('%s damaged pages were read in database %s, the last at %s', d.checksum_failures,
-                  coalesce(d.datname, '(shared)'), d.checksum_last_failure),
-           'select datname, checksum_failures, checksum_last_failure from pg_stat_database where checksum_failures > 0; -- clone a replica anew, restore a primary'
-    from pg_stat_database d
-    where d.checksum_failures > 0;
-
-    -- A crash of one process ends all sessions and loses nothing; seconds later nothing else shows that it was. The postmaster
-    -- starts its checkpointer with itself, and again only after a crash.
-    return query
-    select 'crash_recovered', 'info',
-           format('a process of this server crashed: all sessions were ended, and at %s all was started again (the server itself runs since %s)',
-                  date_trunc('milliseconds', a.backend_start), date_trunc('milliseconds', pg_postmaster_start_time())),
-           'select backend_type, pid, backend_start from pg_stat_activity order by backend_start; -- this server''s log names the process'
-    from pg_stat_activity a
-    where a.backend_type = 'checkpointer' and a.backend_start > pg_postmaster_start_time() + interval '10 s'
-      and a.backend_start > clock_timestamp() - interval '1 h';
-
-    return query
-    select 'checksums_off', 'info', 'data_checksums is off: a damaged page is read as if it were good',
-           'pg_checksums --enable --pgdata "$PGDATA" # while this server is stopped'
-    where current_setting('data_checksums') = 'off';
-
-    return query
-    select 'rewind_impossible', 'info', 'data_checksums and wal_log_hints are off: pg_rewind will refuse, so that an old primary must be cloned anew',
-           'alter system set wal_log_hints = on; -- then restart'
-    where current_setting('data_checksums') = 'off' and current_setting('wal_log_hints') = 'off';
-
-    return query
-    select 'not_durable', 'degraded', format('%s is off: a crash of the machine can damage the data', s.name),
-           format('alter system reset %s; select pg_reload_conf();', s.name)
-    from unnest(array['fsync', 'full_page_writes']) s (name)
-    where current_setting(s.name) = 'off';
-
-    return query
-    select 'writes_refused', 'broken', format('default_transaction_read_only is on for %s', current_user),
-           'alter system reset default_transaction_read_only; select pg_reload_conf();'
-    where current_setting('default_transaction_read_only')::boolean and not pg_is_in_recovery();
-
-    return query
-    select 'restart_pending', 'info', format('changed, and waits for a restart: %s', string_agg(s.name, ', ' order by s.name)),
-           'pg_ctl restart --pgdata "$PGDATA"'
-    from pg_settings s
-    -- What the command line sets is said to be pending for as long as the file says something else.
-    where s.pending_restart and s.source <> 'command line'
-    having count(*) > 0;
-
-    return query
-    select 'settings_contradict', 'degraded', c.evidence, c.next_command
-    from (values
-        (pg_is_in_recovery() and current_setting('hot_standby_feedback')::boolean
-             and current_setting('wal_receiver_status_interval') = '0',
-         'hot_standby_feedback is on, but wal_receiver_status_interval = 0: the feedback is never sent',
-         'alter system reset wal_receiver_status_interval; select pg_reload_conf();'),
-        (pg_is_in_recovery() and current_setting('max_standby_streaming_delay') = '-1',
-         'max_standby_streaming_delay = -1: one reader can hold back replay for ever',
-         'alter system reset max_standby_streaming_delay; select pg_reload_conf();'),
-        (not pg_is_in_recovery() and current_setting('autovacuum')::boolean and not current_setting('track_counts')::boolean,
-         'autovacuum is on, but track_counts is off: it never learns that there is something to do',
-         'alter system reset track_counts; select pg_reload_conf();')
-    ) c (contradicts, evidence, next_command)
-    where c.contradicts;
-end
-$function$;
-
-comment on function @extschema@.operations_doctor_server() is
-    'The part of operations_doctor() about the settings and the state of the server itself.';
-
-revoke all on function @extschema@.operations_doctor_server() from public;
-/* </end connected objects> */
-
-/* <begin connected objects> */
--- requires:
---   jobs
-
--- What should stay of one size, and grows.
-
-create function @extschema@.operations_doctor_growth()
-returns table (code text, severity text, evidence text, next_command text)
-language plpgsql
-stable
-set search_path = pg_catalog, pg_temp
-as $function$
-declare
-    -- The daily job keeps seven days.
-    kept constant interval := interval '9 days';
-    oldest timestamptz;
-begin
-    -- A replica counts no dead rows of its own, and its history is the primary's.
-    if pg_is_in_recovery() then
-        return;
-    end if;
-
-    select min(h.finished_at) into oldest
-    from @extschema@.operations_job j
-    cross join lateral (
-        select d.finished_at
-        from @extschema@.operations_job_run_details d
-        where d.job_name = j.job_name
-        order by d.finished_at
-        limit 1
-    ) h;
-    if @extschema@.operations_has_pg_cron() then
-        execute 'select least($1, (select d.start_time from cron.job_run_details d order by d.runid limit 1))' into oldest using oldest;
-    end if;
-    return query
-    select 'history_grows', 'degraded',
-           format('the oldest run in the jobs'' history is of %s, and a daily job should keep 7 days', oldest::date),
-           'call @extschema@.operations_prune_job_history();'
-    where oldest < clock_timestamp() - kept;
-
-    return query
-    select 'catalogs_grow', 'degraded',
-           format('%s has %s dead rows and %s live ones (%s), last vacuumed %s', t.relname, t.n_dead_tup, t.n_live_tup,
-                  pg_size_pretty(pg_total_relation_size(t.relid)), coalesce(greatest(t.last_vacuum, t.last_autovacuum)::text, 'never')),
-           format('select * from @extschema@.operations_doctor_vacuum(); vacuum (verbose) pg_catalog.%I;', t.relname)
-    from pg_stat_sys_tables t
-    where t.schemaname = 'pg_catalog' and t.n_dead_tup > 50000 + 2 * t.n_live_tup
-    order by t.n_dead_tup desc
-    limit 3;
-
-    return query
-    select 'delta_grows', 'degraded',
-           format('operations_delta has %s rows and %s dead ones (%s): change_status() folds it and vacuum cleans it', t.n_live_tup,
-                  t.n_dead_tup, pg_size_pretty(pg_total_relation_size(t.relid))),
-           'call @extschema@.change_status(); vacuum @extschema@.operations_delta;'
-    from pg_stat_user_tables t
-    where t.relid = '@extschema@.operations_delta'::regclass and t.n_live_tup + t.n_dead_tup > 1000000;
-end
-$function$;
-
-comment on function @extschema@.operations_doctor_growth() is
-    'The part of operations_doctor() about what should not grow: the jobs'' history, the catalogs, operations_delta.';
-
-revoke all on function @extschema@.operations_doctor_growth() from public;
-/* </end connected objects> */
-
-/* <begin connected objects> */
--- requires:
---   jobs
-
--- The table and its months.
-
-create function @extschema@.operations_doctor_partitions()
-returns table (code text, severity text, evidence text, next_command text)
-language plpgsql
-stable
-set search_path = pg_catalog, pg_temp
-as $function$
-declare
-    parent regclass := to_regclass('@extschema@.operations');
-    wanted date;
-    missing text[];
-    fallback regclass;
-    holds_rows boolean;
-begin
-    -- First: who does what the next finding says may drop the table, and them with it.
-    return query
-    select 'hidden_rows', 'broken',
-           format('the files of %s on this server hold rows, and no query finds them there', string_agg(c.relation::regclass::text, ', ' order by c.relation)),
-           format('begin; insert into @extschema@.operations overriding system value with hidden as materialized (select * from @extschema@.operations_hidden_rows()), known as materialized (select o.operation_date, o.id from @extschema@.operations o join hidden h on o.operation_date = h.operation_date and o.id = h.id) select h.* from hidden h where not exists (select from known k where k.operation_date = h.operation_date and k.id = h.id); select truncate_local_data_after_distributing_table(%L); commit; -- on the coordinator, see docs/doctor.md', parent)
-    from @extschema@.operations_citus_tables() c
-    join pg_partition_tree(parent) p on p.relid = c.relation
-    where c.has_hidden_rows
-    having count(*) > 0;
-    if exists (select from @extschema@.operations_citus_tables() c where c.relation is null) then
-        return query
-        select 'citus_worker', 'info', 'this server is a worker node of Citus: the coordinator has the table, the sums and the jobs',
-               'select nodename, nodeport from pg_dist_node where groupid = 0; -- then ask operations_doctor() there';
-        return;
-    end if;
-    return query
-    select 'citus_table', 'broken',
-           format('%s is %s: change_status(), loads, jobs and sums refuse it', c.relation::regclass, c.kind),
-           case t.relkind
-               when 'p' then format('begin; drop view if exists @extschema@.client_type_sum_live cascade; alter table %s rename to operations_on_citus; call @extschema@.operations_setup(); commit; -- docs/scaling.md has how the rows come along', c.relation::regclass)
-               else 'begin; alter extension operations_ext drop type @extschema@.operation_type_enum; drop extension operations_ext cascade; create extension operations_ext schema @extschema@; call @extschema@.operations_setup(); commit;'
-           end
-    from @extschema@.operations_citus_tables() c
-    join pg_class t on t.oid = c.relation and not t.relispartition;
-
-    if parent is null or to_regclass('@extschema@.client_type_sum_mv') is null or to_regclass('@extschema@.client_type_sum_live') is null then
-        return query
-        select 'setup_missing', 'broken',
-               format('in database %s there is no %s', current_database(),
-                      concat_ws(', ', case when parent is null then 'table operations' end,
-                                case when to_regclass('@extschema@.client_type_sum_mv') is null then 'view client_type_sum_mv' end,
-                                case when to_regclass('@extschema@.client_type_sum_live') is null then 'view client_type_sum_live' end)),
-               'call @extschema@.operations_setup();';
-        return;
-    end if;
-
-    return query
-    select 'relation_locked', 'broken',
-           format('process %s (%s, %s) has locked %s against all readers, its transaction is %s s old', l.pid, a.usename, a.state,
-                  string_agg(distinct c.relname, ', '), round(extract(epoch from clock_timestamp() - a.xact_start))),
-           format('select pg_terminate_backend(%s);', l.pid)
-    from pg_locks l
-    join pg_class c on c.oid = l.relation
-    join pg_stat_activity a on a.pid = l.pid
-    where l.locktype = 'relation' and l.mode = 'AccessExclusiveLock' and l.granted
-      and l.database = (select d.oid from pg_database d where d.datname = current_database())
-      and (l.relation in (parent, '@extschema@.client_type_sum_mv'::regclass, '@extschema@.client_type_sum_live'::regclass)
-           or exists (select from pg_inherits i where i.inhparent = parent and i.inhrelid = l.relation))
-      and a.backend_type = 'client backend' and a.xact_start < clock_timestamp() - interval '3 s'
-    group by l.pid, a.usename, a.state, a.xact_start;
-
-    -- A replica has the primary's months.
-    if pg_is_in_recovery() then
-        return;
-    end if;
-
-    -- The daily job makes three; on the first days of a month there may be two.
-    for wanted in
-        select m::date from generate_series(date_trunc('month', current_date), date_trunc('month', current_date) + interval '2 months', interval '1 month') m
-    loop
-        if not exists (
-            select
-            from pg_inherits i
-            join pg_class c on c.oid = i.inhrelid
-            where i.inhparent = parent and not i.inhdetachpending
-              and pg_get_expr(c.relpartbound, c.oid) = format('FOR VALUES FROM (%L) TO (%L)', wanted, (wanted + interval '1 month')::date)
-        ) then
-            missing := missing || to_char(wanted, 'YYYY-MM');
-        end if;
-    end loop;
-    return query
-    select 'months_missing', case when missing[1] = to_char(current_date, 'YYYY-MM') then 'broken' else 'degraded' end,
-           format('operations has no partition for %s', array_to_string(missing, ', ')),
-           'call @extschema@.operations_maintain_partitions();'
-    where missing is not null;
-
-    -- PostgreSQL refuses such bounds, but two sessions that attach at the same time may miss each other's partition.
-    if exists (
-        select
-        from pg_partitioned_table p
-        join pg_attribute a on a.attrelid = p.partrelid and a.attnum = p.partattrs[0]
-        where p.partrelid = parent and p.partstrat = 'r' and p.partnatts = 1 and a.atttypid = 'date'::regtype
-    ) then
-        return query
-        with bounds as (
-            select c.oid, c.oid::regclass as name,
-                   (case b.ends[1] when 'MINVALUE' then '-infinity' else trim(b.ends[1], '''') end)::date as from_day,
-                   (case b.ends[2] when 'MAXVALUE' then 'infinity' else trim(b.ends[2], '''') end)::date as to_day
-            from pg_inherits i
-            join pg_class c on c.oid = i.inhrelid
-            cross join lateral regexp_match(pg_get_expr(c.relpartbound, c.oid), '^FOR VALUES FROM [(](.*)[)] TO [(](.*)[)]$') as b(ends)
-            where i.inhparent = parent and not i.inhdetachpending and b.ends is not null
-        )
-        select 'partitions_overlap', 'broken',
-               format('partitions %s and %s overlap from %s to %s: rows of one of them are not seen', one.name, other.name,
-                      greatest(one.from_day, other.from_day), least(one.to_day, other.to_day)),
-               format('alter table %s detach partition %s; -- then insert its rows again, see docs/doctor.md', parent, other.name)
-        from bounds one
-        join bounds other on other.oid > one.oid and other.from_day < one.to_day and one.from_day < other.to_day
-        order by one.from_day;
-    end if;
-
-    select i.inhrelid::regclass into fallback
-    from pg_partitioned_table p
-    join pg_inherits i on i.inhrelid = p.partdefid
-    where p.partrelid = parent;
-    if fallback is null then
-        return;
-    end if;
-    -- Whoever reads a table evaluates what its owner put on it.
-    if exists (
-        select
-        from pg_partition_tree(fallback) t
-        join pg_class c on c.oid = t.relid
-        where not pg_has_role(c.relowner, current_user, 'usage')
-    ) then
-        return query
-        select 'not_permitted', 'unknown',
-               format('the DEFAULT partition %s was not looked into: its owner is not trusted with the rights of %I', fallback, current_user),
-               format('select exists (select from %s); -- as its owner', fallback);
-    else
-        execute format('select exists (select from %s)', fallback) into holds_rows;
-        return query
-        select 'default_partition_rows', 'degraded',
-               format('the DEFAULT partition %s holds rows, so that their months cannot be attached', fallback),
-               format('select date_trunc(''month'', operation_date) as month, count(*) from %s group by 1; -- then move them to partitions', fallback)
-        where holds_rows;
-    end if;
-end
-$function$;
-
-comment on function @extschema@.operations_doctor_partitions() is
-    'The part of operations_doctor() about the table operations: set up, not locked, months ahead, no partitions that overlap, no rows in a DEFAULT partition.';
-
-revoke all on function @extschema@.operations_doctor_partitions() from public;
-/* </end connected objects> */
-
-/* <begin connected objects> */
--- requires:
---   jobs
-
--- What one server knows about its own health. Each topic is a function of its own, so that one that fails or is not
--- permitted does not hide what the others find. docs/doctor.md explains each code.
-
-create function @extschema@.operations_doctor(p_full boolean default false)
-returns table (code text, severity text, evidence text, next_command text)
-language plpgsql
-stable
-set search_path = pg_catalog, pg_temp
-set lock_timeout = '1s'
-as $function$
-declare
-    topics text[] := array['jobs', 'partitions', 'sums'];
-    topic text;
-begin
-    if pg_has_role('pg_monitor', 'usage') then
-        topics := array['server', 'replication', 'vacuum', 'growth'] || topics;
-    else
-        return query
-        select 'not_permitted', 'unknown',
-               format('role %I is no member of pg_monitor: other sessions, the WAL receiver and some settings are hidden from it', current_user),
-               format('grant pg_monitor to %I;', current_user);
-    end if;
-
-    foreach topic in array topics loop
-        begin
-            if topic = 'sums' then
-                return query select * from @extschema@.operations_doctor_sums(coalesce(p_full, false));
-            else
-                return query execute format('select * from @extschema@.operations_doctor_%s()', topic);
-            end if;
-        exception
-            when insufficient_privilege then
-                return query
-                select 'not_permitted', 'unknown', format('%s: %s', topic, sqlerrm),
-                       format('grant pg_monitor to %I; -- and what docs/doctor.md lists under Rights', current_user);
-            when others then
-                return query
-                select 'check_failed', 'unknown', format('%s: %s (SQLSTATE %s)', topic, sqlerrm, sqlstate),
-                       format('select * from @extschema@.operations_doctor_%s(%s);', topic, case when topic = 'sums' then 'false' else '' end);
-        end;
-    end loop;
-end
-$function$;
-
-comment on function @extschema@.operations_doctor(boolean) is
-    'What is wrong with this server, primary or replica, as far as it can know by itself: code, severity (info, degraded, broken, unknown), evidence and the next command. No row of another severity than info: nothing is. With p_full it reads all rows of operations to compare the sums. For roles with the rights of pg_monitor.';
-
-revoke all on function @extschema@.operations_doctor(boolean) from public;
-/* </end connected objects> */
-
-/* <begin connected objects> */
--- requires:
---   jobs
-
 -- The jobs, whoever runs them.
 
 create function @extschema@.operations_doctor_jobs()
@@ -733,6 +355,244 @@ revoke all on function @extschema@.operations_doctor_jobs() from public;
 -- requires:
 --   jobs
 
+-- What the aggregate is kept in: see docs/aggregate.md. The extension owns it and no dump takes it along: after
+-- a restore nothing is tracked, so that the sums come from the rows until the next change_status() tracks them anew.
+
+create table @extschema@.operations_delta (
+    partition oid not null,
+    client_id integer not null,
+    operation_type @extschema@.operation_type_enum not null,
+    rows integer not null,
+    amount numeric not null
+) with (
+    autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 10000,
+    autovacuum_vacuum_insert_scale_factor = 0, autovacuum_vacuum_insert_threshold = 100000,
+    -- Giving space back takes a lock that a replica takes, too, and cancels its readers for.
+    vacuum_truncate = off, toast.vacuum_truncate = off
+);
+
+-- A publication FOR ALL TABLES would else refuse the deletes of change_status().
+alter table @extschema@.operations_delta replica identity full;
+
+comment on table @extschema@.operations_delta is
+    'Changes of done operations (status 1) that are not in the rollups yet. The triggers of operations append to it, in the transaction of the change; change_status() moves what is there into the rollups. Has no index, so that writers never wait for each other.';
+comment on column @extschema@.operations_delta.partition is 'The partition, an OID of pg_class.';
+comment on column @extschema@.operations_delta.client_id is 'The client.';
+comment on column @extschema@.operations_delta.operation_type is 'The type of the operations.';
+comment on column @extschema@.operations_delta.rows is 'How many more done operations there are; negative: fewer.';
+comment on column @extschema@.operations_delta.amount is 'How much more they sum up to, in EUR; negative: less.';
+
+create table @extschema@.operations_rollup_partition (
+    partition oid primary key,
+    version text not null
+) with (fillfactor = 50, vacuum_truncate = off);
+
+comment on table @extschema@.operations_rollup_partition is
+    'The partitions that are tracked: the rollups and the changes not folded yet hold all their done operations.';
+comment on column @extschema@.operations_rollup_partition.partition is 'The partition, an OID of pg_class.';
+comment on column @extschema@.operations_rollup_partition.version is
+    'Its version, as in operations_partition_version, when it was first summed up. While it has another one it is not tracked.';
+comment on index @extschema@.operations_rollup_partition_pkey is 'A partition is tracked once.';
+
+create table @extschema@.operations_rollup (
+    partition oid,
+    client_id integer,
+    operation_type @extschema@.operation_type_enum,
+    rows bigint not null,
+    amount numeric not null,
+    primary key (partition, client_id, operation_type)
+) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.2, autovacuum_vacuum_threshold = 1000, vacuum_truncate = off);
+
+comment on table @extschema@.operations_rollup is
+    'Count and sum of the done operations of each tracked partition, by client and type: what leaves the total with a partition that is dropped, detached or truncated.';
+comment on column @extschema@.operations_rollup.partition is 'The partition, an OID of pg_class.';
+comment on column @extschema@.operations_rollup.client_id is 'The client.';
+comment on column @extschema@.operations_rollup.operation_type is 'The type of the operations.';
+comment on column @extschema@.operations_rollup.rows is 'How many done operations the partition has.';
+comment on column @extschema@.operations_rollup.amount is 'Their sum in EUR.';
+comment on index @extschema@.operations_rollup_pkey is 'Finds the sums of a partition, and one of them.';
+
+create table @extschema@.operations_rollup_total (
+    client_id integer,
+    operation_type @extschema@.operation_type_enum,
+    rows bigint not null,
+    amount numeric not null,
+    primary key (client_id, operation_type)
+) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.2, autovacuum_vacuum_threshold = 1000, vacuum_truncate = off);
+
+comment on table @extschema@.operations_rollup_total is
+    'operations_rollup summed over its partitions, so that a reader reads as many rows as there are sums, whatever the number of partitions.';
+comment on column @extschema@.operations_rollup_total.client_id is 'The client.';
+comment on column @extschema@.operations_rollup_total.operation_type is 'The type of the operations.';
+comment on column @extschema@.operations_rollup_total.rows is 'How many done operations the tracked partitions have.';
+comment on column @extschema@.operations_rollup_total.amount is 'Their sum in EUR.';
+comment on index @extschema@.operations_rollup_total_pkey is 'Finds a sum.';
+
+revoke all on @extschema@.operations_delta, @extschema@.operations_rollup_partition, @extschema@.operations_rollup,
+    @extschema@.operations_rollup_total from public;
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- requires:
+--   jobs
+
+-- The table and its months.
+
+create function @extschema@.operations_doctor_partitions()
+returns table (code text, severity text, evidence text, next_command text)
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $function$
+declare
+    parent regclass := to_regclass('@extschema@.operations');
+    wanted date;
+    missing text[];
+    fallback regclass;
+    holds_rows boolean;
+begin
+    -- First: who does what the next finding says may drop the table, and them with it.
+    return query
+    select 'hidden_rows', 'broken',
+           format('the files of %s on this server hold rows, and no query finds them there', string_agg(c.relation::regclass::text, ', ' order by c.relation)),
+           format('begin; insert into @extschema@.operations overriding system value with hidden as materialized (select * from @extschema@.operations_hidden_rows()), known as materialized (select o.operation_date, o.id from @extschema@.operations o join hidden h on o.operation_date = h.operation_date and o.id = h.id) select h.* from hidden h where not exists (select from known k where k.operation_date = h.operation_date and k.id = h.id); select truncate_local_data_after_distributing_table(%L); commit; -- on the coordinator, see docs/doctor.md', parent)
+    from @extschema@.operations_citus_tables() c
+    join pg_partition_tree(parent) p on p.relid = c.relation
+    where c.has_hidden_rows
+    having count(*) > 0;
+    if exists (select from @extschema@.operations_citus_tables() c where c.relation is null) then
+        return query
+        select 'citus_worker', 'info', 'this server is a worker node of Citus: the coordinator has the table, the sums and the jobs',
+               'select nodename, nodeport from pg_dist_node where groupid = 0; -- then ask operations_doctor() there';
+        return;
+    end if;
+    return query
+    select 'citus_table', 'broken',
+           format('%s is %s: change_status(), loads, jobs and sums refuse it', c.relation::regclass, c.kind),
+           case t.relkind
+               when 'p' then case c.kind when 'distributed by client_id' then 'call @extschema@.operations_distribute();' else format('begin; drop view if exists @extschema@.client_type_sum_live cascade; alter table %s rename to operations_on_citus; call @extschema@.operations_setup(); commit; -- docs/scaling.md has how the rows come along', c.relation::regclass) end
+               else 'begin; alter extension operations_ext drop type @extschema@.operation_type_enum; drop extension operations_ext cascade; create extension operations_ext schema @extschema@; call @extschema@.operations_setup(); commit;'
+           end
+    from @extschema@.operations_citus_tables() c
+    join pg_class t on t.oid = c.relation and not t.relispartition
+    where c.kind <> 'distributed by operations_distribute()';
+
+    if parent is null or to_regclass('@extschema@.client_type_sum_mv') is null or to_regclass('@extschema@.client_type_sum_live') is null then
+        return query
+        select 'setup_missing', 'broken',
+               format('in database %s there is no %s', current_database(),
+                      concat_ws(', ', case when parent is null then 'table operations' end,
+                                case when to_regclass('@extschema@.client_type_sum_mv') is null then 'view client_type_sum_mv' end,
+                                case when to_regclass('@extschema@.client_type_sum_live') is null then 'view client_type_sum_live' end)),
+               'call @extschema@.operations_setup();';
+        return;
+    end if;
+
+    return query
+    select 'relation_locked', 'broken',
+           format('process %s (%s, %s) has locked %s against all readers, its transaction is %s s old', l.pid, a.usename, a.state,
+                  string_agg(distinct c.relname, ', '), round(extract(epoch from clock_timestamp() - a.xact_start))),
+           format('select pg_terminate_backend(%s);', l.pid)
+    from pg_locks l
+    join pg_class c on c.oid = l.relation
+    join pg_stat_activity a on a.pid = l.pid
+    where l.locktype = 'relation' and l.mode = 'AccessExclusiveLock' and l.granted
+      and l.database = (select d.oid from pg_database d where d.datname = current_database())
+      and (l.relation in (parent, '@extschema@.client_type_sum_mv'::regclass, '@extschema@.client_type_sum_live'::regclass)
+           or exists (select from pg_inherits i where i.inhparent = parent and i.inhrelid = l.relation))
+      and a.backend_type = 'client backend' and a.xact_start < clock_timestamp() - interval '3 s'
+    group by l.pid, a.usename, a.state, a.xact_start;
+
+    -- A replica has the primary's months.
+    if pg_is_in_recovery() then
+        return;
+    end if;
+
+    -- The daily job makes three; on the first days of a month there may be two.
+    for wanted in
+        select m::date from generate_series(date_trunc('month', current_date), date_trunc('month', current_date) + interval '2 months', interval '1 month') m
+    loop
+        if not exists (
+            select
+            from pg_inherits i
+            join pg_class c on c.oid = i.inhrelid
+            where i.inhparent = parent and not i.inhdetachpending
+              and pg_get_expr(c.relpartbound, c.oid) = format('FOR VALUES FROM (%L) TO (%L)', wanted, (wanted + interval '1 month')::date)
+        ) then
+            missing := missing || to_char(wanted, 'YYYY-MM');
+        end if;
+    end loop;
+    return query
+    select 'months_missing', case when missing[1] = to_char(current_date, 'YYYY-MM') then 'broken' else 'degraded' end,
+           format('operations has no partition for %s', array_to_string(missing, ', ')),
+           'call @extschema@.operations_maintain_partitions();'
+    where missing is not null;
+
+    -- PostgreSQL refuses such bounds, but two sessions that attach at the same time may miss each other's partition.
+    if exists (
+        select
+        from pg_partitioned_table p
+        join pg_attribute a on a.attrelid = p.partrelid and a.attnum = p.partattrs[0]
+        where p.partrelid = parent and p.partstrat = 'r' and p.partnatts = 1 and a.atttypid = 'date'::regtype
+    ) then
+        return query
+        with bounds as (
+            select c.oid, c.oid::regclass as name,
+                   (case b.ends[1] when 'MINVALUE' then '-infinity' else trim(b.ends[1], '''') end)::date as from_day,
+                   (case b.ends[2] when 'MAXVALUE' then 'infinity' else trim(b.ends[2], '''') end)::date as to_day
+            from pg_inherits i
+            join pg_class c on c.oid = i.inhrelid
+            cross join lateral regexp_match(pg_get_expr(c.relpartbound, c.oid), '^FOR VALUES FROM [(](.*)[)] TO [(](.*)[)]$') as b(ends)
+            where i.inhparent = parent and not i.inhdetachpending and b.ends is not null
+        )
+        select 'partitions_overlap', 'broken',
+               format('partitions %s and %s overlap from %s to %s: rows of one of them are not seen', one.name, other.name,
+                      greatest(one.from_day, other.from_day), least(one.to_day, other.to_day)),
+               format('alter table %s detach partition %s; -- then insert its rows again, see docs/doctor.md', parent, other.name)
+        from bounds one
+        join bounds other on other.oid > one.oid and other.from_day < one.to_day and one.from_day < other.to_day
+        order by one.from_day;
+    end if;
+
+    select i.inhrelid::regclass into fallback
+    from pg_partitioned_table p
+    join pg_inherits i on i.inhrelid = p.partdefid
+    where p.partrelid = parent;
+    if fallback is null then
+        return;
+    end if;
+    -- Whoever reads a table evaluates what its owner put on it.
+    if exists (
+        select
+        from pg_partition_tree(fallback) t
+        join pg_class c on c.oid = t.relid
+        where not pg_has_role(c.relowner, current_user, 'usage')
+    ) then
+        return query
+        select 'not_permitted', 'unknown',
+               format('the DEFAULT partition %s was not looked into: its owner is not trusted with the rights of %I', fallback, current_user),
+               format('select exists (select from %s); -- as its owner', fallback);
+    else
+        execute format('select exists (select from %s)', fallback) into holds_rows;
+        return query
+        select 'default_partition_rows', 'degraded',
+               format('the DEFAULT partition %s holds rows, so that their months cannot be attached', fallback),
+               format('select date_trunc(''month'', operation_date) as month, count(*) from %s group by 1; -- then move them to partitions', fallback)
+        where holds_rows;
+    end if;
+end
+$function$;
+
+comment on function @extschema@.operations_doctor_partitions() is
+    'The part of operations_doctor() about the table operations: set up, not locked, months ahead, no partitions that overlap, no rows in a DEFAULT partition.';
+
+revoke all on function @extschema@.operations_doctor_partitions() from public;
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- requires:
+--   jobs
+
 -- What keeps vacuum from its work.
 
 create function @extschema@.operations_doctor_vacuum()
@@ -819,188 +679,6 @@ revoke all on function @extschema@.operations_doctor_vacuum() from public;
 -- requires:
 --   jobs
 
--- What the aggregate is kept in: see docs/aggregate.md. The extension owns it and no dump takes it along: after
--- a restore nothing is tracked, so that the sums come from the rows until the next change_status() tracks them anew.
-
-create table @extschema@.operations_delta (
-    partition oid not null,
-    client_id integer not null,
-    operation_type @extschema@.operation_type_enum not null,
-    rows integer not null,
-    amount numeric not null
-) with (
-    autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 10000,
-    autovacuum_vacuum_insert_scale_factor = 0, autovacuum_vacuum_insert_threshold = 100000,
-    -- Giving space back takes a lock that a replica takes, too, and cancels its readers for.
-    vacuum_truncate = off, toast.vacuum_truncate = off
-);
-
--- A publication FOR ALL TABLES would else refuse the deletes of change_status().
-alter table @extschema@.operations_delta replica identity full;
-
-comment on table @extschema@.operations_delta is
-    'Changes of done operations (status 1) that are not in the rollups yet. The triggers of operations append to it, in the transaction of the change; change_status() moves what is there into the rollups. Has no index, so that writers never wait for each other.';
-comment on column @extschema@.operations_delta.partition is 'The partition, an OID of pg_class.';
-comment on column @extschema@.operations_delta.client_id is 'The client.';
-comment on column @extschema@.operations_delta.operation_type is 'The type of the operations.';
-comment on column @extschema@.operations_delta.rows is 'How many more done operations there are; negative: fewer.';
-comment on column @extschema@.operations_delta.amount is 'How much more they sum up to, in EUR; negative: less.';
-
-create table @extschema@.operations_rollup_partition (
-    partition oid primary key,
-    version text not null
-) with (fillfactor = 50, vacuum_truncate = off);
-
-comment on table @extschema@.operations_rollup_partition is
-    'The partitions that are tracked: the rollups and the changes not folded yet hold all their done operations.';
-comment on column @extschema@.operations_rollup_partition.partition is 'The partition, an OID of pg_class.';
-comment on column @extschema@.operations_rollup_partition.version is
-    'Its version, as in operations_partition_version, when it was first summed up. While it has another one it is not tracked.';
-comment on index @extschema@.operations_rollup_partition_pkey is 'A partition is tracked once.';
-
-create table @extschema@.operations_rollup (
-    partition oid,
-    client_id integer,
-    operation_type @extschema@.operation_type_enum,
-    rows bigint not null,
-    amount numeric not null,
-    primary key (partition, client_id, operation_type)
-) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.2, autovacuum_vacuum_threshold = 1000, vacuum_truncate = off);
-
-comment on table @extschema@.operations_rollup is
-    'Count and sum of the done operations of each tracked partition, by client and type: what leaves the total with a partition that is dropped, detached or truncated.';
-comment on column @extschema@.operations_rollup.partition is 'The partition, an OID of pg_class.';
-comment on column @extschema@.operations_rollup.client_id is 'The client.';
-comment on column @extschema@.operations_rollup.operation_type is 'The type of the operations.';
-comment on column @extschema@.operations_rollup.rows is 'How many done operations the partition has.';
-comment on column @extschema@.operations_rollup.amount is 'Their sum in EUR.';
-comment on index @extschema@.operations_rollup_pkey is 'Finds the sums of a partition, and one of them.';
-
-create table @extschema@.operations_rollup_total (
-    client_id integer,
-    operation_type @extschema@.operation_type_enum,
-    rows bigint not null,
-    amount numeric not null,
-    primary key (client_id, operation_type)
-) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.2, autovacuum_vacuum_threshold = 1000, vacuum_truncate = off);
-
-comment on table @extschema@.operations_rollup_total is
-    'operations_rollup summed over its partitions, so that a reader reads as many rows as there are sums, whatever the number of partitions.';
-comment on column @extschema@.operations_rollup_total.client_id is 'The client.';
-comment on column @extschema@.operations_rollup_total.operation_type is 'The type of the operations.';
-comment on column @extschema@.operations_rollup_total.rows is 'How many done operations the tracked partitions have.';
-comment on column @extschema@.operations_rollup_total.amount is 'Their sum in EUR.';
-comment on index @extschema@.operations_rollup_total_pkey is 'Finds a sum.';
-
-revoke all on @extschema@.operations_delta, @extschema@.operations_rollup_partition, @extschema@.operations_rollup,
-    @extschema@.operations_rollup_total from public;
-/* </end connected objects> */
-
-/* <begin connected objects> */
--- requires:
---   rollup_tables
-
--- What the aggregate is kept in where Citus has the rows: see docs/scaling.md. Empty, and without shards, before
--- operations_distribute(). The extension owns them, so each node has their definitions.
-
--- Appended to by the triggers of a shard, in the shard that has the same clients. The columns are in the order of operations_delta.
-create table @extschema@.operations_shard_delta (
-    from_day date not null,
-    client_id integer not null,
-    operation_type @extschema@.operation_type_enum not null,
-    rows integer not null,
-    amount numeric not null
-) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 10000, vacuum_truncate = off);
-
--- A shard is moved by logical replication.
-alter table @extschema@.operations_shard_delta replica identity full;
-
-comment on table @extschema@.operations_shard_delta is
-    'On Citus: changes of done operations that are not in operations_shard_rollup yet, of each client in the shard of its operations.';
-comment on column @extschema@.operations_shard_delta.from_day is 'The first day of the partition.';
-comment on column @extschema@.operations_shard_delta.client_id is 'The client.';
-comment on column @extschema@.operations_shard_delta.operation_type is 'The type of the operations.';
-comment on column @extschema@.operations_shard_delta.rows is 'How many more done operations there are; negative: fewer.';
-comment on column @extschema@.operations_shard_delta.amount is 'How much more they sum up to, in EUR; negative: less.';
-
-create table @extschema@.operations_shard_rollup (
-    client_id integer,
-    operation_type @extschema@.operation_type_enum,
-    from_day date,
-    rows bigint not null,
-    amount numeric not null,
-    primary key (client_id, operation_type, from_day)
-) with (fillfactor = 50, vacuum_truncate = off);
-
-comment on table @extschema@.operations_shard_rollup is
-    'On Citus: count and sum of the done operations of each partition that is tracked, by client and type, in the shard of the operations.';
-comment on column @extschema@.operations_shard_rollup.client_id is 'The client.';
-comment on column @extschema@.operations_shard_rollup.operation_type is 'The type of the operations.';
-comment on column @extschema@.operations_shard_rollup.from_day is 'The first day of the partition.';
-comment on column @extschema@.operations_shard_rollup.rows is 'How many done operations there are.';
-comment on column @extschema@.operations_shard_rollup.amount is 'Their sum in EUR.';
-comment on index @extschema@.operations_shard_rollup_pkey is 'Finds a sum.';
-
-create table @extschema@.operations_shard (
-    key integer primary key,
-    command text,
-    role name,
-    parity integer,
-    batch bigint,
-    tracked date[],
-    until date[],
-    forgotten date[],
-    flipped bigint
-) with (fillfactor = 50, vacuum_truncate = off);
-
-comment on table @extschema@.operations_shard is
-    'On Citus: a row in each shard. Whoever updates it has the trigger on it work on the rows of that shard, in one transaction on all nodes.';
-comment on column @extschema@.operations_shard.key is 'A number that is in this shard.';
-comment on column @extschema@.operations_shard.command is 'What was done last: flip or track.';
-comment on column @extschema@.operations_shard.role is 'flip: who changes the operations.';
-comment on column @extschema@.operations_shard.parity is 'flip: 0 for operations of even id, 1 for odd.';
-comment on column @extschema@.operations_shard.batch is 'flip: at most so many operations.';
-comment on column @extschema@.operations_shard.tracked is 'The partitions whose changes are followed, by their first days; track: those to sum up.';
-comment on column @extschema@.operations_shard.until is 'track: the last days of those to sum up.';
-comment on column @extschema@.operations_shard.forgotten is 'track: the partitions whose sums are to be forgotten before.';
-comment on column @extschema@.operations_shard.flipped is 'flip: how many operations were changed.';
-comment on index @extschema@.operations_shard_pkey is 'Finds the row of a shard.';
-
-create table @extschema@.operations_shard_key (
-    shard bigint primary key,
-    key integer not null
-);
-
-comment on table @extschema@.operations_shard_key is 'On Citus, on the coordinator: the shards of operations_shard, each with a key that is in it.';
-comment on column @extschema@.operations_shard_key.shard is 'The shard, a number of pg_dist_shard.';
-comment on column @extschema@.operations_shard_key.key is 'The key.';
-comment on index @extschema@.operations_shard_key_pkey is 'A shard has one key.';
-
-create table @extschema@.operations_shard_month (
-    from_day date primary key,
-    partition oid not null,
-    version text not null,
-    summed_by xid8
-) with (fillfactor = 50, vacuum_truncate = off);
-
-comment on table @extschema@.operations_shard_month is
-    'On Citus, on the coordinator: the partitions of operations that are tracked. The operations done of their shards are what operations_shard_rollup and operations_shard_delta hold.';
-comment on column @extschema@.operations_shard_month.from_day is 'The first day of the partition.';
-comment on column @extschema@.operations_shard_month.partition is 'The partition, an OID of pg_class.';
-comment on column @extschema@.operations_shard_month.version is
-    'Its version, as in operations_partition_version, when it was summed up. While it has another one it is not tracked.';
-comment on column @extschema@.operations_shard_month.summed_by is
-    'The transaction that has summed it up, until another one has seen that all nodes have committed it: it is followed, but its sums are not used yet.';
-comment on index @extschema@.operations_shard_month_pkey is 'No two partitions begin on the same day.';
-
-revoke all on @extschema@.operations_shard_delta, @extschema@.operations_shard_rollup, @extschema@.operations_shard,
-    @extschema@.operations_shard_key, @extschema@.operations_shard_month from public;
-/* </end connected objects> */
-
-/* <begin connected objects> */
--- requires:
---   jobs
-
 -- The sums against the rows.
 
 create function @extschema@.operations_doctor_sums(p_full boolean)
@@ -1019,7 +697,7 @@ begin
        or to_regclass('@extschema@.client_type_sum_live') is null then
         return; -- setup_missing
     end if;
-    if exists (select from @extschema@.operations_citus_tables()) then
+    if exists (select from @extschema@.operations_citus_tables() c where c.kind <> 'distributed by operations_distribute()') then
         return; -- citus_table, citus_worker
     end if;
 
@@ -1102,6 +780,108 @@ comment on function @extschema@.operations_doctor_sums(boolean) is
     'The part of operations_doctor() about the sums: client_type_sum_mv against client_type_sum_live, and the rollups against the rows: of one small month, or with p_full of all.';
 
 revoke all on function @extschema@.operations_doctor_sums(boolean) from public;
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- requires:
+--   jobs
+
+-- Settings and state of the server itself.
+
+create function @extschema@.operations_doctor_server()
+returns table (code text, severity text, evidence text, next_command text)
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $function$
+begin
+    return query
+    select 'connections_nearly_full', 'degraded',
+           format('%s of the %s connections that ordinary roles may use are taken, %s of them idle in a transaction',
+                  s.used, l.usable, s.idle_in_transaction),
+           'select pid, usename, application_name, state, state_change from pg_stat_activity where backend_type = ''client backend'' order by state_change;'
+    from (
+        select count(*) as used, count(*) filter (where a.state like 'idle in transaction%') as idle_in_transaction
+        from pg_stat_activity a
+        where a.backend_type = 'client backend'
+    ) s
+    cross join (
+        select current_setting('max_connections')::integer
+               - current_setting('superuser_reserved_connections')::integer
+               - coalesce(current_setting('reserved_connections', true), '0')::integer as usable
+    ) l
+    where s.used >= 0.9 * l.usable;
+
+    return query
+    select 'checksum_failures', 'broken',
+           format('%s damaged pages were read in database %s, the last at %s', d.checksum_failures,
+                  coalesce(d.datname, '(shared)'), d.checksum_last_failure),
+           'select datname, checksum_failures, checksum_last_failure from pg_stat_database where checksum_failures > 0; -- clone a replica anew, restore a primary'
+    from pg_stat_database d
+    where d.checksum_failures > 0;
+
+    -- A crash of one process ends all sessions and loses nothing; seconds later nothing else shows that it was. The postmaster
+    -- starts its checkpointer with itself, and again only after a crash.
+    return query
+    select 'crash_recovered', 'info',
+           format('a process of this server crashed: all sessions were ended, and at %s all was started again (the server itself runs since %s)',
+                  date_trunc('milliseconds', a.backend_start), date_trunc('milliseconds', pg_postmaster_start_time())),
+           'select backend_type, pid, backend_start from pg_stat_activity order by backend_start; -- this server''s log names the process'
+    from pg_stat_activity a
+    where a.backend_type = 'checkpointer' and a.backend_start > pg_postmaster_start_time() + interval '10 s'
+      and a.backend_start > clock_timestamp() - interval '1 h';
+
+    return query
+    select 'checksums_off', 'info', 'data_checksums is off: a damaged page is read as if it were good',
+           'pg_checksums --enable --pgdata "$PGDATA" # while this server is stopped'
+    where current_setting('data_checksums') = 'off';
+
+    return query
+    select 'rewind_impossible', 'info', 'data_checksums and wal_log_hints are off: pg_rewind will refuse, so that an old primary must be cloned anew',
+           'alter system set wal_log_hints = on; -- then restart'
+    where current_setting('data_checksums') = 'off' and current_setting('wal_log_hints') = 'off';
+
+    return query
+    select 'not_durable', 'degraded', format('%s is off: a crash of the machine can damage the data', s.name),
+           format('alter system reset %s; select pg_reload_conf();', s.name)
+    from unnest(array['fsync', 'full_page_writes']) s (name)
+    where current_setting(s.name) = 'off';
+
+    return query
+    select 'writes_refused', 'broken', format('default_transaction_read_only is on for %s', current_user),
+           'alter system reset default_transaction_read_only; select pg_reload_conf();'
+    where current_setting('default_transaction_read_only')::boolean and not pg_is_in_recovery();
+
+    return query
+    select 'restart_pending', 'info', format('changed, and waits for a restart: %s', string_agg(s.name, ', ' order by s.name)),
+           'pg_ctl restart --pgdata "$PGDATA"'
+    from pg_settings s
+    -- What the command line sets is said to be pending for as long as the file says something else.
+    where s.pending_restart and s.source <> 'command line'
+    having count(*) > 0;
+
+    return query
+    select 'settings_contradict', 'degraded', c.evidence, c.next_command
+    from (values
+        (pg_is_in_recovery() and current_setting('hot_standby_feedback')::boolean
+             and current_setting('wal_receiver_status_interval') = '0',
+         'hot_standby_feedback is on, but wal_receiver_status_interval = 0: the feedback is never sent',
+         'alter system reset wal_receiver_status_interval; select pg_reload_conf();'),
+        (pg_is_in_recovery() and current_setting('max_standby_streaming_delay') = '-1',
+         'max_standby_streaming_delay = -1: one reader can hold back replay for ever',
+         'alter system reset max_standby_streaming_delay; select pg_reload_conf();'),
+        (not pg_is_in_recovery() and current_setting('autovacuum')::boolean and not current_setting('track_counts')::boolean,
+         'autovacuum is on, but track_counts is off: it never learns that there is something to do',
+         'alter system reset track_counts; select pg_reload_conf();')
+    ) c (contradicts, evidence, next_command)
+    where c.contradicts;
+end
+$function$;
+
+comment on function @extschema@.operations_doctor_server() is
+    'The part of operations_doctor() about the settings and the state of the server itself.';
+
+revoke all on function @extschema@.operations_doctor_server() from public;
 /* </end connected objects> */
 
 /* <begin connected objects> */
@@ -1224,6 +1004,165 @@ revoke all on function @extschema@.operations_doctor_replication() from public;
 /* </end connected objects> */
 
 /* <begin connected objects> */
+-- requires:
+--   jobs
+
+-- What should stay of one size, and grows.
+
+create function @extschema@.operations_doctor_growth()
+returns table (code text, severity text, evidence text, next_command text)
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $function$
+declare
+    -- The daily job keeps seven days.
+    kept constant interval := interval '9 days';
+    oldest timestamptz;
+begin
+    -- A replica counts no dead rows of its own, and its history is the primary's.
+    if pg_is_in_recovery() then
+        return;
+    end if;
+
+    select min(h.finished_at) into oldest
+    from @extschema@.operations_job j
+    cross join lateral (
+        select d.finished_at
+        from @extschema@.operations_job_run_details d
+        where d.job_name = j.job_name
+        order by d.finished_at
+        limit 1
+    ) h;
+    if @extschema@.operations_has_pg_cron() then
+        execute 'select least($1, (select d.start_time from cron.job_run_details d order by d.runid limit 1))' into oldest using oldest;
+    end if;
+    return query
+    select 'history_grows', 'degraded',
+           format('the oldest run in the jobs'' history is of %s, and a daily job should keep 7 days', oldest::date),
+           'call @extschema@.operations_prune_job_history();'
+    where oldest < clock_timestamp() - kept;
+
+    return query
+    select 'catalogs_grow', 'degraded',
+           format('%s has %s dead rows and %s live ones (%s), last vacuumed %s', t.relname, t.n_dead_tup, t.n_live_tup,
+                  pg_size_pretty(pg_total_relation_size(t.relid)), coalesce(greatest(t.last_vacuum, t.last_autovacuum)::text, 'never')),
+           format('select * from @extschema@.operations_doctor_vacuum(); vacuum (verbose) pg_catalog.%I;', t.relname)
+    from pg_stat_sys_tables t
+    where t.schemaname = 'pg_catalog' and t.n_dead_tup > 50000 + 2 * t.n_live_tup
+    order by t.n_dead_tup desc
+    limit 3;
+
+    return query
+    select 'delta_grows', 'degraded',
+           format('operations_delta has %s rows and %s dead ones (%s): change_status() folds it and vacuum cleans it', t.n_live_tup,
+                  t.n_dead_tup, pg_size_pretty(pg_total_relation_size(t.relid))),
+           'call @extschema@.change_status(); vacuum @extschema@.operations_delta;'
+    from pg_stat_user_tables t
+    where t.relid = '@extschema@.operations_delta'::regclass and t.n_live_tup + t.n_dead_tup > 1000000;
+end
+$function$;
+
+comment on function @extschema@.operations_doctor_growth() is
+    'The part of operations_doctor() about what should not grow: the jobs'' history, the catalogs, operations_delta.';
+
+revoke all on function @extschema@.operations_doctor_growth() from public;
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- requires:
+--   jobs
+
+-- What one server knows about its own health. Each topic is a function of its own, so that one that fails or is not
+-- permitted does not hide what the others find. docs/doctor.md explains each code.
+
+create function @extschema@.operations_doctor(p_full boolean default false)
+returns table (code text, severity text, evidence text, next_command text)
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+set lock_timeout = '1s'
+as $function$
+declare
+    topics text[] := array['jobs', 'partitions', 'sums'];
+    topic text;
+begin
+    if pg_has_role('pg_monitor', 'usage') then
+        topics := array['server', 'replication', 'vacuum', 'growth'] || topics;
+    else
+        return query
+        select 'not_permitted', 'unknown',
+               format('role %I is no member of pg_monitor: other sessions, the WAL receiver and some settings are hidden from it', current_user),
+               format('grant pg_monitor to %I;', current_user);
+    end if;
+
+    foreach topic in array topics loop
+        begin
+            if topic = 'sums' then
+                return query select * from @extschema@.operations_doctor_sums(coalesce(p_full, false));
+            else
+                return query execute format('select * from @extschema@.operations_doctor_%s()', topic);
+            end if;
+        exception
+            when insufficient_privilege then
+                return query
+                select 'not_permitted', 'unknown', format('%s: %s', topic, sqlerrm),
+                       format('grant pg_monitor to %I; -- and what docs/doctor.md lists under Rights', current_user);
+            when others then
+                return query
+                select 'check_failed', 'unknown', format('%s: %s (SQLSTATE %s)', topic, sqlerrm, sqlstate),
+                       format('select * from @extschema@.operations_doctor_%s(%s);', topic, case when topic = 'sums' then 'false' else '' end);
+        end;
+    end loop;
+end
+$function$;
+
+comment on function @extschema@.operations_doctor(boolean) is
+    'What is wrong with this server, primary or replica, as far as it can know by itself: code, severity (info, degraded, broken, unknown), evidence and the next command. No row of another severity than info: nothing is. With p_full it reads all rows of operations to compare the sums. For roles with the rights of pg_monitor.';
+
+revoke all on function @extschema@.operations_doctor(boolean) from public;
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- operations_ext::citus::functions::operations_citus_tables
+
+create function @extschema@.operations_citus_tables(
+    out relation oid,
+    out kind text,
+    out has_hidden_rows boolean
+)
+returns setof record
+language c stable parallel restricted cost 1000 rows 20
+as 'MODULE_PATHNAME', 'operations_citus_tables_wrapper';
+
+comment on function @extschema@.operations_citus_tables() is
+    'The tables of the extension and the partitions of operations that Citus has made its own, what they are to it, and, for who may read the table, whether their files on this server hold rows, which no query finds. On a worker node also a row without a table. No rows without Citus.';
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- operations_ext::citus::functions::operations_hidden_rows
+
+create function @extschema@.operations_hidden_rows(
+    out id bigint,
+    out operation_date date,
+    out operation_guid uuid,
+    out client_id integer,
+    out operation_type @extschema@.operation_type_enum,
+    out amount numeric,
+    out status smallint,
+    out message jsonb
+)
+returns setof record
+language c volatile parallel unsafe cost 100000 rows 100000
+as 'MODULE_PATHNAME', 'operations_hidden_rows_wrapper';
+
+revoke all on function @extschema@.operations_hidden_rows() from public;
+
+comment on function @extschema@.operations_hidden_rows() is
+    'The operations in files on this server of partitions of operations that Citus has made its own: no query of the table finds them. Its caller needs SELECT on operations. No rows without Citus.';
+/* </end connected objects> */
+
+/* <begin connected objects> */
 -- operations_ext::workload::change_status::change_status
 
 create procedure @extschema@.change_status(p_batch integer default 20000)
@@ -1245,22 +1184,6 @@ revoke all on procedure @extschema@.operation_insert_one() from public;
 
 comment on procedure @extschema@.operation_insert_one() is
     'Inserts one random new operation (status 0), dated today. As a job it inserts operations_ext.insert_batch of them. Creates the partition of the current month if it is missing.';
-/* </end connected objects> */
-
-/* <begin connected objects> */
--- operations_ext::citus::functions::operations_citus_tables
-
-create function @extschema@.operations_citus_tables(
-    out relation oid,
-    out kind text,
-    out has_hidden_rows boolean
-)
-returns setof record
-language c stable parallel restricted cost 1000 rows 20
-as 'MODULE_PATHNAME', 'operations_citus_tables_wrapper';
-
-comment on function @extschema@.operations_citus_tables() is
-    'The tables of the extension and the partitions of operations that Citus has made its own, what they are to it, and, for who may read the table, whether their files on this server hold rows, which no query finds. On a worker node also a row without a table. No rows without Citus.';
 /* </end connected objects> */
 
 /* <begin connected objects> */
@@ -1294,41 +1217,6 @@ revoke all on function @extschema@.operations_direct_sums(oid[]) from public;
 
 comment on function @extschema@.operations_direct_sums(oid[]) is
     'Counts and sums the done operations (status 1) of partitions from the rows themselves, each as the owner of the partition. For change_status() and operations_verify_rollup().';
-/* </end connected objects> */
-
-/* <begin connected objects> */
--- operations_ext::citus::distribute::operations_distribute
-
-create procedure @extschema@.operations_distribute()
-language c as 'MODULE_PATHNAME', 'operations_distribute_wrapper';
-
-revoke all on procedure @extschema@.operations_distribute() from public;
-
-comment on procedure @extschema@.operations_distribute() is
-    'On Citus: distributes operations by client_id, with all its rows, and keeps the sums in the shards. Its primary key becomes (operation_date, client_id, id). Nothing changes, if it is so already. For superusers.';
-/* </end connected objects> */
-
-/* <begin connected objects> */
--- operations_ext::citus::functions::operations_hidden_rows
-
-create function @extschema@.operations_hidden_rows(
-    out id bigint,
-    out operation_date date,
-    out operation_guid uuid,
-    out client_id integer,
-    out operation_type @extschema@.operation_type_enum,
-    out amount numeric,
-    out status smallint,
-    out message jsonb
-)
-returns setof record
-language c volatile parallel unsafe cost 100000 rows 100000
-as 'MODULE_PATHNAME', 'operations_hidden_rows_wrapper';
-
-revoke all on function @extschema@.operations_hidden_rows() from public;
-
-comment on function @extschema@.operations_hidden_rows() is
-    'The operations in files on this server of partitions of operations that Citus has made its own: no query of the table finds them. Its caller needs SELECT on operations. No rows without Citus.';
 /* </end connected objects> */
 
 /* <begin connected objects> */
@@ -1451,26 +1339,13 @@ comment on procedure @extschema@.operations_schedule() is
 /* <begin connected objects> */
 -- operations_ext::setup::operations_setup
 
-create procedure @extschema@.operations_setup(p_distributed boolean default false)
+create procedure @extschema@.operations_setup()
 language c as 'MODULE_PATHNAME', 'operations_setup_wrapper';
 
-revoke all on procedure @extschema@.operations_setup(boolean) from public;
+revoke all on procedure @extschema@.operations_setup() from public;
 
-comment on procedure @extschema@.operations_setup(boolean) is
-    'Creates, in the schema of the extension, what is missing of: the table operations with its index, its partitions for 2025-08 to 2025-11 (if the table is new), the current month and 3 months ahead, the triggers that count its changes, the view client_type_sum_live and the materialized view client_type_sum_mv. The caller owns them; the extension does not. With p_distributed also does what operations_distribute() does.';
-/* </end connected objects> */
-
-/* <begin connected objects> */
--- operations_ext::citus::shard::operations_shard_work
-
-create function @extschema@.operations_shard_work()
-returns trigger
-language c as 'MODULE_PATHNAME', 'operations_shard_work_wrapper';
-
-revoke all on function @extschema@.operations_shard_work() from public;
-
-comment on function @extschema@.operations_shard_work() is
-    'On Citus: changes operations of the shard whose row of operations_shard is updated, or sums them up, as the row says. Called by the trigger of operations_shard.';
+comment on procedure @extschema@.operations_setup() is
+    'Creates, in the schema of the extension, what is missing of: the table operations with its index, its partitions for 2025-08 to 2025-11 (if the table is new), the current month and 3 months ahead, the triggers that count its changes, the view client_type_sum_live and the materialized view client_type_sum_mv. The caller owns them; the extension does not.';
 /* </end connected objects> */
 
 /* <begin connected objects> */
@@ -1540,6 +1415,144 @@ revoke all on function @extschema@.operations_verify_rollup(boolean) from public
 
 comment on function @extschema@.operations_verify_rollup(boolean) is
     'Compares client_type_sum_live with the sums of the rows of operations, in one snapshot, and returns what differs: nothing, unless something is broken. With p_repair it then sums up all partitions anew and refreshes client_type_sum_mv.';
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- requires:
+--   rollup_tables
+
+-- What the aggregate is kept in where Citus has the rows: see docs/scaling.md. Empty, and without shards, before
+-- operations_distribute(). The extension owns them, so each node has their definitions.
+
+-- Appended to by the triggers of a shard, in the shard that has the same clients. The columns are in the order of operations_delta.
+create table @extschema@.operations_shard_delta (
+    from_day date not null,
+    client_id integer not null,
+    operation_type @extschema@.operation_type_enum not null,
+    rows integer not null,
+    amount numeric not null
+) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 10000, vacuum_truncate = off);
+
+-- A shard is moved by logical replication.
+alter table @extschema@.operations_shard_delta replica identity full;
+
+comment on table @extschema@.operations_shard_delta is
+    'On Citus: changes of done operations that are not in operations_shard_rollup yet, of each client in the shard of its operations.';
+comment on column @extschema@.operations_shard_delta.from_day is 'The first day of the partition.';
+comment on column @extschema@.operations_shard_delta.client_id is 'The client.';
+comment on column @extschema@.operations_shard_delta.operation_type is 'The type of the operations.';
+comment on column @extschema@.operations_shard_delta.rows is 'How many more done operations there are; negative: fewer.';
+comment on column @extschema@.operations_shard_delta.amount is 'How much more they sum up to, in EUR; negative: less.';
+
+create table @extschema@.operations_shard_rollup (
+    client_id integer,
+    operation_type @extschema@.operation_type_enum,
+    from_day date,
+    rows bigint not null,
+    amount numeric not null,
+    primary key (client_id, operation_type, from_day)
+) with (fillfactor = 50, vacuum_truncate = off);
+
+comment on table @extschema@.operations_shard_rollup is
+    'On Citus: count and sum of the done operations of each partition that is tracked, by client and type, in the shard of the operations.';
+comment on column @extschema@.operations_shard_rollup.client_id is 'The client.';
+comment on column @extschema@.operations_shard_rollup.operation_type is 'The type of the operations.';
+comment on column @extschema@.operations_shard_rollup.from_day is 'The first day of the partition.';
+comment on column @extschema@.operations_shard_rollup.rows is 'How many done operations there are.';
+comment on column @extschema@.operations_shard_rollup.amount is 'Their sum in EUR.';
+comment on index @extschema@.operations_shard_rollup_pkey is 'Finds a sum.';
+
+create table @extschema@.operations_shard (
+    key integer primary key,
+    command text,
+    role name,
+    parity integer,
+    batch bigint,
+    tracked date[],
+    until date[],
+    forgotten date[],
+    flipped bigint
+) with (fillfactor = 50, vacuum_truncate = off);
+
+comment on table @extschema@.operations_shard is
+    'On Citus: a row in each shard. Whoever updates it has the trigger on it work on the rows of that shard, in one transaction on all nodes.';
+comment on column @extschema@.operations_shard.key is 'A number that is in this shard.';
+comment on column @extschema@.operations_shard.command is 'What was done last: flip or track.';
+comment on column @extschema@.operations_shard.role is 'flip: who changes the operations.';
+comment on column @extschema@.operations_shard.parity is 'flip: 0 for operations of even id, 1 for odd.';
+comment on column @extschema@.operations_shard.batch is 'flip: at most so many operations.';
+comment on column @extschema@.operations_shard.tracked is 'The partitions whose changes are followed, by their first days; track: those to sum up.';
+comment on column @extschema@.operations_shard.until is 'track: the last days of those to sum up.';
+comment on column @extschema@.operations_shard.forgotten is 'track: the partitions whose sums are to be forgotten before.';
+comment on column @extschema@.operations_shard.flipped is 'flip: how many operations were changed.';
+comment on index @extschema@.operations_shard_pkey is 'Finds the row of a shard.';
+
+create table @extschema@.operations_shard_key (
+    shard bigint primary key,
+    key integer not null
+);
+
+comment on table @extschema@.operations_shard_key is 'On Citus, on the coordinator: the shards of operations_shard, each with a key that is in it.';
+comment on column @extschema@.operations_shard_key.shard is 'The shard, a number of pg_dist_shard.';
+comment on column @extschema@.operations_shard_key.key is 'The key.';
+comment on index @extschema@.operations_shard_key_pkey is 'A shard has one key.';
+
+create table @extschema@.operations_shard_month (
+    from_day date primary key,
+    partition oid not null,
+    version text not null,
+    summed_by xid8
+) with (fillfactor = 50, vacuum_truncate = off);
+
+comment on table @extschema@.operations_shard_month is
+    'On Citus, on the coordinator: the partitions of operations that are tracked. The operations done of their shards are what operations_shard_rollup and operations_shard_delta hold.';
+comment on column @extschema@.operations_shard_month.from_day is 'The first day of the partition.';
+comment on column @extschema@.operations_shard_month.partition is 'The partition, an OID of pg_class.';
+comment on column @extschema@.operations_shard_month.version is
+    'Its version, as in operations_partition_version, when it was summed up. While it has another one it is not tracked.';
+comment on column @extschema@.operations_shard_month.summed_by is
+    'The transaction that has summed it up, until another one has seen that all nodes have committed it: it is followed, but its sums are not used yet.';
+comment on index @extschema@.operations_shard_month_pkey is 'No two partitions begin on the same day.';
+
+revoke all on @extschema@.operations_shard_delta, @extschema@.operations_shard_rollup, @extschema@.operations_shard,
+    @extschema@.operations_shard_key, @extschema@.operations_shard_month from public;
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- operations_ext::citus::distribute::operations_distribute
+
+create procedure @extschema@.operations_distribute()
+language c as 'MODULE_PATHNAME', 'operations_distribute_wrapper';
+
+revoke all on procedure @extschema@.operations_distribute() from public;
+
+comment on procedure @extschema@.operations_distribute() is
+    'On Citus: distributes operations by client_id, with all its rows, and keeps the sums in the shards. Its primary key becomes (operation_date, client_id, id). Nothing changes, if it is so already. For superusers.';
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- operations_ext::setup::operations_setup_distributed
+
+create procedure @extschema@.operations_setup(p_distributed boolean)
+language c as 'MODULE_PATHNAME', 'operations_setup_distributed_wrapper';
+
+revoke all on procedure @extschema@.operations_setup(boolean) from public;
+
+comment on procedure @extschema@.operations_setup(boolean) is
+    'The same; with p_distributed, on Citus, and then what operations_distribute() does.';
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- operations_ext::citus::shard::operations_shard_work
+
+create function @extschema@.operations_shard_work()
+returns trigger
+language c as 'MODULE_PATHNAME', 'operations_shard_work_wrapper';
+
+revoke all on function @extschema@.operations_shard_work() from public;
+
+comment on function @extschema@.operations_shard_work() is
+    'On Citus: changes operations of the shard whose row of operations_shard is updated, or sums them up, as the row says. Called by the trigger of operations_shard.';
 /* </end connected objects> */
 
 /* <begin connected objects> */
@@ -1684,4 +1697,3 @@ comment on column @extschema@.operations_shard_state.to_day is 'The last such da
 
 revoke all on @extschema@.operations_shard_state from public;
 /* </end connected objects> */
-

@@ -16,6 +16,8 @@ use crate::version;
 pub enum WayBack {
     /// For `operations`, by this qualified name, and the schema of the extension, quoted.
     Rename { table: String, schema: String },
+    /// The same, where it could be completed instead.
+    Complete { table: String, schema: String },
     /// For a table of the extension, in this schema, quoted.
     CreateAnew { schema: String },
 }
@@ -23,15 +25,26 @@ pub enum WayBack {
 impl Display for WayBack {
     fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Rename { table, schema } => write!(
+            Self::Rename { table, schema } => {
+                write!(formatter, "Keep operations a table of PostgreSQL: {}", rename(table, schema))
+            }
+            Self::Complete { table, schema } => write!(
                 formatter,
-                "Keep operations a table of PostgreSQL: BEGIN; DROP VIEW IF EXISTS {schema}.client_type_sum_live CASCADE; ALTER TABLE {table} RENAME TO operations_on_citus; CALL {schema}.operations_setup(); COMMIT; docs/scaling.md has how its rows come along, and what works on Citus."
+                "Have its sums kept in the shards: CALL {schema}.operations_distribute(); or keep operations a table of PostgreSQL: {}",
+                rename(table, schema)
             ),
             Self::CreateAnew { schema } => {
                 write!(formatter, "Keep the tables of the extension tables of PostgreSQL: {}", create_anew(schema))
             }
         }
     }
+}
+
+/// How `operations` is made anew, while the table of Citus keeps its rows.
+fn rename(table: &str, schema: &str) -> String {
+    format!(
+        "BEGIN; DROP VIEW IF EXISTS {schema}.client_type_sum_live CASCADE; ALTER TABLE {table} RENAME TO operations_on_citus; CALL {schema}.operations_setup(); COMMIT; docs/scaling.md has how its rows come along, and what works on Citus."
+    )
 }
 
 /// How the extension is made anew, while the rows of `operations` stay. In one transaction, and with all names qualified: where the

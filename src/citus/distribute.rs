@@ -26,8 +26,11 @@ const FORGET: &str = include_str!("sql/forget.sql");
 const READERS: &str = include_str!("sql/readers.sql");
 
 /// The tables that are distributed with `operations`, and by which column.
-const COMPANIONS: [(&str, &str); 3] =
-    [("operations_shard_delta", DISTRIBUTION_COLUMN), ("operations_shard_rollup", DISTRIBUTION_COLUMN), ("operations_shard", "key")];
+const COMPANIONS: [(&str, &str); 3] = [
+    ("operations_shard_delta", DISTRIBUTION_COLUMN),
+    ("operations_shard_rollup", DISTRIBUTION_COLUMN),
+    ("operations_shard", "key"),
+];
 
 #[pg_extern(sql = r#"
 create procedure @extschema@.operations_distribute()
@@ -47,11 +50,8 @@ fn operations_distribute(call: Call<'_>) -> Result<(), ErrorReport> {
 
 /// Distributes the table, or makes what is missing of that.
 pub fn distribute(schema: &Schema) -> Result<(), Error> {
-    let catalogs = Catalogs::find().ok_or(Error::NoCitus)?;
+    let catalogs = require_for_distribution()?;
     let caller = session::current_user();
-    if !catalog::is_superuser(caller) {
-        return Err(Error::NotSuperuser { procedure: "operations_distribute" });
-    }
     let operations = schema.operations()?;
     let Some(owner) = schema.rollup_live()?.owner() else { return Ok(()) };
     sharded::require_trusted(schema, operations, owner)?;
@@ -68,7 +68,8 @@ pub fn distribute(schema: &Schema) -> Result<(), Error> {
         run_each(schema, DROP_TRIGGERS)?;
         put_client_into_the_key(operations)?;
         distribute_table(schema, "operations", DISTRIBUTION_COLUMN, companion_of(schema, catalogs))?;
-        let truncate = format!("select truncate_local_data_after_distributing_table({})", regclass(schema, "operations"));
+        let truncate =
+            format!("select truncate_local_data_after_distributing_table({})", regclass(schema, "operations"));
         query::run(&truncate, &[])?;
     }
     for (table, column) in COMPANIONS {
@@ -87,6 +88,20 @@ pub fn distribute(schema: &Schema) -> Result<(), Error> {
         run_each(schema, sharded::CLIENT_TYPE_SUM_LIVE)?;
     }
     let_readers_read(schema, live)
+}
+
+/// Asks for Citus, and that the caller may distribute the tables of the extension.
+///
+/// # Errors
+///
+/// [`Error::NoCitus`], [`Error::NotSuperuser`]
+pub fn require_for_distribution() -> Result<Catalogs, Error> {
+    let catalogs = Catalogs::find().ok_or(Error::NoCitus)?;
+    if catalog::is_superuser(session::current_user()) {
+        Ok(catalogs)
+    } else {
+        Err(Error::NotSuperuser { procedure: "operations_distribute" })
+    }
 }
 
 /// Runs the statements of a file, one by one: Citus sends them on, and there only one can be prepared at a time.
@@ -143,10 +158,8 @@ fn put_triggers(schema: &Schema, operations: RelationOid) -> Result<(), Error> {
 }
 
 fn is(schema: &Schema, question: &str) -> Result<bool, Error> {
-    Ok(Spi::connect_mut(|client| {
-        client.update(schema.sql(question).as_str(), Some(1), &[])?.first().get::<bool>(1)
-    })?
-    .unwrap_or(false))
+    Ok(Spi::connect_mut(|client| client.update(schema.sql(question).as_str(), Some(1), &[])?.first().get::<bool>(1))?
+        .unwrap_or(false))
 }
 
 fn let_readers_read(schema: &Schema, live: RelationOid) -> Result<(), Error> {

@@ -11,7 +11,7 @@ pub mod sharded;
 
 pgrx::extension_sql_file!("sql/tables.sql", name = "shard_tables", requires = ["rollup_tables"]);
 
-pub use distribute::{distribute, run_each};
+pub use distribute::{distribute, require_for_distribution, run_each};
 
 use pgrx::pg_sys;
 
@@ -98,6 +98,12 @@ pub fn require(schema: &Schema, place: OnCitus) -> Result<(), Error> {
         (Kind::DistributedBy(column), OnCitus::DistributedOperations(_)) if column == DISTRIBUTION_COLUMN => Ok(()),
         (Kind::DistributedBy(column), OnCitus::DistributedOperations(_)) => {
             Err(Error::OtherDistribution { what, table, column, way_back })
+        }
+        (kind, OnCitus::Sharded(_) | OnCitus::ShardedOfCoordinator(_))
+            if kind == Kind::DistributedBy(DISTRIBUTION_COLUMN.into()) =>
+        {
+            let way_back = WayBack::Complete { table: name(root), schema: schema.quoted_name() };
+            Err(Error::CitusTable { what, table, kind: description(&kind), way_back })
         }
         (kind, _) => Err(Error::CitusTable { what, table, kind: description(&kind), way_back }),
     }

@@ -79,7 +79,11 @@ pub fn find_keys(schema: &Schema) -> Result<Vec<i32>, Error> {
 }
 
 /// Works as the role that owns the sums, while nobody else changes them, and then takes what has changed into the view.
-fn work(schema: &Schema, place: OnCitus, work: impl FnOnce(&Coordinator<'_>) -> Result<(), Error>) -> Result<(), Error> {
+fn work(
+    schema: &Schema,
+    place: OnCitus,
+    work: impl FnOnce(&Coordinator<'_>) -> Result<(), Error>,
+) -> Result<(), Error> {
     let view = Writable::take(schema.client_type_sum_mv()?);
     let operations = schema.operations()?;
     // Nobody takes a month off meanwhile.
@@ -160,10 +164,7 @@ impl Coordinator<'_> {
     fn ask(&self, statement: &str, arguments: &[DatumWithOid<'_>]) -> Result<Vec<(i32, i64, i64)>, Error> {
         Spi::connect_mut(|client| {
             let rows = client.update(self.schema.sql(statement).as_str(), None, arguments)?;
-            rows.map(|row| {
-                Ok((row.get(1)?.unwrap_or(0), row.get(2)?.unwrap_or(0), row.get(3)?.unwrap_or(0)))
-            })
-            .collect()
+            rows.map(|row| Ok((row.get(1)?.unwrap_or(0), row.get(2)?.unwrap_or(0), row.get(3)?.unwrap_or(0)))).collect()
         })
     }
 
@@ -177,7 +178,8 @@ impl Coordinator<'_> {
         }
         let days = |day: fn(&Untracked) -> &String| array(new.iter().map(day).collect::<Vec<_>>().as_slice());
         let forgotten: Vec<_> = months.forgotten.iter().chain(new.iter().map(|month| &month.from_day)).collect();
-        let arguments = [array(&self.keys), days(|month| &month.from_day), days(|month| &month.to_day), array(&forgotten)];
+        let arguments =
+            [array(&self.keys), days(|month| &month.from_day), days(|month| &month.to_day), array(&forgotten)];
         query::run(&self.schema.sql(TRACK), &arguments.map(DatumWithOid::from))?;
         for month in &new {
             let arguments = [

@@ -68,7 +68,14 @@ impl TriggerRow {
             }
             let mut value = pg_sys::Datum::from(value);
             let mut is_null = false;
-            pg_sys::heap_modify_tuple_by_cols(self.tuple, descriptor, 1, &raw mut number, &raw mut value, &raw mut is_null)
+            pg_sys::heap_modify_tuple_by_cols(
+                self.tuple,
+                descriptor,
+                1,
+                &raw mut number,
+                &raw mut value,
+                &raw mut is_null,
+            )
         };
         Self { tuple, ..self }
     }
@@ -87,6 +94,5 @@ unsafe impl SqlTranslatable for TriggerRow {
     const TYPE_IDENT: &'static str = "operations_ext::pg::trigger_row::TriggerRow";
     const TYPE_ORIGIN: TypeOrigin = TypeOrigin::External;
     const ARGUMENT_SQL: Result<SqlMappingRef, ArgumentError> = Err(ArgumentError::SkipInArray);
-    const RETURN_SQL: Result<ReturnsRef, ReturnsError> =
-        Ok(ReturnsRef::One(SqlMappingRef::literal("trigger")));
+    const RETURN_SQL: Result<ReturnsRef, ReturnsError> = Ok(ReturnsRef::One(SqlMappingRef::literal("trigger")));
 }

@@ -136,7 +136,11 @@ fn untracked(schema: &Schema) -> Result<Vec<Untracked>, Error> {
 }
 
 fn track(schema: &Schema, untracked: &[Untracked]) -> Result<(), Error> {
-    let partitions: Vec<_> = untracked.iter().filter(|one| one.counted && can_be_tracked(one.partition, &one.transactions)).map(|one| one.partition).collect();
+    let partitions: Vec<_> = untracked
+        .iter()
+        .filter(|one| one.counted && can_be_tracked(one.partition, &one.transactions))
+        .map(|one| one.partition)
+        .collect();
     if partitions.is_empty() {
         return Ok(());
     }

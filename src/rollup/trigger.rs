@@ -266,11 +266,7 @@ unsafe fn counted(partition: &CountedPartition, slot: *mut pg_sys::TupleTableSlo
 /// # Safety
 ///
 /// The values must be valid.
-unsafe fn append(
-    counted: &CountedPartition,
-    old: Option<Counted>,
-    new: Option<Counted>,
-) -> Result<(), Error> {
+unsafe fn append(counted: &CountedPartition, old: Option<Counted>, new: Option<Counted>) -> Result<(), Error> {
     // SAFETY: by the contract. The relation is locked, as by INSERT, until the transaction ends, and closed before we
     // return; the numerics that are made are palloc'd, and go with the memory context of the call.
     unsafe {

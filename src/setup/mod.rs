@@ -36,18 +36,35 @@ const FIRST_DAY: i32 = 9344;
 const FIRST_MONTHS: i32 = 4;
 
 #[pg_extern(sql = r#"
-create procedure @extschema@.operations_setup(p_distributed boolean default false)
+create procedure @extschema@.operations_setup()
+language c as '@MODULE_PATHNAME@', '@FUNCTION_NAME@';
+
+revoke all on procedure @extschema@.operations_setup() from public;
+
+comment on procedure @extschema@.operations_setup() is
+    'Creates, in the schema of the extension, what is missing of: the table operations with its index, its partitions for 2025-08 to 2025-11 (if the table is new), the current month and 3 months ahead, the triggers that count its changes, the view client_type_sum_live and the materialized view client_type_sum_mv. The caller owns them; the extension does not.';
+"#)]
+fn operations_setup(call: Call<'_>) -> Result<(), ErrorReport> {
+    session::require_writable("operations_setup")?;
+    Ok(set_up(&Schema::of(call, ON_CITUS)?)?)
+}
+
+#[pg_extern(sql = r#"
+create procedure @extschema@.operations_setup(p_distributed boolean)
 language c as '@MODULE_PATHNAME@', '@FUNCTION_NAME@';
 
 revoke all on procedure @extschema@.operations_setup(boolean) from public;
 
 comment on procedure @extschema@.operations_setup(boolean) is
-    'Creates, in the schema of the extension, what is missing of: the table operations with its index, its partitions for 2025-08 to 2025-11 (if the table is new), the current month and 3 months ahead, the triggers that count its changes, the view client_type_sum_live and the materialized view client_type_sum_mv. The caller owns them; the extension does not. With p_distributed also does what operations_distribute() does.';
+    'The same; with p_distributed, on Citus, and then what operations_distribute() does.';
 "#)]
-fn operations_setup(call: Call<'_>, p_distributed: Option<bool>) -> Result<(), ErrorReport> {
+fn operations_setup_distributed(call: Call<'_>, p_distributed: Option<bool>) -> Result<(), ErrorReport> {
     let is_distributed = arguments::required("p_distributed", p_distributed)?;
     session::require_writable("operations_setup")?;
     let schema = Schema::of(call, ON_CITUS)?;
+    if is_distributed {
+        citus::require_for_distribution()?;
+    }
     set_up(&schema)?;
     if is_distributed && !citus::is_sharded(&schema) {
         citus::distribute(&schema)?;

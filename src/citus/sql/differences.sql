@@ -1,4 +1,4 @@
--- What client_type_sum_live has of each sum, and what the rows have, where they differ: each shard in one snapshot.
+-- What client_type_sum_live has of each sum, and what the rows have, where they differ: each shard in one snapshot. A sum of no rows may be left.
 with state as materialized (
     select tracked, from_day, to_day
     from @extschema@.operations_shard_state
@@ -24,4 +24,4 @@ from (
     where o.status = 1
 ) s
 group by s.client_id, s.operation_type
-having sum(s.rolled_up_rows) <> sum(s.actual_rows) or sum(s.rolled_up) is distinct from sum(s.actual)
+having sum(s.rolled_up_rows) <> sum(s.actual_rows) or coalesce(sum(s.rolled_up), 0) <> coalesce(sum(s.actual), 0)

@@ -62,6 +62,13 @@ impl Cluster {
         Some((cluster, session))
     }
 
+    /// The same, distributed by `operations_distribute()`.
+    pub fn sharded(test: &str) -> Option<(Self, Client)> {
+        let (cluster, mut session) = Self::with_rows(test)?;
+        run(&mut session, "CALL operations_distribute()");
+        Some((cluster, session))
+    }
+
     /// A session of the coordinator.
     pub fn session(&self) -> Client {
         self.coordinator.connect(DATABASE).unwrap()
@@ -112,4 +119,43 @@ pub fn run_as_psql(session: &mut Client, script: &str) -> Option<DbError> {
 /// How many operations a query finds.
 pub fn operations(session: &mut Client) -> i64 {
     value(session, "SELECT count(*) FROM operations").unwrap()
+}
+
+/// How many operations are done.
+pub fn done(session: &mut Client) -> i64 {
+    value(session, "SELECT count(*) FROM operations WHERE status = 1").unwrap()
+}
+
+/// Checks the sums against the rows.
+#[track_caller]
+pub fn expect_sums(session: &mut Client, after: &str) {
+    let sums =
+        |session: &mut Client, of: &str| text(session, &format!("SELECT * FROM ({of}) s ORDER BY 1, 2")).unwrap();
+    let rows = sums(
+        session,
+        "SELECT client_id, operation_type, sum(amount) FROM operations WHERE status = 1 GROUP BY client_id, operation_type",
+    );
+    assert_eq!(sums(session, "SELECT * FROM client_type_sum_live"), rows, "{after}");
+    assert_eq!(text(session, "SELECT * FROM operations_verify_rollup()").unwrap(), "", "{after}");
+}
+
+/// Calls `change_status()`, and checks the sums, those that the materialized view holds, too.
+#[track_caller]
+pub fn flip(session: &mut Client, batch: i32) {
+    run(session, &format!("CALL change_status({batch})"));
+    expect_sums(session, "change_status()");
+    let held = "SELECT count(*) FROM operations_stale_sums()";
+    assert_eq!(value::<i64>(session, held).unwrap(), 0, "client_type_sum_mv is up to date");
+}
+
+/// Inserts so many operations of the first clients.
+pub fn insert(session: &mut Client, rows: i32, clients: i32, status: i16) {
+    run(
+        session,
+        &format!(
+            "INSERT INTO operations (operation_date, operation_guid, client_id, operation_type, amount, status, message)
+             SELECT date '2025-10-10' + n % 20, gen_random_uuid(), 1 + n % {clients}, 'online', 1 + n % 7, {status}, '{{}}'
+             FROM generate_series(1, {rows}) n"
+        ),
+    );
 }

@@ -5,8 +5,12 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
 
 mod common;
+mod distribute;
+mod flips;
 mod hidden;
+mod moves;
 mod refused;
+mod rights;
 mod shards;
 mod without;
 mod workers;

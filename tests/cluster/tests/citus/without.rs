@@ -1,9 +1,9 @@
 //! Without Citus, everywhere.
 
-use operations_cluster::expect::{LIVE_DIFFERENCE, run};
+use operations_cluster::expect::{LIVE_DIFFERENCE, expect_refused, run};
 use operations_cluster::{DATABASE, Server, db_error, text};
 
-use crate::common::findings;
+use crate::common::{NOT_SUPPORTED, expect_says, findings};
 
 #[test]
 fn without_citus_there_is_nothing_of_it() {
@@ -69,5 +69,23 @@ fn look_alikes_of_the_tables_of_citus_change_nothing() {
         assert_eq!(text(&mut session, "SELECT * FROM public.operations_verify_rollup(true)").unwrap(), "", "{schema}");
         assert_eq!(text(&mut session, "SELECT * FROM public.operations_citus_tables()").unwrap(), "", "{schema}");
         assert_eq!(findings(&mut session), "", "{schema}");
+    }
+}
+
+#[test]
+fn without_citus_nothing_can_be_distributed() {
+    let server = Server::primary().with_extension().start().unwrap();
+    let mut session = server.session().unwrap();
+    run(&mut session, "CALL operations_setup()");
+    for statement in ["CALL operations_distribute()", "CALL operations_setup(true)"] {
+        let error = expect_refused(&mut session, statement, NOT_SUPPORTED);
+        expect_says(&error, "there is no Citus in this database", "citus is not installed", "CREATE EXTENSION citus");
+    }
+    run(&mut session, "CALL operations_setup(p_distributed => false)");
+    expect_refused(&mut session, "CALL operations_setup(NULL::boolean)", &["22004"]);
+    run(&mut session, "CREATE ROLE stranger");
+    run(&mut session, "SET ROLE stranger");
+    for statement in ["CALL operations_distribute()", "CALL operations_setup(true)"] {
+        expect_refused(&mut session, statement, &["42501"]);
     }
 }
