@@ -22,7 +22,7 @@ const TRACK: &str = include_str!("sql/track_shard.sql");
 /// The shards of this server that have the same clients.
 #[derive(Clone, Copy, Debug)]
 pub struct ShardGroup {
-    /// The table that the shard is of which was asked for, or that this one is a partition of.
+    /// The table that the shard is of, or that this one is a partition of.
     pub table: RelationOid,
     pub operations: RelationOid,
     pub delta: RelationOid,
@@ -115,6 +115,7 @@ fn flip(group: ShardGroup, role: &str, parity: i64, batch: i64) -> Result<i64, E
 }
 
 fn run(group: ShardGroup, file: &str, arguments: &[String]) -> Result<(), Error> {
+    let _settings = Settings::safe_search_path();
     let arguments: Vec<_> = arguments.iter().map(|text| DatumWithOid::from(text.as_str())).collect();
     query::run(&group.sql(file), &arguments)?;
     Ok(())

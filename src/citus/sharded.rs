@@ -3,6 +3,8 @@
 //! One update of `operations_shard` reaches every shard, in a transaction that all nodes commit or none, and its trigger works there:
 //! see `shard`. Callers take turns: their updates of those rows would else wait for each other in any order.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use pgrx::datum::DatumWithOid;
 use pgrx::{Spi, pg_sys};
 
@@ -136,6 +138,10 @@ impl Coordinator<'_> {
     fn flip(&self, role: &str, parity: i64, batch: i64, followed: &[String]) -> Result<(), Error> {
         let followed = array(followed);
         let mut keys = self.keys.clone();
+        // So that a small batch is another shard's each time.
+        let seconds = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let first = seconds.checked_rem(keys.len() as u64).and_then(|first| usize::try_from(first).ok());
+        keys.rotate_left(first.unwrap_or(0));
         let mut missing = batch;
         while missing > 0 && !keys.is_empty() {
             let count = i64::try_from(keys.len()).unwrap_or(i64::MAX);
@@ -170,10 +176,9 @@ impl Coordinator<'_> {
 
     /// Sums up what is not followed yet. A sum is used only once another transaction knows that all nodes have committed it.
     fn follow(&self, months: &Months) -> Result<(), Error> {
-        self.run(USE_MONTHS, &months.usable)?;
         self.run(FORGET_MONTHS, &months.forgotten)?;
         let new = self.untracked()?;
-        if new.is_empty() && months.forgotten.is_empty() {
+        if new.is_empty() && months.forgotten.is_empty() && months.usable.is_empty() {
             return Ok(());
         }
         let days = |day: fn(&Untracked) -> &String| array(new.iter().map(day).collect::<Vec<_>>().as_slice());
@@ -181,6 +186,8 @@ impl Coordinator<'_> {
         let arguments =
             [array(&self.keys), days(|month| &month.from_day), days(|month| &month.to_day), array(&forgotten)];
         query::run(&self.schema.sql(TRACK), &arguments.map(DatumWithOid::from))?;
+        // By now each shard has answered: none waits for the second phase of an earlier commit.
+        self.run(USE_MONTHS, &months.usable)?;
         for month in &new {
             let arguments = [
                 DatumWithOid::from(month.from_day.as_str()),
