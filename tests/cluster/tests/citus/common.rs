@@ -1,7 +1,7 @@
 //! A coordinator and its workers.
 
 use operations_cluster::expect::{run, skipped};
-use operations_cluster::{DATABASE, Server, db_error, missing_citus, text, value};
+use operations_cluster::{DATABASE, Server, ServerBuilder, db_error, missing_citus, text, value};
 use postgres::Client;
 use postgres::error::DbError;
 
@@ -18,6 +18,15 @@ pub const PREPARE: &str = "
 /// Distributes it.
 pub const DISTRIBUTE: &str = "SELECT create_distributed_table('operations', 'client_id')";
 
+/// How many shards a table has.
+pub const SHARDS: i32 = 4;
+
+/// A server of a cluster, of which shards can be moved by logical replication.
+pub fn node() -> ServerBuilder {
+    let shards = SHARDS.to_string();
+    Server::primary().with_citus().setting("citus.shard_count", &shards).setting("wal_level", "logical")
+}
+
 /// A coordinator and two workers.
 pub struct Cluster {
     pub coordinator: Server,
@@ -31,7 +40,7 @@ impl Cluster {
             skipped(test, &why);
             return None;
         }
-        let [coordinator, first, second] = [(); 3].map(|()| Server::primary().with_citus().start().unwrap());
+        let [coordinator, first, second] = [(); 3].map(|()| node().start().unwrap());
         let mut session = coordinator.session().unwrap();
         let port = coordinator.port();
         run(&mut session, &format!("SELECT citus_set_coordinator_host('127.0.0.1', {port})"));

@@ -3,7 +3,9 @@
 use operations_cluster::expect::{expect_refused, run};
 use operations_cluster::{text, value};
 
-use crate::common::{Cluster, NOT_SUPPORTED, done, expect_says, expect_sums, findings, flip, insert, operations};
+use crate::common::{
+    Cluster, NOT_SUPPORTED, SHARDS, done, expect_says, expect_sums, findings, flip, insert, operations,
+};
 
 #[test]
 fn rows_and_sums_come_along() {
@@ -70,7 +72,7 @@ fn a_table_that_was_distributed_by_hand_is_completed() {
 }
 
 /// What changes rows, one after the other.
-const CHANGES: [&str; 12] = [
+const CHANGES: [&str; 11] = [
     "UPDATE operations SET status = 1 - status WHERE client_id < 100",
     "UPDATE operations SET amount = amount + 1 WHERE id % 3 = 0",
     "DELETE FROM operations WHERE id % 7 = 0",
@@ -81,7 +83,6 @@ const CHANGES: [&str; 12] = [
     "CALL operations_maintain_partitions(5)",
     "INSERT INTO operations (operation_date, operation_guid, client_id, operation_type, amount, status, message)
      SELECT current_date + 120, gen_random_uuid(), n, 'offline', 3, 1, '{}' FROM generate_series(1, 20) n",
-    "ALTER TABLE operations RENAME CONSTRAINT operations_status_check TO operations_status",
     "BEGIN; TRUNCATE operations; CALL change_status(10); ROLLBACK",
     "CALL operations_maintain_partitions(3, 0)",
 ];
@@ -96,7 +97,7 @@ fn the_sums_are_right_after_every_change() {
     for change in CHANGES {
         run(&mut session, change);
         expect_sums(&mut session, change);
-        flip(&mut session, 20);
+        run(&mut session, "CALL change_status(20)");
         flip(&mut session, 20);
         let untracked = "SELECT from_day IS NULL FROM operations_shard_state";
         assert!(value::<bool>(&mut session, untracked).unwrap(), "all months are followed again after {change}");
@@ -131,7 +132,7 @@ fn the_live_view_is_pushed_down() {
     flip(&mut session, 50);
     let plan = text(&mut session, "EXPLAIN (COSTS OFF) SELECT * FROM client_type_sum_live").unwrap();
     assert!(plan.starts_with("Custom Scan (Citus Adaptive)"), "{plan}");
-    assert!(plan.contains("Task Count: 32"), "{plan}");
+    assert!(plan.contains(&format!("Task Count: {SHARDS}")), "{plan}");
     let coordinator: String = plan.split("Tasks Shown").next().unwrap().into();
     assert!(!coordinator.contains("operations_shard_rollup"), "{plan}");
 }

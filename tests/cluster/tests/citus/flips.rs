@@ -12,7 +12,7 @@ fn exactly_the_batch_is_changed_of_one_parity() {
     let Some((_cluster, mut session)) = Cluster::sharded("flips::exactly_the_batch_is_changed_of_one_parity") else {
         return;
     };
-    for batch in [1, 31, 32, 33, 250] {
+    for batch in [1, 3, 5, 250] {
         run(&mut session, "CREATE TEMP TABLE before AS SELECT id FROM operations WHERE status = 1");
         flip(&mut session, batch);
         let new = "SELECT count(*), count(DISTINCT id & 1) FROM (SELECT id FROM operations WHERE status = 1) o
@@ -120,7 +120,8 @@ fn a_worker_that_dies_leaves_no_half() {
     cluster.workers[0].stop(Stop::Immediate).unwrap();
     let acknowledged = i64::try_from(called.join().unwrap()).unwrap();
     cluster.workers[0].start().unwrap();
-    // What was prepared there is committed or rolled back, as the coordinator has it.
+    // What was prepared there is committed or rolled back, as the coordinator has it. The other session has a connection that is dead.
+    let mut session = cluster.session();
     run(&mut session, "SELECT recover_prepared_transactions()");
     let changed = done(&mut session) - before;
     // The last one may have been committed before the coordinator could say so.

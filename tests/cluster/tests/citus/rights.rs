@@ -25,6 +25,8 @@ fn who_was_granted_the_work_can_do_it_and_nothing_more() {
     let error = expect_refused(&mut clerk, "CALL operations_distribute()", NOT_PERMITTED);
     expect_says(&error, "must be superuser to execute operations_distribute()", "superuser", "superuser");
     run(&mut session, "CALL operations_distribute()");
+    // By which the coordinator logs in to the workers as the clerk.
+    run(&mut session, &format!("INSERT INTO pg_dist_authinfo VALUES (0, 'clerk', 'password={password}')"));
 
     let before = done(&mut session);
     run(&mut clerk, "CALL change_status(10)");
@@ -110,10 +112,10 @@ fn who_owns_the_table_has_the_rights_of_the_owner_of_the_extension() {
     run(&mut session, "ALTER TABLE operations OWNER TO CURRENT_USER");
     flip(&mut session, 10);
     // Nor is a view read as that owner which somebody has made otherwise.
-    run(&mut session, "ALTER VIEW client_type_sum_live RENAME COLUMN total_amount TO amount");
     run(
         &mut session,
-        "CREATE OR REPLACE VIEW client_type_sum_live AS SELECT 1 AS client_id, 'online'::operation_type_enum AS operation_type, 1.0 AS amount",
+        "CREATE OR REPLACE VIEW client_type_sum_live AS
+         SELECT 1 AS client_id, 'online'::operation_type_enum AS operation_type, 1::numeric AS total_amount",
     );
     let error = expect_refused(&mut session, "CALL change_status(10)", NOT_SUPPORTED);
     expect_says(
