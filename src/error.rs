@@ -96,6 +96,8 @@ pub enum Error {
     OtherColocation { schema: String },
     #[error("the views of the sums are not as operations_setup() makes them")]
     OtherViews { schema: String },
+    #[error("status changes and repair on Citus take READ COMMITTED")]
+    FixedSnapshot,
     #[error("not every shard of operations answered")]
     ShardsMissing { shards: usize, answers: usize },
     #[error("the hidden rows of \"{table}\" cannot be returned")]
@@ -157,6 +159,7 @@ impl Error {
             | Self::WorkerNode { .. }
             | Self::ShardNotCounted { .. }
             | Self::NoCitus
+            | Self::FixedSnapshot
             | Self::OtherColocation { .. }
             | Self::OtherViews { .. }
             | Self::PgCronTooOld { .. } => PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED,
@@ -209,6 +212,9 @@ impl Error {
                 format!("A trigger of operations_count_change() fired on {table}, and {facts}.")
             }
             Self::NoCitus => "The extension citus is not installed in it.".into(),
+            Self::FixedSnapshot => {
+                "The transaction reads by one snapshot, and the nodes show what is committed by now.".into()
+            }
             Self::NotSuperuser { .. } => {
                 "It distributes tables of the extension, which belong to a superuser.".into()
             }
@@ -292,6 +298,7 @@ impl Error {
             Self::NoCitus => {
                 "Add citus to shared_preload_libraries, restart the server, and run CREATE EXTENSION citus.".into()
             }
+            Self::FixedSnapshot => "Call it in a transaction of its own, with isolation level READ COMMITTED.".into(),
             Self::NotSuperuser { .. } => "Have a superuser call it.".into(),
             Self::OtherColocation { schema } => format!(
                 "Make the extension anew: {}", create_anew(schema)

@@ -124,6 +124,7 @@ pub fn differences(schema: &Schema) -> Result<String, Error> {
     if let Some(owner) = schema.rollup_live()?.owner() {
         sharded::require_trusted(schema, schema.operations()?, owner)?;
     }
+    sharded::set_search_path_of_nodes()?;
     Ok(schema.sql(include_str!("sql/differences.sql")))
 }
 

@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::pg::call::Call;
 use crate::pg::catalog::{self, RelationOid};
 use crate::pg::citus::Catalogs;
-use crate::pg::session::{ActingAs, Settings};
+use crate::pg::session::{self, ActingAs, Settings};
 use crate::pg::trigger_row::TriggerRow;
 use crate::query;
 use crate::schema::Schema;
@@ -80,8 +80,12 @@ fn work(call: Call<'_>) -> Result<TriggerRow, Error> {
     let shard = row.table().ok_or(Error::NotATrigger)?;
     let table = schema.relation_named("operations_shard");
     let group = ShardGroup::of(&schema, shard)?.filter(|group| Some(group.table) == table).ok_or(Error::NotATrigger)?;
+    // Whoever may write the table is not by that somebody who may act as any role.
+    if !group.rollup.owner().is_some_and(|owner| catalog::has_rights_of(session::current_user(), owner)) {
+        return Err(Error::NotSuperuser { procedure: "operations_shard_work" });
+    }
     let days = |column| row.text(column).unwrap_or_else(|| "{}".into());
-    let _settings = Settings::set(&[(c"jit", c"off"), (c"max_parallel_workers_per_gather", c"0")]);
+    let _settings = Settings::set(&[(c"jit", c"off"), (c"max_parallel_workers_per_gather", c"0"), (c"datestyle", c"ISO, YMD")]);
     match row.text(c"command").as_deref() {
         Some("flip") => {
             let number = |column| row.text(column).and_then(|text| text.parse::<i64>().ok()).unwrap_or(0);

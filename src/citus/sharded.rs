@@ -86,6 +86,10 @@ fn work(
     place: OnCitus,
     work: impl FnOnce(&Coordinator<'_>) -> Result<(), Error>,
 ) -> Result<(), Error> {
+    // The nodes show what is committed by now, and what is known of their sums has to be as new.
+    if session::has_fixed_snapshot() {
+        return Err(Error::FixedSnapshot);
+    }
     let view = Writable::take(schema.client_type_sum_mv()?);
     let operations = schema.operations()?;
     // Nobody takes a month off meanwhile.
@@ -95,11 +99,24 @@ fn work(
     require_trusted(schema, operations, owner)?;
     let _owner = ActingAs::role(owner);
     let _settings = Settings::safe_search_path();
+    let _dates = Settings::set(&[(c"datestyle", c"ISO, YMD")]);
+    set_search_path_of_nodes()?;
     if !rollup::are_as_made(schema, view.relation(), CLIENT_TYPE_SUM_LIVE)? {
         return Err(Error::OtherViews { schema: schema.quoted_name() });
     }
     work(&Coordinator { schema, keys: find_keys(schema)? })?;
     rollup::merge_sums_of_shards(schema, view)
+}
+
+/// Has the nodes find names as we do. Citus sends on what a transaction has set by SET LOCAL, also a search_path of the caller's, and also
+/// where a session is another role's: types and operators of the caller's would be taken there, and run with that role's rights.
+///
+/// It is taken back with the [`Settings`] in force here, and on the nodes with the transaction.
+pub fn set_search_path_of_nodes() -> Result<(), Error> {
+    for statement in ["set local citus.propagate_set_commands = 'local'", "set local search_path = pg_catalog, pg_temp"] {
+        query::run(statement, &[])?;
+    }
+    Ok(())
 }
 
 /// Asks that who owns the operations and the views has the rights of the role that works on the shards. All that a transaction of
@@ -185,7 +202,14 @@ impl Coordinator<'_> {
         let forgotten: Vec<_> = months.forgotten.iter().chain(new.iter().map(|month| &month.from_day)).collect();
         let arguments =
             [array(&self.keys), days(|month| &month.from_day), days(|month| &month.to_day), array(&forgotten)];
-        query::run(&self.schema.sql(TRACK), &arguments.map(DatumWithOid::from))?;
+        let answers = self.ask(TRACK, &arguments.each_ref().map(|text| DatumWithOid::from(text.as_str())))?;
+        if answers.len() != self.keys.len() {
+            return Err(Error::ShardsMissing { shards: self.keys.len(), answers: answers.len() });
+        }
+        // A shard that was split before it was locked would have no sums.
+        if find_keys(self.schema)? != self.keys {
+            return Err(Error::ConcurrentUpdate);
+        }
         // By now each shard has answered: none waits for the second phase of an earlier commit.
         self.run(USE_MONTHS, &months.usable)?;
         for month in &new {

@@ -225,6 +225,9 @@ fn stale_sums(call: Call<'_>) -> Result<(), Error> {
         rights::require_owners_with_rights_of(table, owner)?;
     }
     let _settings = Settings::safe_search_path();
+    if citus::is_sharded(&schema) {
+        citus::sharded::set_search_path_of_nodes()?;
+    }
     let _owner = rollup::as_owner_of_the_view(&schema, owner)?;
     result.add(&schema.sql(STALE), true)?;
     Ok(())
