@@ -98,6 +98,8 @@ pub enum Error {
     OtherViews { schema: String },
     #[error("status changes and repair on Citus take READ COMMITTED")]
     FixedSnapshot,
+    #[error("this cannot be done on the nodes of Citus as role \"{role}\" with more in the transaction")]
+    NotAlone { role: String },
     #[error("not every shard of operations answered")]
     ShardsMissing { shards: usize, answers: usize },
     #[error("the hidden rows of \"{table}\" cannot be returned")]
@@ -163,6 +165,7 @@ impl Error {
             | Self::OtherColocation { .. }
             | Self::OtherViews { .. }
             | Self::PgCronTooOld { .. } => PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED,
+            Self::NotAlone { .. } => PgSqlErrorCode::ERRCODE_ACTIVE_SQL_TRANSACTION,
             Self::ForeignPartition { .. } | Self::NotSuperuser { .. } => PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
             Self::ShardsMissing { .. } => PgSqlErrorCode::ERRCODE_DATA_CORRUPTED,
             Self::MissingRole { .. } => PgSqlErrorCode::ERRCODE_UNDEFINED_OBJECT,
@@ -212,6 +215,10 @@ impl Error {
                 format!("A trigger of operations_count_change() fired on {table}, and {facts}.")
             }
             Self::NoCitus => "The extension citus is not installed in it.".into(),
+            Self::NotAlone { role } => format!(
+                "Citus sends what a transaction has set by SET LOCAL, and all that came in one message with it, to the nodes, and has it \
+                 run there with the rights of \"{role}\"."
+            ),
             Self::FixedSnapshot => {
                 "The transaction reads by one snapshot, and the nodes show what is committed by now.".into()
             }
@@ -298,6 +305,10 @@ impl Error {
             Self::NoCitus => {
                 "Add citus to shared_preload_libraries, restart the server, and run CREATE EXTENSION citus.".into()
             }
+            Self::NotAlone { role } => format!(
+                "Send the CALL alone, outside of a transaction block and with constants as arguments, or as a role that has the \
+                 rights of \"{role}\"."
+            ),
             Self::FixedSnapshot => "Call it in a transaction of its own, with isolation level READ COMMITTED.".into(),
             Self::NotSuperuser { .. } => "Have a superuser call it.".into(),
             Self::OtherColocation { schema } => format!(

@@ -53,10 +53,13 @@ impl ShardGroup {
         })
     }
 
+    /// The file with the names of the shards. A name may have a placeholder in it: what was put in is not looked at again.
     fn sql(self, file: &str) -> String {
-        [("@operations@", self.operations), ("@delta@", self.delta), ("@rollup@", self.rollup)]
-            .into_iter()
-            .fold(file.to_owned(), |sql, (name, table)| sql.replace(name, &catalog::qualified_name(table.oid())))
+        let tables = [("operations", self.operations), ("delta", self.delta), ("rollup", self.rollup)];
+        let name = |part: &str| {
+            tables.iter().find(|(name, _)| *name == part).map(|(_, table)| catalog::qualified_name(table.oid()))
+        };
+        file.split('@').map(|part| name(part).unwrap_or_else(|| part.to_owned())).collect()
     }
 }
 
@@ -85,7 +88,8 @@ fn work(call: Call<'_>) -> Result<TriggerRow, Error> {
         return Err(Error::NotSuperuser { procedure: "operations_shard_work" });
     }
     let days = |column| row.text(column).unwrap_or_else(|| "{}".into());
-    let _settings = Settings::set(&[(c"jit", c"off"), (c"max_parallel_workers_per_gather", c"0"), (c"datestyle", c"ISO, YMD")]);
+    let _settings =
+        Settings::set(&[(c"jit", c"off"), (c"max_parallel_workers_per_gather", c"0"), (c"datestyle", c"ISO, YMD")]);
     match row.text(c"command").as_deref() {
         Some("flip") => {
             let number = |column| row.text(column).and_then(|text| text.parse::<i64>().ok()).unwrap_or(0);

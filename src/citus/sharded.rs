@@ -11,8 +11,10 @@ use pgrx::{Spi, pg_sys};
 use super::{OnCitus, require};
 use crate::error::Error;
 use crate::pg::catalog::{self, LockMode, RelationOid};
+use crate::pg::citus::Catalogs;
 use crate::pg::lock::Writable;
 use crate::pg::session::{self, ActingAs, Settings};
+use crate::pg::statement;
 use crate::query;
 use crate::rights;
 use crate::rollup;
@@ -97,15 +99,51 @@ fn work(
     require(schema, place)?;
     let Some(owner) = schema.rollup_live()?.owner() else { return Ok(()) };
     require_trusted(schema, operations, owner)?;
+    require_may_act_as(owner)?;
     let _owner = ActingAs::role(owner);
     let _settings = Settings::safe_search_path();
     let _dates = Settings::set(&[(c"datestyle", c"ISO, YMD")]);
     set_search_path_of_nodes()?;
-    if !rollup::are_as_made(schema, view.relation(), CLIENT_TYPE_SUM_LIVE)? {
-        return Err(Error::OtherViews { schema: schema.quoted_name() });
-    }
+    require_as_made(schema)?;
     work(&Coordinator { schema, keys: find_keys(schema)? })?;
     rollup::merge_sums_of_shards(schema, view)
+}
+
+/// Asks that both views are as set-up makes them.
+///
+/// # Errors
+///
+/// [`Error::OtherViews`]
+pub fn require_as_made(schema: &Schema) -> Result<(), Error> {
+    if rollup::are_as_made(schema, schema.client_type_sum_mv()?, CLIENT_TYPE_SUM_LIVE)? {
+        Ok(())
+    } else {
+        Err(Error::OtherViews { schema: schema.quoted_name() })
+    }
+}
+
+/// Whether this session may work on the nodes as the role. Citus sends to each session that it opens there, whosever it is, the text of all
+/// messages with a SET LOCAL in the transaction, with the statements that came in one message with it: code of the caller's would run with
+/// the role's rights. So it takes a caller who has these, or a transaction that nothing of the caller's was in before.
+pub fn may_act_as(role: pg_sys::Oid) -> bool {
+    catalog::has_rights_of(session::current_user(), role) || statement::is_alone()
+}
+
+/// # Errors
+///
+/// [`Error::NotAlone`] if the session may not work on the nodes as the role.
+pub fn require_may_act_as(role: pg_sys::Oid) -> Result<(), Error> {
+    if may_act_as(role) { Ok(()) } else { Err(Error::NotAlone { role: catalog::role_name(role) }) }
+}
+
+/// The same where somebody acts as the owner of a table: only one of Citus is on other nodes, too. Without Citus this is one look into a cache.
+///
+/// # Errors
+///
+/// [`Error::NotAlone`]
+pub fn require_may_act_as_owner_of(table: RelationOid, owner: pg_sys::Oid) -> Result<(), Error> {
+    let is_on_nodes = Catalogs::find().is_some_and(|catalogs| catalogs.kind_of(table).is_some());
+    if is_on_nodes { require_may_act_as(owner) } else { Ok(()) }
 }
 
 /// Has the nodes find names as we do. Citus sends on what a transaction has set by SET LOCAL, also a search_path of the caller's, and also
@@ -113,7 +151,8 @@ fn work(
 ///
 /// It is taken back with the [`Settings`] in force here, and on the nodes with the transaction.
 pub fn set_search_path_of_nodes() -> Result<(), Error> {
-    for statement in ["set local citus.propagate_set_commands = 'local'", "set local search_path = pg_catalog, pg_temp"] {
+    for statement in ["set local citus.propagate_set_commands = 'local'", "set local search_path = pg_catalog, pg_temp"]
+    {
         query::run(statement, &[])?;
     }
     Ok(())

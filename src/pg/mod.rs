@@ -22,6 +22,7 @@ pub mod relation_files;
 pub mod result_set;
 pub mod sequence;
 pub mod session;
+pub mod statement;
 pub mod statistics;
 pub mod trigger_row;
 pub mod unbound;

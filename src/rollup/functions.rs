@@ -116,6 +116,7 @@ fn direct_sums(call: Call<'_>, partitions: impl IntoIterator<Item = pg_sys::Oid>
             (c"row_security", c"off"),
             (c"constraint_exclusion", c"off"),
         ]);
+        citus::sharded::require_may_act_as_owner_of(partition, owner)?;
         let oid = quote_literal(partition.oid().to_u32().to_string());
         let query = query.replace("@partition@", &oid).replace("@table@", &catalog::qualified_name(partition.oid()));
         let _owner = ActingAs::restricted(owner);
@@ -188,6 +189,15 @@ fn verify(call: Call<'_>, repair: bool) -> Result<(), Error> {
     let _settings = Settings::safe_search_path();
     let is_sharded = citus::is_sharded(&schema);
     let differences = if is_sharded { citus::differences(&schema)? } else { schema.sql(DIFFERENCES) };
+    let may_act_as = |owner| !is_sharded || citus::sharded::may_act_as(owner);
+    if !schema.rollup_live()?.owner().is_some_and(may_act_as) {
+        // With the rights of who asks.
+        return if repair {
+            citus::sharded::repair(&schema, place)
+        } else {
+            result.add(&differences, true).map(|_| ())
+        };
+    }
     rollup::as_owner_of_the_rollups(&schema, || result.add(&differences, !repair))?;
     match (repair, is_sharded) {
         (false, _) => Ok(()),
@@ -226,6 +236,11 @@ fn stale_sums(call: Call<'_>) -> Result<(), Error> {
     }
     let _settings = Settings::safe_search_path();
     if citus::is_sharded(&schema) {
+        if !citus::sharded::may_act_as(owner) {
+            // With the rights of who asks, and so nothing that somebody else has put into the views.
+            citus::sharded::require_as_made(&schema)?;
+            return result.add(&schema.sql(STALE), true).map(|_| ());
+        }
         citus::sharded::set_search_path_of_nodes()?;
     }
     let _owner = rollup::as_owner_of_the_view(&schema, owner)?;

@@ -4,6 +4,7 @@
 //! say what was skipped.
 #![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
 
+mod attacks;
 mod common;
 mod distribute;
 mod flips;
