@@ -143,10 +143,11 @@ fn look(
         })
         .collect();
     let mut findings = compare(&answered, everybody);
-    let led: Vec<_> = followed(&answered).into_iter().map(|(one, by)| (one.to_owned(), by.to_owned())).collect();
+    let all: Vec<_> = names.iter().map(String::as_str).collect();
+    let led: Vec<_> = followed(&answered, &all).into_iter().map(|(one, by)| (one.to_owned(), by.to_owned())).collect();
     let written =
         answered.iter().filter(|server| !server.facts.in_recovery).filter_map(|server| server.facts.position).max();
-    let lines = answers.iter().zip(&names).map(|(answer, name)| line(answer, name)).collect();
+    let lines = answers.iter().zip(&names).map(|(answer, name)| line(answer, name, &led)).collect();
     // Who follows a replica that receives nothing gets nothing either, and that one is what is to be mended.
     let dry = |answer: &Answer| {
         let findings = &answer.findings;
@@ -238,7 +239,7 @@ fn ask(target: Target, options: Options) -> Answer {
     }
 }
 
-fn line(answer: &Answer, name: &str) -> ServerLine {
+fn line(answer: &Answer, name: &str, led: &[(String, String)]) -> ServerLine {
     let facts = answer.facts.as_ref().map(|(facts, _)| facts);
     let state = match facts {
         Some(facts) if facts.in_recovery => "in recovery",
@@ -251,6 +252,8 @@ fn line(answer: &Answer, name: &str) -> ServerLine {
         version: facts.map(|facts| facts.version.clone()),
         timeline: facts.map(|facts| facts.timeline),
         position: facts.and_then(|facts| facts.position).map(|position| position.to_string()),
+        follows: led.iter().find(|(one, _)| one == name).map(|(_, by)| by.clone()),
+        slot: facts.and_then(|facts| facts.receiver.as_ref()?.slot.clone()),
     }
 }
 

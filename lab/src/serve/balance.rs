@@ -117,6 +117,7 @@ mod tests {
             refusal: None,
             role: Some(role),
             timeline: None,
+            stream: None,
             collected: BTreeMap::new(),
         }
     }

@@ -63,8 +63,19 @@ pub struct Known {
     pub role: Option<Role>,
     /// The timeline that it told last. It stays while the server does not answer.
     pub timeline: Option<f64>,
+    /// Whom it follows, and the slot that keeps WAL for it there, as the doctor saw it last.
+    pub stream: Option<Stream>,
     /// What was collected.
     pub collected: BTreeMap<&'static str, Collected>,
+}
+
+/// A replica's end of the stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stream {
+    /// The name of the server that it follows.
+    pub from: String,
+    /// Its slot there. It stays while the receiver is away.
+    pub slot: Option<String>,
 }
 
 /// What the doctor said last.
