@@ -59,6 +59,10 @@ pub struct Load {
     #[arg(long, value_name = "URL")]
     replica: Vec<String>,
 
+    /// Tell pgbench's own report of each server also where there are several replicas
+    #[arg(long)]
+    details: bool,
+
     #[command(flatten)]
     folder: Folder,
 }
@@ -87,7 +91,7 @@ impl Load {
             Some(Profile::Day) => load::steps(self.rate, self.minutes.unwrap_or(24)),
             None => vec![Step::whole(self.rate, self.seconds)],
         };
-        let load = load::Load { mix: self.mix.clone().unwrap_or_default(), clients: self.clients, steps };
+        let load = load::Load { mix: self.mix.clone().unwrap_or_default(), clients: self.clients, steps, details: self.details };
 
         let interrupts = Arc::new(AtomicUsize::new(0));
         let counted = Arc::clone(&interrupts);

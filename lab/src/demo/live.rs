@@ -125,9 +125,9 @@ impl Demo {
         let ports: Vec<_> = self.replicas().iter().map(|one| one.port(Role::Replica).to_string()).collect();
         let (primary, replica) = (self.port(Role::Primary), ports.join(", "));
         let (database, user) = (&settings.database, &settings.user);
-        let (other, all) = match self.has_several() {
-            true => ("the same on a replica, read-only (N=2: on the second)", "all"),
-            false => ("the same on the replica, read-only", "both"),
+        let (other, all) = match ports.as_slice() {
+            [_, second, ..] => (format!("the same on a replica, read-only (N={second}: the one on that port)"), "all"),
+            _ => ("the same on the replica, read-only".to_owned(), "both"),
         };
         let operations = match settings.insert_batch {
             1 => "one new operation".to_owned(),
