@@ -201,13 +201,23 @@ impl Demo {
             && !self.follows_the_right_one()
     }
 
-    /// Has each replica that runs follow whom it is to follow: since a failover that is another server.
+    /// Has each replica that runs follow whom it is to follow: since a failover that is another server. One that cannot keeps no other
+    /// from it.
     pub(crate) fn settle_replicas(&self, programs: &Programs, scheduler: &Scheduler) -> Result<(), Error> {
         let mut to_move = self.replicas();
         to_move.retain(Self::is_to_move);
-        to_move.iter().try_for_each(Self::make_slot)?;
+        let mut failed = Vec::new();
+        let mut has_failed = |one: &Self, error: &Error| failed.push(format!("{}: {error}", one.the_replica()));
+        to_move.retain(|one| one.make_slot().map_err(|error| has_failed(one, &error)).is_ok());
         tell_to_stop(&to_move)?;
-        to_move.iter_mut().try_for_each(|one| one.follow_another(programs, scheduler))?;
+        for mut one in to_move {
+            if let Err(error) = one.follow_another(programs, scheduler) {
+                has_failed(&one, &error);
+            }
+        }
+        if !failed.is_empty() {
+            return Err(DemoError::NotAllFollow { failed: failed.join("; ") }.into());
+        }
         self.drop_stray_slots();
         Ok(())
     }

@@ -277,7 +277,7 @@ impl Demo {
             one.bring_up_the_replica(&programs, &scheduler)?;
         }
         self.settle_replicas(&programs, &scheduler)?;
-        if self.settings.synchronous && self.streams_within(Duration::from_secs(15)) {
+        if self.settings.synchronous && self.any_streams_within(Duration::from_secs(15)) {
             self.set_synchronous()?;
         }
         self.wait_until_live()?;

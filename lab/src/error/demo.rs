@@ -198,6 +198,13 @@ pub enum DemoError {
         next: String,
     },
 
+    /// Some replicas could not be led to whom they are to follow.
+    #[error("not all replicas follow whom they are to follow, and make demo tries again: {failed}")]
+    NotAllFollow {
+        /// Which, and why.
+        failed: String,
+    },
+
     /// A replica was asked for by a port that is none's.
     #[error("N={given} is not the port of a replica: give one of {ports}")]
     NoSuchReplica {

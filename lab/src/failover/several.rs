@@ -185,12 +185,11 @@ impl Demo {
             self.settle_replicas(&programs, &scheduler)
         });
         // The new primary waits for nobody until somebody follows.
-        let follows = |one: &Self| one.is_running(Role::Replica) && one.streams_within(Duration::from_secs(15));
-        let led = led.and_then(|()| match self.settings.synchronous && self.replicas().iter().any(follows) {
+        let waits = match self.settings.synchronous && self.any_streams_within(Duration::from_secs(15)) {
             true => self.set_synchronous(),
             false => Ok(()),
-        });
-        if let Err(error) = led {
+        };
+        if let Err(error) = led.and(waits) {
             warn(&format!("Not all replicas follow the new primary (make demo mends that): {error}"));
         }
     }
