@@ -89,7 +89,7 @@ fn synchronous_is_on_or_off_and_stays_so() {
 fn the_page_has_a_port_or_none() {
     let port =
         |text: &str| Settings::of(&named(&[(LAB_PORT, text)]), &Named::default()).map(|settings| settings.lab_port);
-    assert_eq!(Settings::of(&Named::default(), &Named::default()).unwrap().lab_port, Some(8080));
+    assert_eq!(Settings::of(&Named::default(), &Named::default()).unwrap().lab_port, None);
     assert_eq!((port("off").unwrap(), port("0").unwrap(), port("9090").unwrap()), (None, None, Some(9090)));
     assert!(matches!(port("80"), Err(Error::Setting(SettingError::NoPort { name: LAB_PORT, .. }))));
     // Like the other ports, it is that of each start.

@@ -159,20 +159,9 @@ fn key_of(sample: &Sample, draw: Draw, of: Where) -> String {
     key
 }
 
-/// The server that takes writes; of two the one on the newer timeline.
+/// The server that takes writes, of those that answer.
 pub fn writer(inner: &Inner) -> Option<usize> {
-    let timeline = |known: &Known| {
-        let samples = &known.collected.get("position")?.samples;
-        Some(samples.iter().find(|sample| sample.metric.name == "timeline")?.value)
-    };
-    let writers = inner
-        .servers
-        .iter()
-        .enumerate()
-        .filter(|(_, known)| known.up == Some(true) && known.role == Some(Role::Primary));
-    let newest =
-        writers.max_by(|(_, one), (_, other)| timeline(one).unwrap_or(0.0).total_cmp(&timeline(other).unwrap_or(0.0)));
-    newest.map(|(index, _)| index)
+    inner.writer(|known| known.up == Some(true))
 }
 
 fn value_of(known: &Known, name: &str) -> Option<f64> {

@@ -118,6 +118,20 @@ pub struct Inner {
     pub state: Option<(u64, Bytes)>,
 }
 
+impl Inner {
+    /// The primary, of the servers that count as there: of two the one on the newer timeline, and on the same the one that answers.
+    pub fn writer(&self, counts: impl Fn(&Known) -> bool) -> Option<usize> {
+        let all = self.servers.iter().enumerate();
+        let writers = all.filter(|(_, known)| known.role == Some(Role::Primary) && counts(known));
+        let rank = |known: &Known| (known.timeline.unwrap_or(0.0), known.up == Some(true));
+        let newest = writers.max_by(|(_, one), (_, other)| {
+            let ((one, one_answers), (other, other_answers)) = (rank(one), rank(other));
+            one.total_cmp(&other).then(one_answers.cmp(&other_answers))
+        });
+        newest.map(|(index, _)| index)
+    }
+}
+
 /// Now, in milliseconds since 1970.
 pub fn now() -> u64 {
     Moment::now().clock
