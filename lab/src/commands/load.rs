@@ -83,7 +83,12 @@ impl Load {
             Some(Profile::Day) => load::steps(self.rate, self.minutes.unwrap_or(24)),
             None => vec![Step::whole(self.rate, self.seconds)],
         };
-        let load = load::Load { mix: self.mix.clone().unwrap_or_default(), clients: self.clients, steps, details: self.details };
+        let load = load::Load {
+            mix: self.mix.clone().unwrap_or_default(),
+            clients: self.clients,
+            steps,
+            details: self.details,
+        };
 
         let interrupts = Arc::new(AtomicUsize::new(0));
         let counted = Arc::clone(&interrupts);

@@ -113,7 +113,10 @@ impl Demo {
 
     /// Where a statement for a server, as findings name it, is typed.
     pub(crate) fn where_to_type(&self, server: &str) -> String {
-        let port = server.rsplit(':').next().filter(|_| !self.layout.in_containers && self.has_several() && server.contains(':'));
+        let port = server
+            .rsplit(':')
+            .next()
+            .filter(|_| !self.layout.in_containers && self.has_several() && server.contains(':'));
         port.map_or_else(|| "in make psql-replica".to_owned(), |port| format!("in make psql-replica N={port}"))
     }
 

@@ -331,7 +331,8 @@ impl Demo {
 
     /// A page stays where it is served, unless it is asked for elsewhere.
     fn move_the_page(&self, given: &Named) -> Result<(), Error> {
-        let is_elsewhere = given.lab_port().is_some_and(|asked| self.saved.lab_port().is_some_and(|saved| saved != asked));
+        let is_elsewhere =
+            given.lab_port().is_some_and(|asked| self.saved.lab_port().is_some_and(|saved| saved != asked));
         match is_elsewhere && serve::is_running(&self.layout) {
             true => serve::stop(&self.layout).map(drop),
             false => Ok(()),
@@ -476,7 +477,10 @@ mod tests {
     #[test]
     fn what_else_was_typed_is_told() {
         let typed = |flags: &str| others(flags, "REPLICA_PORT");
-        assert_eq!(typed("s --no-print-directory -- REPLICAS=3 REPLICA_PORT=7000 CASCADE=on"), " REPLICAS=3 CASCADE=on");
+        assert_eq!(
+            typed("s --no-print-directory -- REPLICAS=3 REPLICA_PORT=7000 CASCADE=on"),
+            " REPLICAS=3 CASCADE=on"
+        );
         assert_eq!(typed(" -- POSTGRES_PASSWORD=secret PG=17 DEMO_DIR=/tmp/a\\ b X=`id` Y=$(id)"), " PG=17");
         assert_eq!(typed("s"), "");
         assert_eq!(typed(""), "");

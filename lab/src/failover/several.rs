@@ -286,7 +286,8 @@ mod tests {
         }
         let layout = Layout::of_containers(folder.path(), folder.path()).unwrap();
         let refused = |layout: &Layout| {
-            let refused = layout.nodes.iter().skip(1).filter(|node| require_timeline(node, layout, String::new).is_err());
+            let refused =
+                layout.nodes.iter().skip(1).filter(|node| require_timeline(node, layout, String::new).is_err());
             refused.map(|node| node.name.clone()).collect::<Vec<_>>()
         };
         assert_eq!(refused(&layout), ["postgres_replica_2"]);

@@ -134,7 +134,9 @@ impl Demo {
             Err(Refusal::Other(why)) if self.layout.in_containers && why.contains("lookup address") => Ok(()),
             // It lives, and the replica tells whether it follows.
             Err(refusal) => match self.follows()? {
-                false => Err(FailoverError::PrimaryNotAsked { replica: self.the_replica(), why: refusal.to_string() }.into()),
+                false => {
+                    Err(FailoverError::PrimaryNotAsked { replica: self.the_replica(), why: refusal.to_string() }.into())
+                }
                 true => Ok(()),
             },
         }

@@ -60,7 +60,10 @@ pub fn table(done: &[(String, Done)], seconds: u32) -> String {
         let rate = done.processed as f64 / f64::from(seconds.max(1));
         let latency = done.latency.map_or_else(|| "-".to_owned(), |latency| format!("{latency:.1} ms"));
         let aborted = if done.aborted { "  aborted" } else { "" };
-        text += &format!("\n{server:<width$}  {:>12}  {rate:>8.1}  {latency:>10}  {:>6}{aborted}", done.processed, done.failed);
+        text += &format!(
+            "\n{server:<width$}  {:>12}  {rate:>8.1}  {latency:>10}  {:>6}{aborted}",
+            done.processed, done.failed
+        );
     }
     text
 }

@@ -51,10 +51,11 @@ pub(crate) fn install_files(postgres: &Postgres) -> Result<(), Error> {
 /// Whether a PostgreSQL has this version of the extension, with the scripts of this checkout: then it need not be built.
 #[must_use]
 pub fn is_installed(config: &Path) -> bool {
-    let (Ok(share), Ok(libraries)) = (folder(config, "--sharedir"), folder(config, "--pkglibdir")) else { return false };
-    let has = |name: &str, bytes: &[u8]| {
-        std::fs::read(share.join("extension").join(name)).is_ok_and(|found| found == bytes)
+    let (Ok(share), Ok(libraries)) = (folder(config, "--sharedir"), folder(config, "--pkglibdir")) else {
+        return false;
     };
+    let has =
+        |name: &str, bytes: &[u8]| std::fs::read(share.join("extension").join(name)).is_ok_and(|found| found == bytes);
     libraries.join("operations_ext.so").is_file()
         && files().is_ok_and(|files| files.iter().all(|(name, bytes)| has(name, bytes)))
 }

@@ -29,9 +29,13 @@ fn on_replica(user: &User, number: u16, query: &str) -> Outcome<String> {
 fn is_well(user: &User) -> Outcome {
     user.succeeds(&["status"])?;
     user.printed("ok: 4 servers asked, nothing wrong")?;
-    user.output().lines().filter(|line| line.starts_with("replica      127.0.0.1:")).count().eq(&3).then_some(()).ok_or_else(|| {
-        Stop::Failed("not three lines of replicas".to_owned())
-    })
+    user.output()
+        .lines()
+        .filter(|line| line.starts_with("replica      127.0.0.1:"))
+        .count()
+        .eq(&3)
+        .then_some(())
+        .ok_or_else(|| Stop::Failed("not three lines of replicas".to_owned()))
 }
 
 pub fn three_replicas_start(user: &User) -> Outcome {

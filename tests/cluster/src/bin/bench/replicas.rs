@@ -12,8 +12,12 @@ use crate::processor::{Processor, milliseconds_of};
 use crate::report::Report;
 
 /// Each way: what it is called, how many replicas follow the primary itself, and how many the first of them.
-const WAYS: [(&str, usize, usize); 4] =
-    [("no replica", 0, 0), ("1 replica", 1, 0), ("3 replicas", 3, 0), ("3 replicas, two of them behind the first", 1, 2)];
+const WAYS: [(&str, usize, usize); 4] = [
+    ("no replica", 0, 0),
+    ("1 replica", 1, 0),
+    ("3 replicas", 3, 0),
+    ("3 replicas, two of them behind the first", 1, 2),
+];
 
 const SCRIPT: &str = "CALL operation_insert_one();\n";
 
