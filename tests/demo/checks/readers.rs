@@ -29,13 +29,8 @@ fn on_replica(user: &User, number: u16, query: &str) -> Outcome<String> {
 fn is_well(user: &User) -> Outcome {
     user.succeeds(&["status"])?;
     user.printed("ok: 4 servers asked, nothing wrong")?;
-    user.output()
-        .lines()
-        .filter(|line| line.starts_with("replica      127.0.0.1:"))
-        .count()
-        .eq(&3)
-        .then_some(())
-        .ok_or_else(|| Stop::Failed("not three lines of replicas".to_owned()))
+    let lines = user.output().lines().filter(|line| line.starts_with("replica      127.0.0.1:")).count();
+    require(lines == 3, format!("{lines} lines of replicas"))
 }
 
 pub fn three_replicas_start(user: &User) -> Outcome {
@@ -45,7 +40,7 @@ pub fn three_replicas_start(user: &User) -> Outcome {
     is_well(user)?;
     let slots = user.on_primary(SLOTS)?;
     require(slots == "operations_replica operations_replica_2 operations_replica_3", format!("slots: {slots}"))?;
-    let senders = "SELECT string_agg(application_name, ' ' ORDER BY 1) FROM pg_stat_replication;";
+    let senders = "SELECT string_agg(application_name, ' ' ORDER BY application_name) FROM pg_stat_replication;";
     require(user.on_primary(senders)? == slots, "a replica has another name than its slot")?;
     require(REPLICAS.iter().all(|name| user.demo(name).join("PG_VERSION").exists()), "a folder has another name")?;
     // It is remembered.
