@@ -83,11 +83,14 @@ impl Demo {
         self.servers().iter().any(|(role, one)| one.is_running(*role))
     }
 
-    /// The demo with the replica on this port in the replica's part; without a port the first.
+    /// The demo with the replica on this port in the replica's part; without a port the first. A small number, which is no port, is the
+    /// place in `make status`.
     pub fn replica_on(&self, port: Option<&str>) -> Result<Self, Error> {
         let replicas = self.replicas();
         let ports: Vec<_> = replicas.iter().map(|one| one.port(Role::Replica).to_string()).collect();
-        let place = port.map_or(Some(0), |given| ports.iter().position(|port| port == given));
+        let by_port = |given: &str| ports.iter().position(|port| port == given);
+        let by_place = |given: &str| (1..=ports.len()).position(|place| place.to_string() == given);
+        let place = port.map_or(Some(0), |given| by_port(given).or_else(|| by_place(given)));
         let Some(one) = place.and_then(|place| replicas.get(place)) else {
             let given = port.unwrap_or_default().to_owned();
             return Err(DemoError::NoSuchReplica { given, ports: ports.join(", ") }.into());

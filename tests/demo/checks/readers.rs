@@ -56,11 +56,13 @@ pub fn wrong_numbers_of_replicas(user: &User) -> Outcome {
     }
     user.fails(&["demo", "CASCADE=maybe"])?;
     user.printed("error: CASCADE=maybe is neither on nor off")?;
-    for wrong in ["2", "-c", "x"] {
+    for wrong in ["4", "0", "-c", "x"] {
         user.fails(&["psql-replica", &format!("N={wrong}")])?;
         let ports = (1..4).map(|number| port(user, number).to_string()).collect::<Vec<_>>().join(", ");
         user.printed(format!("error: N={wrong} is not the port of a replica: give one of {ports}"))?;
     }
+    let (by_place, at) = (user.on_replica_at(2, "SELECT inet_server_port();")?, port(user, 2).to_string());
+    require(by_place == at, format!("N=2 is the replica on port {by_place}, not {at}"))?;
     user.fails(&["drill", "NAME=primary-killed"])?;
     user.printed("it is for a demo of one replica, and this one has 3: make demo REPLICAS=1")?;
     is_well(user)

@@ -209,7 +209,7 @@ impl User {
         self.answer("psql-replica", query)
     }
 
-    /// The answer of the replica on this port.
+    /// The answer of the replica on this port, or in this place of the status.
     pub fn on_replica_at(&self, port: u16, query: &str) -> Outcome<String> {
         self.answer(&format!("psql-replica N={port}"), query)
     }
