@@ -5,7 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use operations_cluster::expect::run;
-use operations_cluster::{text, value};
+use operations_cluster::{db_error, text, value, wait_until};
 
 use crate::common::{Cluster, SHARDS, done, expect_sums, flip, insert, node};
 
@@ -96,4 +96,34 @@ fn a_shard_that_was_split_is_found() {
     flip(&mut session, 500);
     flip(&mut session, 500);
     assert_eq!(done(&mut session), before + 1000);
+}
+
+/// A split between the look at the shards and the sums of them is found out.
+#[test]
+fn a_split_under_a_repair_leaves_no_shard_out() {
+    let Some((cluster, mut session)) = Cluster::sharded("moves::a_split_under_a_repair_leaves_no_shard_out") else {
+        return;
+    };
+    flip(&mut session, 10);
+    flip(&mut session, 10);
+    run(&mut session, "TRUNCATE operations_2025_08");
+    let mut holder = cluster.session();
+    run(&mut holder, "BEGIN; SELECT FROM operations_shard_month WHERE from_day = '2025-08-01' FOR UPDATE");
+    thread::scope(|scope| {
+        let repair =
+            scope.spawn(|| db_error(cluster.session().batch_execute("SELECT * FROM operations_verify_rollup(true)")));
+        let waits = "SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'transactionid'";
+        wait_until("the repair at the row", Duration::from_secs(60), || match value::<i64>(&mut session, waits) {
+            Ok(0) => Err("nobody waits".into()),
+            other => other.map(|_| ()).map_err(|error| error.to_string()),
+        });
+        let split =
+            "SELECT isolate_tenant_to_new_shard('operations', 7, 'CASCADE', shard_transfer_mode => 'block_writes')";
+        run(&mut session, split);
+        run(&mut holder, "COMMIT");
+        let error = repair.join().unwrap().unwrap();
+        assert_eq!(error.code().code(), "40001", "{error:?}");
+    });
+    flip(&mut session, 5);
+    flip(&mut session, 5);
 }
