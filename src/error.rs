@@ -20,6 +20,8 @@ pub enum WayBack {
     Complete { table: String, schema: String },
     /// For a table of the extension, in this schema, quoted.
     CreateAnew { schema: String },
+    /// For a table of the extension while `operations` is Citus's, too: with the extension its column `operation_type` would go.
+    OperationsFirst,
 }
 
 impl Display for WayBack {
@@ -36,9 +38,13 @@ impl Display for WayBack {
             Self::CreateAnew { schema } => {
                 write!(formatter, "Keep the tables of the extension tables of PostgreSQL: {}", create_anew(schema))
             }
+            Self::OperationsFirst => formatter.write_str(OPERATIONS_FIRST),
         }
     }
 }
+
+const OPERATIONS_FIRST: &str =
+    "Make operations a table of PostgreSQL first, as docs/scaling.md says, and then the extension anew.";
 
 /// How `operations` is made anew, while the table of Citus keeps its rows.
 fn rename(table: &str, schema: &str) -> String {
@@ -311,9 +317,7 @@ impl Error {
             ),
             Self::FixedSnapshot => "Call it in a transaction of its own, with isolation level READ COMMITTED.".into(),
             Self::NotSuperuser { .. } => "Have a superuser call it.".into(),
-            Self::OtherColocation { schema } => format!(
-                "Make the extension anew: {}", create_anew(schema)
-            ),
+            Self::OtherColocation { .. } => OPERATIONS_FIRST.into(),
             Self::OtherViews { schema } => format!("Drop the view that was changed and run CALL {schema}.operations_setup();"),
             Self::ShardsMissing { .. } => "Run DELETE FROM operations_shard_key; and call it again.".into(),
             Self::HiddenColumn { .. } => {

@@ -70,7 +70,12 @@ pub fn require(schema: &Schema, place: OnCitus) -> Result<(), Error> {
     let Some(catalogs) = Catalogs::find() else { return Ok(()) };
     let anew = |Found { table, kind, .. }: Found| {
         let (table, kind) = (name(table), description(&kind));
-        Err(Error::CitusTable { what, table, kind, way_back: WayBack::CreateAnew { schema: schema.quoted_name() } })
+        let way_back = match tables_of_operations(schema).into_iter().any(|root| first_found(catalogs, root).is_some())
+        {
+            true => WayBack::OperationsFirst,
+            false => WayBack::CreateAnew { schema: schema.quoted_name() },
+        };
+        Err(Error::CitusTable { what, table, kind, way_back })
     };
     if matches!(place, OnCitus::PlainHistory(_)) {
         let history = schema.relation_named("operations_job_run_details");
