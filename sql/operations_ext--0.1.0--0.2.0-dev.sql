@@ -621,14 +621,6 @@ revoke all on procedure @extschema@.operations_distribute() from public;
 comment on procedure @extschema@.operations_distribute() is
     'On Citus: distributes operations by client_id, with all its rows, and keeps the sums in the shards. Its primary key becomes (operation_date, client_id, id). Nothing changes, if it is so already. For superusers.';
 
-create procedure @extschema@.operations_setup(p_distributed boolean)
-language c as 'MODULE_PATHNAME', 'operations_setup_distributed_wrapper';
-
-revoke all on procedure @extschema@.operations_setup(boolean) from public;
-
-comment on procedure @extschema@.operations_setup(boolean) is
-    'The same; with p_distributed, on Citus, and then what operations_distribute() does.';
-
 -- The rows of a partition that is not tracked are summed up with those of all that lie between it and the next such: so the query of
 -- client_type_sum_live on Citus has but two days to compare with, and all of it goes to the shards.
 create view @extschema@.operations_shard_state as

@@ -1533,18 +1533,6 @@ comment on procedure @extschema@.operations_distribute() is
 /* </end connected objects> */
 
 /* <begin connected objects> */
--- operations_ext::setup::operations_setup_distributed
-
-create procedure @extschema@.operations_setup(p_distributed boolean)
-language c as 'MODULE_PATHNAME', 'operations_setup_distributed_wrapper';
-
-revoke all on procedure @extschema@.operations_setup(boolean) from public;
-
-comment on procedure @extschema@.operations_setup(boolean) is
-    'The same; with p_distributed, on Citus, and then what operations_distribute() does.';
-/* </end connected objects> */
-
-/* <begin connected objects> */
 -- operations_ext::citus::shard::operations_shard_work
 
 create function @extschema@.operations_shard_work()

@@ -7,7 +7,6 @@ use pgrx::datum::DatumWithOid;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{Spi, pg_extern};
 
-use crate::arguments;
 use crate::citus::{self, OnCitus};
 use crate::error::Error;
 use crate::partitions;
@@ -47,29 +46,6 @@ comment on procedure @extschema@.operations_setup() is
 fn operations_setup(call: Call<'_>) -> Result<(), ErrorReport> {
     session::require_writable("operations_setup")?;
     Ok(set_up(&Schema::of(call, ON_CITUS)?)?)
-}
-
-#[pg_extern(sql = r#"
-create procedure @extschema@.operations_setup(p_distributed boolean)
-language c as '@MODULE_PATHNAME@', '@FUNCTION_NAME@';
-
-revoke all on procedure @extschema@.operations_setup(boolean) from public;
-
-comment on procedure @extschema@.operations_setup(boolean) is
-    'The same; with p_distributed, on Citus, and then what operations_distribute() does.';
-"#)]
-fn operations_setup_distributed(call: Call<'_>, p_distributed: Option<bool>) -> Result<(), ErrorReport> {
-    let is_distributed = arguments::required("p_distributed", p_distributed)?;
-    session::require_writable("operations_setup")?;
-    let schema = Schema::of(call, ON_CITUS)?;
-    if is_distributed {
-        citus::require_for_distribution()?;
-    }
-    set_up(&schema)?;
-    if is_distributed && !citus::is_sharded(&schema) {
-        citus::distribute(&schema)?;
-    }
-    Ok(())
 }
 
 fn set_up(schema: &Schema) -> Result<(), Error> {

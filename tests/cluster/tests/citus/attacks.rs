@@ -191,7 +191,8 @@ fn a_schema_may_have_any_name() {
     run(&mut session, &format!("CREATE SCHEMA {SCHEMA}"));
     run(&mut session, &format!("CREATE EXTENSION operations_ext SCHEMA {SCHEMA}"));
     run(&mut session, &format!("SET search_path = {SCHEMA}, public"));
-    run(&mut session, "CALL operations_setup(p_distributed => true)");
+    run(&mut session, "CALL operations_setup()");
+    run(&mut session, "CALL operations_distribute()");
     insert(&mut session, 200, 50, 0);
     flip(&mut session, 10);
     flip(&mut session, 10);

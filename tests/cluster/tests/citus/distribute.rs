@@ -29,9 +29,7 @@ fn rows_and_sums_come_along() {
     // Once more changes nothing.
     let layout = "SELECT max(oid), count(*) FROM pg_trigger WHERE tgfoid = 'operations_count_change'::regproc";
     let before = text(&mut session, layout).unwrap();
-    for again in
-        ["CALL operations_distribute()", "CALL operations_setup()", "CALL operations_setup(p_distributed => true)"]
-    {
+    for again in ["CALL operations_distribute()", "CALL operations_setup()"] {
         run(&mut session, again);
         assert_eq!(text(&mut session, layout).unwrap(), before, "{again}");
     }
@@ -49,7 +47,8 @@ fn rows_and_sums_come_along() {
 fn a_new_table_is_distributed_by_set_up() {
     let Some(cluster) = Cluster::start("distribute::a_new_table_is_distributed_by_set_up") else { return };
     let mut session = cluster.session();
-    run(&mut session, "CALL operations_setup(p_distributed => true)");
+    run(&mut session, "CALL operations_setup()");
+    run(&mut session, "CALL operations_distribute()");
     insert(&mut session, 500, 100, 0);
     run(&mut session, "CALL operation_insert_one()");
     flip(&mut session, 10);
