@@ -95,7 +95,7 @@ pub fn distribute(schema: &Schema) -> Result<(), Error> {
 /// # Errors
 ///
 /// [`Error::NoCitus`], [`Error::NotSuperuser`]
-pub fn require_for_distribution() -> Result<Catalogs, Error> {
+fn require_for_distribution() -> Result<Catalogs, Error> {
     let catalogs = Catalogs::find().ok_or(Error::NoCitus)?;
     if catalog::is_superuser(session::current_user()) {
         Ok(catalogs)

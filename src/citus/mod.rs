@@ -11,7 +11,7 @@ pub mod sharded;
 
 pgrx::extension_sql_file!("sql/tables.sql", name = "shard_tables", requires = ["rollup_tables"]);
 
-pub use distribute::{distribute, require_for_distribution, run_each};
+pub use distribute::{distribute, run_each};
 
 use pgrx::pg_sys;
 
