@@ -15,8 +15,8 @@ help:
 	echo 'make drill         NAME=replay-paused: break the demo in this way; seen, healed, and at what cost'
 	echo 'make drills        all drills that are over in seconds, and a table'
 	echo 'make load          RATE=500: pgbench loads the demo at this rate, and what that does to it'
-	echo '                   also SECONDS=60 CLIENTS=4 MIX=insert=60,balance=40, or PROFILE=day MINUTES=24'
-	echo 'make psql          a session on the primary (psql-replica: on the replica; N=2: on the second)'
+	echo '                   also SECONDS=60 CLIENTS=4 MIX=insert=60,balance=40, or PROFILE=day MINUTES=24; LOAD=--details'
+	echo 'make psql          a session on the primary (psql-replica: on the replica; N=5434: the one on that port)'
 	echo 'make stop          stop all servers; the data stay'
 	echo 'make clean         stop all servers and delete the data of the demo'
 	echo 'make test          run the tests that need no Docker'
@@ -48,9 +48,9 @@ help:
 demo stop clean status psql failover rejoin:
 	bash native/lab.sh $@
 
-# N=2: the second replica, as make status counts them
+# N=5434: the replica on this port, as make status lists them
 psql-replica:
-	bash native/lab.sh psql-replica $(if $(filter command,$(firstword $(origin N))),"--number=$(N)")
+	bash native/lab.sh psql-replica $(if $(filter command,$(firstword $(origin N))),"--port=$(N)")
 
 # DOCTOR gives options: make doctor DOCTOR=--json
 doctor:

@@ -470,11 +470,14 @@ begin
     select 'citus_table', 'broken',
            format('%s is %s: change_status(), loads, jobs and sums refuse it', c.relation::regclass, c.kind),
            case t.relkind
-               when 'p' then format('begin; drop view if exists @extschema@.client_type_sum_live cascade; alter table %s rename to operations_on_citus; call @extschema@.operations_setup(); commit; -- docs/scaling.md has how the rows come along', c.relation::regclass)
-               else 'begin; alter extension operations_ext drop type @extschema@.operation_type_enum; drop extension operations_ext cascade; create extension operations_ext schema @extschema@; call @extschema@.operations_setup(); commit;'
+               when 'p' then case c.kind when 'distributed by client_id' then 'call @extschema@.operations_distribute();' else format('begin; drop view if exists @extschema@.client_type_sum_live cascade; alter table %s rename to operations_on_citus; call @extschema@.operations_setup(); commit; -- docs/scaling.md has how the rows come along', c.relation::regclass) end
+               else case when exists (select from @extschema@.operations_citus_tables() o where o.relation = parent)
+                   then 'select * from @extschema@.operations_citus_tables(); -- operations becomes a table of PostgreSQL first, see docs/scaling.md'
+                   else 'begin; alter extension operations_ext drop type @extschema@.operation_type_enum; drop extension operations_ext cascade; create extension operations_ext schema @extschema@; call @extschema@.operations_setup(); commit;' end
            end
     from @extschema@.operations_citus_tables() c
-    join pg_class t on t.oid = c.relation and not t.relispartition;
+    join pg_class t on t.oid = c.relation and not t.relispartition
+    where c.kind <> 'distributed by operations_distribute()';
 
     if parent is null or to_regclass('@extschema@.client_type_sum_mv') is null or to_regclass('@extschema@.client_type_sum_live') is null then
         return query
@@ -696,7 +699,7 @@ begin
        or to_regclass('@extschema@.client_type_sum_live') is null then
         return; -- setup_missing
     end if;
-    if exists (select from @extschema@.operations_citus_tables()) then
+    if exists (select from @extschema@.operations_citus_tables() c where c.kind <> 'distributed by operations_distribute()') then
         return; -- citus_table, citus_worker
     end if;
 
@@ -1417,6 +1420,132 @@ comment on function @extschema@.operations_verify_rollup(boolean) is
 /* </end connected objects> */
 
 /* <begin connected objects> */
+-- requires:
+--   rollup_tables
+
+-- What the aggregate is kept in where Citus has the rows: see docs/scaling.md. Empty, and without shards, before
+-- operations_distribute(). The extension owns them, so each node has their definitions.
+
+-- Appended to by the triggers of a shard, in the shard that has the same clients. The columns are in the order of operations_delta.
+create table @extschema@.operations_shard_delta (
+    from_day date not null,
+    client_id integer not null,
+    operation_type @extschema@.operation_type_enum not null,
+    rows integer not null,
+    amount numeric not null
+) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 10000, vacuum_truncate = off);
+
+-- A shard is moved by logical replication.
+alter table @extschema@.operations_shard_delta replica identity full;
+
+comment on table @extschema@.operations_shard_delta is
+    'On Citus: changes of done operations that are not in operations_shard_rollup yet, of each client in the shard of its operations.';
+comment on column @extschema@.operations_shard_delta.from_day is 'The first day of the partition.';
+comment on column @extschema@.operations_shard_delta.client_id is 'The client.';
+comment on column @extschema@.operations_shard_delta.operation_type is 'The type of the operations.';
+comment on column @extschema@.operations_shard_delta.rows is 'How many more done operations there are; negative: fewer.';
+comment on column @extschema@.operations_shard_delta.amount is 'How much more they sum up to, in EUR; negative: less.';
+
+create table @extschema@.operations_shard_rollup (
+    client_id integer,
+    operation_type @extschema@.operation_type_enum,
+    from_day date,
+    rows bigint not null,
+    amount numeric not null,
+    primary key (client_id, operation_type, from_day)
+) with (fillfactor = 50, vacuum_truncate = off);
+
+comment on table @extschema@.operations_shard_rollup is
+    'On Citus: count and sum of the done operations of each partition that is tracked, by client and type, in the shard of the operations.';
+comment on column @extschema@.operations_shard_rollup.client_id is 'The client.';
+comment on column @extschema@.operations_shard_rollup.operation_type is 'The type of the operations.';
+comment on column @extschema@.operations_shard_rollup.from_day is 'The first day of the partition.';
+comment on column @extschema@.operations_shard_rollup.rows is 'How many done operations there are.';
+comment on column @extschema@.operations_shard_rollup.amount is 'Their sum in EUR.';
+comment on index @extschema@.operations_shard_rollup_pkey is 'Finds a sum.';
+
+create table @extschema@.operations_shard (
+    key integer primary key,
+    command text,
+    role name,
+    parity integer,
+    batch bigint,
+    tracked date[],
+    until date[],
+    forgotten date[],
+    flipped bigint
+) with (fillfactor = 50, vacuum_truncate = off);
+
+comment on table @extschema@.operations_shard is
+    'On Citus: a row in each shard. Whoever updates it has the trigger on it work on the rows of that shard, in one transaction on all nodes.';
+comment on column @extschema@.operations_shard.key is 'A number that is in this shard.';
+comment on column @extschema@.operations_shard.command is 'What was done last: flip or track.';
+comment on column @extschema@.operations_shard.role is 'flip: who changes the operations.';
+comment on column @extschema@.operations_shard.parity is 'flip: 0 for operations of even id, 1 for odd.';
+comment on column @extschema@.operations_shard.batch is 'flip: at most so many operations.';
+comment on column @extschema@.operations_shard.tracked is 'The partitions whose changes are followed, by their first days; track: those to sum up.';
+comment on column @extschema@.operations_shard.until is 'track: the last days of those to sum up.';
+comment on column @extschema@.operations_shard.forgotten is 'track: the partitions whose sums are to be forgotten before.';
+comment on column @extschema@.operations_shard.flipped is 'flip: how many operations were changed.';
+comment on index @extschema@.operations_shard_pkey is 'Finds the row of a shard.';
+
+create table @extschema@.operations_shard_key (
+    shard bigint primary key,
+    key integer not null
+);
+
+comment on table @extschema@.operations_shard_key is 'On Citus, on the coordinator: the shards of operations_shard, each with a key that is in it.';
+comment on column @extschema@.operations_shard_key.shard is 'The shard, a number of pg_dist_shard.';
+comment on column @extschema@.operations_shard_key.key is 'The key.';
+comment on index @extschema@.operations_shard_key_pkey is 'A shard has one key.';
+
+create table @extschema@.operations_shard_month (
+    from_day date primary key,
+    partition oid not null,
+    version text not null,
+    summed_by xid8
+) with (fillfactor = 50, vacuum_truncate = off);
+
+comment on table @extschema@.operations_shard_month is
+    'On Citus, on the coordinator: the partitions of operations that are tracked. The operations done of their shards are what operations_shard_rollup and operations_shard_delta hold.';
+comment on column @extschema@.operations_shard_month.from_day is 'The first day of the partition.';
+comment on column @extschema@.operations_shard_month.partition is 'The partition, an OID of pg_class.';
+comment on column @extschema@.operations_shard_month.version is
+    'Its version, as in operations_partition_version, when it was summed up. While it has another one it is not tracked.';
+comment on column @extschema@.operations_shard_month.summed_by is
+    'The transaction that has summed it up, until another one has seen that all nodes have committed it: it is followed, but its sums are not used yet.';
+comment on index @extschema@.operations_shard_month_pkey is 'No two partitions begin on the same day.';
+
+revoke all on @extschema@.operations_shard_delta, @extschema@.operations_shard_rollup, @extschema@.operations_shard,
+    @extschema@.operations_shard_key, @extschema@.operations_shard_month from public;
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- operations_ext::citus::distribute::operations_distribute
+
+create procedure @extschema@.operations_distribute()
+language c as 'MODULE_PATHNAME', 'operations_distribute_wrapper';
+
+revoke all on procedure @extschema@.operations_distribute() from public;
+
+comment on procedure @extschema@.operations_distribute() is
+    'On Citus: distributes operations by client_id, with all its rows, and keeps the sums in the shards. Its primary key becomes (operation_date, client_id, id). Nothing changes, if it is so already. For superusers.';
+/* </end connected objects> */
+
+/* <begin connected objects> */
+-- operations_ext::citus::shard::operations_shard_work
+
+create function @extschema@.operations_shard_work()
+returns trigger
+language c as 'MODULE_PATHNAME', 'operations_shard_work_wrapper';
+
+revoke all on function @extschema@.operations_shard_work() from public;
+
+comment on function @extschema@.operations_shard_work() is
+    'On Citus: changes operations of the shard whose row of operations_shard is updated, or sums them up, as the row says. Called by the trigger of operations_shard.';
+/* </end connected objects> */
+
+/* <begin connected objects> */
 -- finalize
 -- A partition's version changes with whatever PostgreSQL does not tell row triggers about: TRUNCATE and rewrites give it
 -- another file; DETACH drops its triggers, ATTACH makes others; ENABLE, DISABLE and CREATE OR REPLACE TRIGGER update theirs;
@@ -1525,5 +1654,36 @@ comment on column @extschema@.operations_rollup_live.by_name is
     'Whether a column that client_type_sum_live was made with has given its name to another, so that it is to be found by its name.';
 
 revoke all on @extschema@.operations_partition_version, @extschema@.operations_rollup_live from public;
-/* </end connected objects> */
 
+-- The rows of a partition that is not tracked are summed up with those of all that lie between it and the next such: so the query of
+-- client_type_sum_live on Citus has but two days to compare with, and all of it goes to the shards.
+create view @extschema@.operations_shard_state as
+with months as (
+    -- A month ends before the first day of the next, which is the version's; an end that is no day is one that a row may have.
+    select v.from_day, case when pg_catalog.isfinite(v.to_day) then v.to_day - 1 else v.to_day end as to_day,
+           m.partition is not null and m.summed_by is null and v.counted and v.from_day > '-infinity'::date as is_tracked
+    from @extschema@.operations_partition_version v
+    left join @extschema@.operations_shard_month m
+        on m.partition = v.partition and m.version = v.version and m.from_day = v.from_day
+), untracked as (
+    select min(u.from_day) as from_day, max(u.to_day) as to_day
+    from months u
+    where not u.is_tracked
+)
+select array(
+           select m.from_day
+           from months m
+           where m.is_tracked and (u.from_day is null or m.to_day < u.from_day or m.from_day > u.to_day)
+       ) as tracked,
+       u.from_day,
+       u.to_day
+from untracked u;
+
+comment on view @extschema@.operations_shard_state is
+    'On Citus: the partitions of operations whose sums are in operations_shard_rollup and operations_shard_delta. What client_type_sum_live is made of there.';
+comment on column @extschema@.operations_shard_state.tracked is 'The first days of these partitions.';
+comment on column @extschema@.operations_shard_state.from_day is 'The first day whose operations are in none of them; null: all are.';
+comment on column @extschema@.operations_shard_state.to_day is 'The last such day.';
+
+revoke all on @extschema@.operations_shard_state from public;
+/* </end connected objects> */

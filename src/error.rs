@@ -16,22 +16,41 @@ use crate::version;
 pub enum WayBack {
     /// For `operations`, by this qualified name, and the schema of the extension, quoted.
     Rename { table: String, schema: String },
+    /// The same, where it could be completed instead.
+    Complete { table: String, schema: String },
     /// For a table of the extension, in this schema, quoted.
     CreateAnew { schema: String },
+    /// For a table of the extension while `operations` is Citus's, too: with the extension its column `operation_type` would go.
+    OperationsFirst,
 }
 
 impl Display for WayBack {
     fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Rename { table, schema } => write!(
+            Self::Rename { table, schema } => {
+                write!(formatter, "Keep operations a table of PostgreSQL: {}", rename(table, schema))
+            }
+            Self::Complete { table, schema } => write!(
                 formatter,
-                "Keep operations a table of PostgreSQL: BEGIN; DROP VIEW IF EXISTS {schema}.client_type_sum_live CASCADE; ALTER TABLE {table} RENAME TO operations_on_citus; CALL {schema}.operations_setup(); COMMIT; docs/scaling.md has how its rows come along, and what works on Citus."
+                "Have its sums kept in the shards: CALL {schema}.operations_distribute(); or keep operations a table of PostgreSQL: {}",
+                rename(table, schema)
             ),
             Self::CreateAnew { schema } => {
                 write!(formatter, "Keep the tables of the extension tables of PostgreSQL: {}", create_anew(schema))
             }
+            Self::OperationsFirst => formatter.write_str(OPERATIONS_FIRST),
         }
     }
+}
+
+const OPERATIONS_FIRST: &str =
+    "Make operations a table of PostgreSQL first, as docs/scaling.md says, and then the extension anew.";
+
+/// How `operations` is made anew, while the table of Citus keeps its rows.
+fn rename(table: &str, schema: &str) -> String {
+    format!(
+        "BEGIN; DROP VIEW IF EXISTS {schema}.client_type_sum_live CASCADE; ALTER TABLE {table} RENAME TO operations_on_citus; CALL {schema}.operations_setup(); COMMIT; docs/scaling.md has how its rows come along, and what works on Citus."
+    )
 }
 
 /// How the extension is made anew, while the rows of `operations` stay. In one transaction, and with all names qualified: where the
@@ -75,6 +94,20 @@ pub enum Error {
     WorkerNode { what: &'static str, group: i32 },
     #[error("the change of an operation in a shard of Citus cannot be counted")]
     ShardNotCounted { table: String, facts: String },
+    #[error("there is no Citus in this database")]
+    NoCitus,
+    #[error("must be superuser to execute {procedure}()")]
+    NotSuperuser { procedure: &'static str },
+    #[error("the tables of the sums are distributed otherwise than operations")]
+    OtherColocation { schema: String },
+    #[error("the views of the sums are not as operations_setup() makes them")]
+    OtherViews { schema: String },
+    #[error("status changes and repair on Citus take READ COMMITTED")]
+    FixedSnapshot,
+    #[error("this cannot be done on the nodes of Citus as role \"{role}\" with more in the transaction")]
+    NotAlone { role: String },
+    #[error("not every shard of operations answered")]
+    ShardsMissing { shards: usize, answers: usize },
     #[error("the hidden rows of \"{table}\" cannot be returned")]
     HiddenColumn { table: String, column: &'static CStr },
     #[error("pg_cron {version} cannot run jobs every few seconds")]
@@ -133,8 +166,14 @@ impl Error {
             | Self::OtherDistribution { .. }
             | Self::WorkerNode { .. }
             | Self::ShardNotCounted { .. }
+            | Self::NoCitus
+            | Self::FixedSnapshot
+            | Self::OtherColocation { .. }
+            | Self::OtherViews { .. }
             | Self::PgCronTooOld { .. } => PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED,
-            Self::ForeignPartition { .. } => PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
+            Self::NotAlone { .. } => PgSqlErrorCode::ERRCODE_ACTIVE_SQL_TRANSACTION,
+            Self::ForeignPartition { .. } | Self::NotSuperuser { .. } => PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
+            Self::ShardsMissing { .. } => PgSqlErrorCode::ERRCODE_DATA_CORRUPTED,
             Self::MissingRole { .. } => PgSqlErrorCode::ERRCODE_UNDEFINED_OBJECT,
             Self::NotATrigger => PgSqlErrorCode::ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED,
             Self::OtherColumns { .. } | Self::HiddenColumn { .. } => PgSqlErrorCode::ERRCODE_DATATYPE_MISMATCH,
@@ -180,6 +219,26 @@ impl Error {
             ),
             Self::ShardNotCounted { table, facts } => {
                 format!("A trigger of operations_count_change() fired on {table}, and {facts}.")
+            }
+            Self::NoCitus => "The extension citus is not installed in it.".into(),
+            Self::NotAlone { role } => format!(
+                "Citus sends what a transaction has set by SET LOCAL, and all that came in one message with it, to the nodes, and has it \
+                 run there with the rights of \"{role}\"."
+            ),
+            Self::FixedSnapshot => {
+                "The transaction reads by one snapshot, and the nodes show what is committed by now.".into()
+            }
+            Self::NotSuperuser { .. } => {
+                "It distributes tables of the extension, which belong to a superuser.".into()
+            }
+            Self::OtherColocation { schema } => format!(
+                "operations, operations_shard, operations_shard_delta and operations_shard_rollup in {schema} are not co-located."
+            ),
+            Self::OtherViews { .. } => {
+                "client_type_sum_mv or client_type_sum_live has another query. On Citus the sums are read from the shards with the rights of the extension's owner.".into()
+            }
+            Self::ShardsMissing { shards, answers } => {
+                format!("{shards} shards were asked, by operations_shard, and {answers} answered.")
             }
             Self::HiddenColumn { column, .. } => {
                 format!("The table has no column {} of the type that operations has.", column.to_string_lossy())
@@ -249,6 +308,18 @@ impl Error {
             Self::ShardNotCounted { .. } => {
                 "Drop the triggers operations_count_insert, operations_count_delete and operations_count_update of operations before it becomes a table of Citus.".into()
             }
+            Self::NoCitus => {
+                "Add citus to shared_preload_libraries, restart the server, and run CREATE EXTENSION citus.".into()
+            }
+            Self::NotAlone { role } => format!(
+                "Send the CALL alone, outside of a transaction block and with constants as arguments, or as a role that has the \
+                 rights of \"{role}\"."
+            ),
+            Self::FixedSnapshot => "Call it in a transaction of its own, with isolation level READ COMMITTED.".into(),
+            Self::NotSuperuser { .. } => "Have a superuser call it.".into(),
+            Self::OtherColocation { .. } => OPERATIONS_FIRST.into(),
+            Self::OtherViews { schema } => format!("Drop the view that was changed and run CALL {schema}.operations_setup();"),
+            Self::ShardsMissing { .. } => "Run DELETE FROM operations_shard_key; and call it again.".into(),
             Self::HiddenColumn { .. } => {
                 "Start the server without citus in shared_preload_libraries: then a query of that table finds them.".into()
             }

@@ -5,6 +5,7 @@
 
 use pgrx::pg_sys;
 
+use crate::citus;
 use crate::error::Error;
 use crate::pg::catalog::{self, RelationOid};
 use crate::pg::session::{self, ActingAs, Settings};
@@ -22,10 +23,11 @@ pub struct AsOwner {
 ///
 /// # Errors
 ///
-/// [`Error::ForeignPartition`], as [`require_trusted`].
+/// [`Error::ForeignPartition`], as [`require_trusted`]; [`Error::NotAlone`] on a table of Citus.
 pub fn act_as_owner(table: RelationOid) -> Result<Option<AsOwner>, Error> {
     let Some(owner) = table.owner() else { return Ok(None) };
     require_trusted(table, owner)?;
+    citus::sharded::require_may_act_as_owner_of(table, owner)?;
     if session::current_user() == owner {
         return Ok(Some(AsOwner { _role: ActingAs::role(owner), _settings: None }));
     }

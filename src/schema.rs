@@ -26,16 +26,19 @@ impl Schema {
     /// [`Error::OtherVersion`]: the objects in it are not those that this library knows. Else as [`citus::require`].
     pub fn of(call: Call<'_>, place: OnCitus) -> Result<Self, Error> {
         version::require_that_of_the_objects()?;
-        let oid = catalog::function_schema(call.function());
-        let schema = Self { oid, name: catalog::schema_name(oid) };
+        let schema = Self::at(catalog::function_schema(call.function()));
         citus::require(&schema, place)?;
         Ok(schema)
     }
 
+    /// The schema of that OID, which a function of the extension has.
+    pub fn at(oid: pgrx::pg_sys::Oid) -> Self {
+        Self { oid, name: catalog::schema_name(oid) }
+    }
+
     /// The schema of the extension, if it is installed in this database. A procedure has it cheaper from [`Self::of`].
     pub fn installed() -> Option<Self> {
-        let oid = catalog::extension_schema()?;
-        Some(Self { oid, name: catalog::schema_name(oid) })
+        catalog::extension_schema().map(Self::at)
     }
 
     /// Its name, quoted where it has to be.

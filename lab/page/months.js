@@ -1,6 +1,7 @@
 // Rows by month, as bars: new ones on top of done ones.
 
 import { element, keyed, setText } from "./elements.js";
+import { swatch } from "./looks.js";
 import { frame } from "./panels.js";
 import { count } from "./text.js";
 
@@ -19,8 +20,8 @@ export function monthsPanel(spec, store) {
     element("thead", {}, element("tr", {}, ...["month", "new", "done", "all"].map((name) => element("th", { scope: "col" }, name)))),
     rows,
   );
-  const key = element("p", { class: "key" }, swatch(1), "done ", swatch(2), "new");
-  body.append(most, bars, key, element("details", {}, element("summary", {}, "As a table"), table));
+  const legend = element("p", { class: "key" }, key("line-1"), "done ", key("line-2"), "new");
+  body.append(most, bars, legend, element("details", {}, element("summary", {}, "As a table"), table));
   return {
     section,
     draw() {
@@ -47,10 +48,8 @@ export function monthsPanel(spec, store) {
   };
 }
 
-function swatch(line) {
-  const made = element("span", { class: "swatch" });
-  made.dataset.line = line;
-  return made;
+function key(color) {
+  return swatch({ color, dash: 0, isThin: false });
 }
 
 function makeBar() {

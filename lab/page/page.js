@@ -6,6 +6,7 @@ import { showMarks, spans } from "./marks.js";
 import { monthsPanel } from "./months.js";
 import { pointAt } from "./panels.js";
 import { linesPanel } from "./plots.js";
+import { showLegend, showServers } from "./servers.js";
 import { Store } from "./store.js";
 import { Stream } from "./stream.js";
 import { clock, duration, zone } from "./text.js";
@@ -16,8 +17,8 @@ const RANGES = { 5: "5 minutes", 15: "15 minutes", 60: "hour" };
 const byId = (id) => document.getElementById(id);
 
 const store = new Store();
-/** What all plots show: from, to, the server's time, the marks; and the servers, by which names are told. */
-const view = { from: 0, to: 0, now: Date.now(), step: store.step, marks: [], minutes: 15, servers: [] };
+/** What all plots show: from, to, the server's time, the marks; the servers, by which names are told; and the one that was chosen. */
+const view = { from: 0, to: 0, now: Date.now(), step: store.step, marks: [], minutes: 15, servers: [], chosen: null };
 let state = null;
 let panels = [];
 /** The server's clock minus this browser's. */
@@ -68,7 +69,12 @@ function ask() {
 
 function showTimes() {
   view.now = Date.now() + ahead;
-  if (state !== null) showState(state, lostSince === null ? view.now : lostSince + ahead);
+  if (state !== null) {
+    const known = lostSince === null ? view.now : lostSince + ahead;
+    showState(state, known);
+    showServers(state.servers, known, store, view);
+    showLegend(state.servers, view, choose);
+  }
   const lost = byId("lost");
   lost.hidden = lostSince === null;
   document.body.classList.toggle("old", lostSince !== null);
@@ -79,6 +85,13 @@ function showTimes() {
     setText(lost, `Not connected since ${clock(lostSince)}: what you see is old. Trying again.`);
     setText(byId("connection-text"), `Not connected for ${duration(Date.now() - lostSince)}`);
   }
+}
+
+/** One server stands out in all plots; chosen once more, all do again. */
+function choose(name) {
+  view.chosen = view.chosen === name ? null : name;
+  showLegend(view.servers, view, choose);
+  panels.forEach((panel) => panel.recolor());
 }
 
 function setRange(minutes) {

@@ -1,45 +1,32 @@
 // Lines over time.
 
-import { color, element, setText } from "./elements.js";
+import { element, setText } from "./elements.js";
+import { drawn, looksOf, standsBack, swatch } from "./looks.js";
 import { endPlot, frame, moveByKeys, redraw, sampleAt, timePlot } from "./panels.js";
 import { clock, unit } from "./text.js";
 import { lowerBound } from "./store.js";
 
-const COLORS = 6;
 const NONE = "–";
-/** The colour of each line, by panel and key: a line keeps it when a failover brings others. */
-const colors = new Map();
-
-function colorOf(panel, key) {
-  if (!colors.has(panel)) colors.set(panel, new Map());
-  const known = colors.get(panel);
-  if (!known.has(key)) known.set(key, known.size);
-  return known.get(key);
-}
 
 /** A panel of lines, with a table of the values now, or at the moment pointed at, and of their extremes. */
-export function linesPanel(spec, store, view) {
+export function linesPanel(given, store, view) {
+  const spec = { ...given, series: together(given.series) };
   const { section, body } = frame(spec);
   const { full, axis, steps, least } = unit(spec.unit);
   const keys = spec.series.map(({ key }) => key);
-  const order = keys.map((key) => colorOf(spec.id, key));
-  const stroke = (line) => () => color(`line-${(order[line] % COLORS) + 1}`);
+  const looks = looksOf(spec, view.servers);
   const labels = names(spec);
-  const lines = labels.map((label, index) => ({
-    label,
-    stroke: stroke(index),
-    width: 1.6,
-    fill: keys.length <= 2 ? () => `${stroke(index)()}14` : undefined,
-    dash: order[index] >= COLORS ? [4, 3] : undefined,
-    points: { show: false, size: 4, filter: alone },
-  }));
+  const lines = labels.map((label, index) => {
+    const line = drawn(looks[index], view);
+    return { label, ...line, fill: keys.length <= 2 ? () => `${line.stroke().slice(0, 7)}14` : undefined, points: { show: false, size: 4, filter: alone } };
+  });
   const { u, place } = timePlot(body, spec.title, view, 168, {
     series: [{}, ...lines],
     scales: { y: { range: (_, low, high) => [Math.min(low ?? 0, 0), Math.max((high ?? 0) * 1.08, least)] } },
     axes: [{ incrs: steps, space: 32, values: (_, splits) => splits.map(axis) }],
     hooks: { setCursor: [() => table.update()] },
   });
-  const table = valuesTable(spec, labels, order, store, view, u, full);
+  const table = valuesTable(spec, labels, looks, store, view, u, full);
   body.append(table.element);
   moveByKeys(place, u, view, (index) => keys.map((key, line) => `${labels[line]} ${said(store.values(key)[index], full)}`).join(", "));
   return {
@@ -48,9 +35,23 @@ export function linesPanel(spec, store, view) {
       redraw(u, [store.t, ...keys.map((key) => store.values(key))], view);
       table.update();
     },
-    recolor: () => u.redraw(false, true),
+    recolor() {
+      u.redraw(false, true);
+      table.update();
+    },
     end: () => endPlot(u),
   };
+}
+
+/** The lines of one heading side by side. */
+function together(series) {
+  const headings = [...new Set(series.map(heading))];
+  return headings.flatMap((wanted) => series.filter((one) => heading(one) === wanted));
+}
+
+/** What several lines have in common: what is measured and, of slots, on which server. */
+function heading({ measure, on }) {
+  return on ? `${measure}, on ${on}` : measure;
 }
 
 /** The names of lines; what all of them have in common is in the heading already. */
@@ -76,20 +77,26 @@ function said(value, full) {
   return value === null || value === undefined ? "no value" : full(value);
 }
 
-function valuesTable(spec, labels, order, store, view, u, full) {
+function valuesTable(spec, labels, looks, store, view, u, full) {
   const when = element("th", { scope: "col" }, "now");
-  const rows = spec.series.map(({ key }, index) => {
-    const swatch = element("span", { class: "swatch", "aria-hidden": "true" });
-    swatch.dataset.line = (order[index] % COLORS) + 1;
+  const headings = spec.series.map(heading);
+  // One line a heading needs none.
+  const isGrouped = new Set(headings).size > 1 && new Set(headings).size < headings.length;
+  const rows = spec.series.map(({ key, row }, index) => {
     const cells = ["value", "least", "most"].map((name) => element("td", { class: name }));
-    return { key, cells, row: element("tr", {}, element("th", { scope: "row" }, swatch, labels[index]), ...cells) };
+    const name = element("th", { scope: "row" }, swatch(looks[index]), isGrouped && row ? row : labels[index]);
+    return { key, cells, look: looks[index], row: element("tr", {}, name, ...cells) };
   });
+  const groups = [...new Set(headings)].map((text) => ({
+    of: rows.filter((_, index) => headings[index] === text),
+    row: element("tr", { class: "heading" }, element("th", { scope: "rowgroup", colspan: 4 }, text)),
+  }));
   const table = element(
     "table",
     { class: "values" },
     element("caption", { class: "unseen" }, `${spec.title}: values now, and the least and most of the range`),
     element("thead", {}, element("tr", {}, element("th", { scope: "col" }, element("span", { class: "unseen" }, "line")), when, element("th", { scope: "col" }, "least"), element("th", { scope: "col" }, "most"))),
-    element("tbody", {}, ...rows.map(({ row }) => row)),
+    element("tbody", {}, ...groups.flatMap((group) => [...(isGrouped ? [group.row] : []), ...group.of.map(({ row }) => row)])),
   );
   const update = () => {
     const { t } = store;
@@ -98,7 +105,7 @@ function valuesTable(spec, labels, order, store, view, u, full) {
     const isLate = t.length === 0 || view.now - t[t.length - 1] > 3.5 * store.step;
     const shown = index ?? (isLate ? null : t.length - 1);
     const first = lowerBound(t, view.from);
-    for (const { key, cells } of rows) {
+    for (const { key, cells, look, row } of rows) {
       const values = store.values(key);
       let [least, most] = [null, null];
       for (let at = first; at < values.length; at += 1) {
@@ -109,7 +116,11 @@ function valuesTable(spec, labels, order, store, view, u, full) {
       }
       const now = shown === null ? null : values[shown];
       [now, least, most].forEach((value, cell) => setText(cells[cell], (value ?? null) === null ? NONE : full(value)));
+      // A slot that is gone, a server that has another part since: nothing is drawn of it.
+      row.hidden = least === null;
+      row.dataset.back = standsBack(look, view);
     }
+    for (const group of groups) group.row.hidden = group.of.every(({ row }) => row.hidden);
   };
   return { element: table, update };
 }

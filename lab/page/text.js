@@ -86,6 +86,11 @@ export function duration(ms) {
   return `${Math.round(whole / 86400)} days`;
 }
 
+/** Since when something is so; nothing where that is not known. */
+export function since(t, now) {
+  return t > 0 ? `since ${clock(t)}, ${now - t < 1000 ? "just now" : duration(now - t)}` : "";
+}
+
 /** How long ago something was. */
 export function ago(ms) {
   return ms < 1000 ? "just now" : `${duration(ms)} ago`;

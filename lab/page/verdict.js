@@ -1,7 +1,7 @@
-// The verdict with its findings, and the servers.
+// The verdict with its findings.
 
 import { element, keyed, setText } from "./elements.js";
-import { ago, called, clock, duration } from "./text.js";
+import { ago, called, since } from "./text.js";
 
 const byId = (id) => document.getElementById(id);
 const SAYS = {
@@ -29,17 +29,6 @@ export function showState(state, now) {
     setText(child.querySelector("code"), finding.next ?? "");
     child.querySelector(".next").hidden = !finding.next;
   });
-  keyed(byId("servers"), servers, ({ name }) => name, makeServer, (child, server) => {
-    child.dataset.up = server.up ?? "unknown";
-    setText(child.querySelector(".address"), server.address);
-    setText(child.querySelector(".role"), server.role ?? "role not known");
-    child.querySelector(".role").dataset.role = server.role ?? "none";
-    const answers = (server.up ?? null) === null ? "not asked yet" : server.up ? "up" : "no answer";
-    setText(child.querySelector(".when"), `${answers} ${(server.up ?? null) === null ? "" : since(server.since, now)}`.trim());
-    setText(child.querySelector(".error"), server.error ?? "");
-    child.querySelector(".error").hidden = !server.error;
-    setText(child.querySelector(".named"), server.role === server.name ? "" : `${server.name} in /metrics`);
-  });
   document.title = verdict === "ok" ? "Operations lab" : `${verdict} · Operations lab`;
 }
 
@@ -57,10 +46,6 @@ function together(findings) {
     }
   }
   return [...found.values()];
-}
-
-function since(t, now) {
-  return t > 0 ? `since ${clock(t)}, ${now - t < 1000 ? "just now" : duration(now - t)}` : "";
 }
 
 function sentence({ verdict, findings, servers }) {
@@ -95,19 +80,6 @@ function makeFinding() {
     element("p", { class: "when quiet" }),
     element("ul", { class: "evidence" }),
     element("div", { class: "next" }, element("span", { class: "quiet" }, "Next"), command, button),
-  );
-}
-
-function makeServer() {
-  return element(
-    "li",
-    { class: "server" },
-    element("span", { class: "dot", "aria-hidden": "true" }),
-    element("h3", { class: "address" }),
-    element("p", { class: "role" }),
-    element("p", { class: "when quiet" }),
-    element("p", { class: "named quiet" }),
-    element("p", { class: "error", hidden: true }),
   );
 }
 

@@ -5,7 +5,7 @@ use std::ffi::CStr;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{pg_extern, pg_sys};
 
-use super::{OnCitus, description, kept_tables, name, tables_of_operations};
+use super::{OnCitus, description, is_sharded, kept_tables, name, tables_of_operations};
 use crate::error::Error;
 use crate::pg::call::Call;
 use crate::pg::catalog::{self, RelationOid};
@@ -14,6 +14,9 @@ use crate::pg::hidden_rows::HiddenRows;
 use crate::pg::result_set::ResultSet;
 use crate::pg::session;
 use crate::schema::Schema;
+
+/// What a table is that nothing has to be done about. `operations_doctor()` compares it.
+const BY_PROCEDURE: &str = "distributed by operations_distribute()";
 
 /// The columns of `operations`.
 const COLUMNS: [&CStr; 8] =
@@ -43,13 +46,15 @@ fn citus_tables(call: Call<'_>) -> Result<(), Error> {
     if catalogs.worker_group().is_some() {
         result.put([None::<pg_sys::Oid>.into(), "worker node".into(), false.into()])?;
     }
+    let is_sharded = is_sharded(&schema);
     for root in kept_tables(&schema).chain(tables_of_operations(&schema)) {
         let role = session::current_user();
         let may_read = root.may_be_read_by(role) && !root.has_policies_for(role);
         for table in catalog::with_partitions(root) {
             if let Some(kind) = catalogs.kind_of(table) {
                 let has_rows = may_read.then(|| HiddenRows::of(table).exist());
-                result.put([table.oid().into(), description(&kind).into(), has_rows.into()])?;
+                let kind = if is_sharded { BY_PROCEDURE.into() } else { description(&kind) };
+                result.put([table.oid().into(), kind.into(), has_rows.into()])?;
             }
         }
     }

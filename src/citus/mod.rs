@@ -4,13 +4,21 @@
 //! others. A statement that PostgreSQL plans finds them, since Citus takes part in that. What goes past the planner finds nothing, and
 //! what it writes nobody finds. So each procedure and function says, where it asks for its schema, what it can work on.
 
+mod distribute;
 mod functions;
+mod shard;
+pub mod sharded;
+
+pgrx::extension_sql_file!("sql/tables.sql", name = "shard_tables", requires = ["rollup_tables"]);
+
+pub use distribute::{distribute, run_each};
 
 use pgrx::pg_sys;
 
 use crate::error::{Error, WayBack};
 use crate::pg::catalog::{self, RelationOid};
 use crate::pg::citus::{Catalogs, Kind};
+use crate::pg::partition_bounds::{Bound, Partitions};
 use crate::rollup;
 use crate::schema::Schema;
 
@@ -24,10 +32,12 @@ pub enum OnCitus {
     Everywhere,
     /// It changes the history of the jobs, if that is a table of PostgreSQL.
     PlainHistory(&'static str),
-    /// It reads tables of PostgreSQL only.
-    PlainTables(&'static str),
     /// It changes tables of PostgreSQL only, and none on a worker node.
     PlainTablesOfCoordinator(&'static str),
+    /// It reads tables of PostgreSQL, or those that `operations_distribute()` has distributed.
+    Sharded(&'static str),
+    /// It works on tables of PostgreSQL, or on those that `operations_distribute()` has distributed, and not on a worker node.
+    ShardedOfCoordinator(&'static str),
     /// Its statements are right on `operations` distributed by `client_id`, too, but not on a worker node.
     DistributedOperations(&'static str),
 }
@@ -52,21 +62,27 @@ pub fn require(schema: &Schema, place: OnCitus) -> Result<(), Error> {
     let what = match place {
         OnCitus::Everywhere => return Ok(()),
         OnCitus::PlainHistory(what)
-        | OnCitus::PlainTables(what)
         | OnCitus::PlainTablesOfCoordinator(what)
+        | OnCitus::Sharded(what)
+        | OnCitus::ShardedOfCoordinator(what)
         | OnCitus::DistributedOperations(what) => what,
     };
     let Some(catalogs) = Catalogs::find() else { return Ok(()) };
     let anew = |Found { table, kind, .. }: Found| {
         let (table, kind) = (name(table), description(&kind));
-        Err(Error::CitusTable { what, table, kind, way_back: WayBack::CreateAnew { schema: schema.quoted_name() } })
+        let way_back = match tables_of_operations(schema).into_iter().any(|root| first_found(catalogs, root).is_some())
+        {
+            true => WayBack::OperationsFirst,
+            false => WayBack::CreateAnew { schema: schema.quoted_name() },
+        };
+        Err(Error::CitusTable { what, table, kind, way_back })
     };
     if matches!(place, OnCitus::PlainHistory(_)) {
         let history = schema.relation_named("operations_job_run_details");
         return history.and_then(|table| found(catalogs, table, table)).map_or(Ok(()), anew);
     }
     if let Some(group) = catalogs.worker_group()
-        && !matches!(place, OnCitus::PlainTables(_))
+        && !matches!(place, OnCitus::Sharded(_))
     {
         return Err(Error::WorkerNode { what, group });
     }
@@ -77,33 +93,87 @@ pub fn require(schema: &Schema, place: OnCitus) -> Result<(), Error> {
     let Some(Found { table, root, kind }) = found else { return Ok(()) };
     let way_back = WayBack::Rename { table: name(root), schema: schema.quoted_name() };
     let table = name(table);
+    if kind == Kind::DistributedBy(DISTRIBUTION_COLUMN.into())
+        && matches!(place, OnCitus::Sharded(_) | OnCitus::ShardedOfCoordinator(_))
+        && is_sharded(schema)
+    {
+        return catalogs.worker_group().map_or(Ok(()), |group| Err(Error::WorkerNode { what, group }));
+    }
     match (kind, place) {
         (Kind::DistributedBy(column), OnCitus::DistributedOperations(_)) if column == DISTRIBUTION_COLUMN => Ok(()),
         (Kind::DistributedBy(column), OnCitus::DistributedOperations(_)) => {
             Err(Error::OtherDistribution { what, table, column, way_back })
         }
+        (kind, OnCitus::Sharded(_) | OnCitus::ShardedOfCoordinator(_))
+            if kind == Kind::DistributedBy(DISTRIBUTION_COLUMN.into()) =>
+        {
+            let way_back = WayBack::Complete { table: name(root), schema: schema.quoted_name() };
+            Err(Error::CitusTable { what, table, kind: description(&kind), way_back })
+        }
         (kind, _) => Err(Error::CitusTable { what, table, kind: description(&kind), way_back }),
     }
 }
 
-/// Fails where the trigger that counts changes would count them in a table of this server that belongs to other rows: on a shard,
-/// and where the deltas are Citus's. Without Citus this is one look into a cache.
+/// Whether `operations_distribute()` has distributed the table. Without Citus this is one look into a cache.
+pub fn is_sharded(schema: &Schema) -> bool {
+    let Some(catalogs) = Catalogs::find() else { return false };
+    let is = |name, kind: &str| {
+        schema.relation_named(name).and_then(|table| catalogs.kind_of(table)) == Some(Kind::DistributedBy(kind.into()))
+    };
+    is("operations", DISTRIBUTION_COLUMN) && is("operations_shard", "key")
+}
+
+/// The query of what differs between the sums and the rows of a table that was distributed. All of it is asked as one role, who is to
+/// be trusted by those whose tables it reads.
+pub fn differences(schema: &Schema) -> Result<String, Error> {
+    if let Some(owner) = schema.rollup_live()?.owner() {
+        sharded::require_trusted(schema, schema.operations()?, owner)?;
+    }
+    sharded::set_search_path_of_nodes()?;
+    Ok(schema.sql(include_str!("sql/differences.sql")))
+}
+
+/// Where the changes of a shard are counted.
+#[derive(Clone, Copy, Debug)]
+pub struct CountedShard {
+    /// The shard of `operations_shard_delta` with the same clients.
+    pub delta: RelationOid,
+    /// The first day of the partition, as PostgreSQL has it.
+    pub from_day: i32,
+}
+
+/// The shard, if the partition is one and its changes are counted beside it. Without Citus this is one look into a cache.
 ///
 /// # Errors
 ///
-/// [`Error::ShardNotCounted`]
-pub fn require_counted(schema: pg_sys::Oid, delta: RelationOid, partition: pg_sys::Oid) -> Result<(), Error> {
-    let Some(catalogs) = Catalogs::find() else { return Ok(()) };
+/// [`Error::ShardNotCounted`] where they would be counted in a table of this server that belongs to other rows: on a shard of a table
+/// that was distributed otherwise, and where the deltas are Citus's.
+pub fn counted_shard(
+    schema: pg_sys::Oid,
+    delta: RelationOid,
+    partition: pg_sys::Oid,
+) -> Result<Option<CountedShard>, Error> {
+    let Some(catalogs) = Catalogs::find() else { return Ok(None) };
+    let schema = Schema::at(schema);
+    let operations = schema.operations().ok();
+    if let Some(relation) = RelationOid::from_oid(partition)
+        && let Some(group) = shard::ShardGroup::of(&schema, relation)?
+        && Some(group.table) == operations
+    {
+        let ranges = Partitions::of(group.operations).map_or_else(Vec::new, |partitions| partitions.ranges);
+        let range = ranges.into_iter().find(|range| range.oid == partition);
+        let from_day = range.map_or(Bound::Min, |range| range.from).to_postgres();
+        return Ok(Some(CountedShard { delta: group.delta, from_day }));
+    }
     let shard = |facts: String| Error::ShardNotCounted { table: catalog::qualified_name(partition), facts };
     if let Some(group) = catalogs.worker_group() {
         return Err(shard(format!("this server is a worker node, of group {group}")));
     }
     let root = catalog::partition_root(partition).and_then(RelationOid::from_oid);
-    let operations = catalog::relation(schema, c"operations");
     let mut tables = [Some(delta), operations, root].into_iter().flatten();
     match tables.find_map(|table| found(catalogs, table, table)) {
         Some(Found { table, kind, .. }) => Err(shard(format!("{} is {}", name(table), description(&kind)))),
-        None => Ok(()),
+        None => Ok(None),
     }
 }
 

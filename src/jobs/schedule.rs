@@ -34,7 +34,7 @@ comment on procedure @extschema@.operations_schedule() is
 "#)]
 fn operations_schedule(call: Call<'_>) -> Result<(), ErrorReport> {
     session::require_writable("operations_schedule")?;
-    Ok(schedule(&Schema::of(call, OnCitus::PlainTablesOfCoordinator("operations_schedule()"))?)?)
+    Ok(schedule(&Schema::of(call, OnCitus::ShardedOfCoordinator("operations_schedule()"))?)?)
 }
 
 fn schedule(schema: &Schema) -> Result<(), Error> {

@@ -6,6 +6,7 @@ use operations_model::calendar::{Day, Month};
 use pgrx::notice;
 use pgrx::spi::{quote_identifier, quote_literal};
 
+use crate::citus;
 use crate::error::Error;
 use crate::pg::catalog::{self, RelationOid};
 use crate::pg::partition_bounds::{self, Bound, Partitions};
@@ -54,6 +55,8 @@ pub fn create_missing(
     let months = missing(&partitions_of(schema, operations)?, months.into_iter())?;
     let _settings = Settings::safe_search_path();
     let _owner = rights::act_as_owner(operations)?;
+    // The new month gets the triggers of the table, also in its shards.
+    let _triggers = citus::is_sharded(schema).then(|| Settings::set(&[(c"citus.enable_unsafe_triggers", c"on")]));
     let created: Result<Vec<_>, Error> = months.into_iter().map(|month| attach(schema, month)).collect();
     Ok(created?.into_iter().flatten().collect())
 }

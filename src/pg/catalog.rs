@@ -297,6 +297,14 @@ fn extension() -> pg_sys::Oid {
     unsafe { pg_sys::get_extension_oid(c"operations_ext".as_ptr(), true) }
 }
 
+/// Whether the extension owns the function.
+pub fn is_our_function(function: pg_sys::Oid) -> bool {
+    let extension = extension();
+    // SAFETY: reads pg_depend, for any OIDs.
+    extension != pg_sys::InvalidOid
+        && unsafe { pg_sys::getExtensionOfObject(pg_sys::ProcedureRelationId, function) } == extension
+}
+
 /// Takes a lock on the extension itself, kept until the transaction ends, so that set-ups run one after the other.
 pub fn lock_extension() {
     const FIRST_SUBOBJECT: u16 = 0;

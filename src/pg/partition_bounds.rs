@@ -18,12 +18,16 @@ pub enum Bound {
 impl Bound {
     /// As the type date has it, with infinities for none.
     pub fn to_date(self) -> pgrx::datum::Date {
-        let day = match self {
+        pgrx::datum::Date::saturating_from_raw(self.to_postgres())
+    }
+
+    /// As [`Self::to_date`], in the number that PostgreSQL has for it.
+    pub fn to_postgres(self) -> i32 {
+        match self {
             Self::Min => i32::MIN,
             Self::Day(day) => day,
             Self::Max => i32::MAX,
-        };
-        pgrx::datum::Date::saturating_from_raw(day)
+        }
     }
 }
 

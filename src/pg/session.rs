@@ -131,6 +131,12 @@ pub fn keep_backtraces_from_clients() {
     }
 }
 
+/// Whether the transaction reads by one snapshot until it ends.
+pub fn has_fixed_snapshot() -> bool {
+    // SAFETY: reads this transaction's isolation level.
+    unsafe { pg_sys::XactIsoLevel >= pg_sys::XACT_REPEATABLE_READ as i32 }
+}
+
 /// Whether this server follows a primary.
 pub fn is_replica() -> bool {
     // SAFETY: reads shared state; has no preconditions in a backend.

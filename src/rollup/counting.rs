@@ -6,6 +6,7 @@ use std::ffi::{CStr, c_char};
 
 use pgrx::pg_sys;
 
+use crate::citus;
 use crate::error::Error;
 use crate::pg::catalog::{self, RelationOid};
 use crate::pg::partition_bounds::{Bound, Partitions};
@@ -73,6 +74,26 @@ pub struct CountingTriggers {
     pub function: pg_sys::Oid,
     /// The type of `operation_type`.
     pub operation_type: pg_sys::Oid,
+    /// When they fire.
+    pub fires: Fires,
+}
+
+/// When the triggers fire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fires {
+    /// Whatever the session's role in replication.
+    Always,
+    /// Not for what logical replication brings: on a shard, which Citus moves by that, with what was counted of it.
+    AtOrigin,
+}
+
+impl Fires {
+    fn enabled(self) -> c_char {
+        match self {
+            Self::Always => b'A' as c_char,
+            Self::AtOrigin => b'O' as c_char,
+        }
+    }
 }
 
 impl CountingTriggers {
@@ -80,7 +101,8 @@ impl CountingTriggers {
     pub fn of(schema: &Schema) -> Result<Self, Error> {
         let column = catalog::column(schema.delta()?.oid(), c"operation_type");
         let function = schema.function(c"operations_count_change");
-        Ok(Self { function, operation_type: column.map_or(pg_sys::InvalidOid, |column| column.of_type) })
+        let fires = if citus::is_sharded(schema) { Fires::AtOrigin } else { Fires::Always };
+        Ok(Self { function, operation_type: column.map_or(pg_sys::InvalidOid, |column| column.of_type), fires })
     }
 
     /// The leaves of a partitioned table, which this locks as a query of them would.
@@ -148,7 +170,7 @@ impl CountingTriggers {
     }
 
     /// Whether the triggers of the function are one each for INSERT, UPDATE and DELETE, fire at the end of the statement for
-    /// each row that is or was done, and whatever the session's role in replication.
+    /// each row that is or was done, and as often as they should.
     ///
     /// # Safety
     ///
@@ -171,18 +193,17 @@ impl CountingTriggers {
             ours().count() == expected.len()
                 && expected.into_iter().all(|(event, condition)| {
                     ours().any(|trigger| {
-                        has_form(trigger, event) && trigger_condition::is(trigger.tgqual, condition, status)
+                        has_form(trigger, event, self.fires) && trigger_condition::is(trigger.tgqual, condition, status)
                     })
                 })
         }
     }
 }
 
-/// Whether a trigger fires always, AFTER, for each row of this event, at once, whatever columns an UPDATE sets.
-fn has_form(trigger: &pg_sys::Trigger, event: u32) -> bool {
-    const ALWAYS: c_char = b'A' as c_char;
+/// Whether a trigger fires then, AFTER, for each row of this event, at once, whatever columns an UPDATE sets.
+fn has_form(trigger: &pg_sys::Trigger, event: u32, fires: Fires) -> bool {
     u32::try_from(trigger.tgtype).is_ok_and(|of_type| of_type == event | pg_sys::TRIGGER_TYPE_ROW)
-        && trigger.tgenabled == ALWAYS
+        && trigger.tgenabled == fires.enabled()
         && !trigger.tgdeferrable
         && trigger.tgnattr == 0
         && trigger.tgnargs == 0

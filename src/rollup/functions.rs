@@ -4,7 +4,7 @@ use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::spi::quote_literal;
 use pgrx::{Spi, pg_extern, pg_sys};
 
-use crate::citus::OnCitus;
+use crate::citus::{self, OnCitus};
 use crate::error::Error;
 use crate::pg::call::Call;
 use crate::pg::catalog::{self, RelationOid};
@@ -56,8 +56,9 @@ fn operations_partitions_now(call: Call<'_>) -> Result<(), ErrorReport> {
 }
 
 fn partitions_now(call: Call<'_>) -> Result<(), Error> {
-    // The views call it: client_type_sum_live finds the rows of a partition by its OID, which those of a shard do not have.
-    let schema = Schema::of(call, OnCitus::PlainTables("client_type_sum_live"))?;
+    // The views call it: client_type_sum_live, as it is without Citus, finds the rows of a partition by its OID, which those of a
+    // shard do not have.
+    let schema = Schema::of(call, OnCitus::Sharded("client_type_sum_live"))?;
     let mut result = ResultSet::new(call);
     let Some(table) = rollup::table(&schema) else { return Ok(()) };
     let root_columns = counting::numbers_of_columns(table.oid());
@@ -115,6 +116,7 @@ fn direct_sums(call: Call<'_>, partitions: impl IntoIterator<Item = pg_sys::Oid>
             (c"row_security", c"off"),
             (c"constraint_exclusion", c"off"),
         ]);
+        citus::sharded::require_may_act_as_owner_of(partition, owner)?;
         let oid = quote_literal(partition.oid().to_u32().to_string());
         let query = query.replace("@partition@", &oid).replace("@table@", &catalog::qualified_name(partition.oid()));
         let _owner = ActingAs::restricted(owner);
@@ -142,7 +144,7 @@ comment on function @extschema@.operations_sampled_sums() is
     'The same of one small partition whose changes are followed, another each time. For operations_doctor(): who may call it names no partition.';
 "#)]
 fn operations_sampled_sums(call: Call<'_>) -> Result<(), ErrorReport> {
-    Ok(direct_sums(call, sample(&Schema::of(call, OnCitus::PlainTables("operations_sampled_sums()"))?)?)?)
+    Ok(direct_sums(call, sample(&Schema::of(call, OnCitus::Sharded("operations_sampled_sums()"))?)?)?)
 }
 
 fn sample(schema: &Schema) -> Result<Option<pg_sys::Oid>, Error> {
@@ -181,12 +183,27 @@ fn verify(call: Call<'_>, repair: bool) -> Result<(), Error> {
     if repair {
         session::require_writable("operations_verify_rollup")?;
     }
-    let place = if repair { OnCitus::PlainTablesOfCoordinator(WHAT) } else { OnCitus::PlainTables(WHAT) };
+    let place = if repair { OnCitus::ShardedOfCoordinator(WHAT) } else { OnCitus::Sharded(WHAT) };
     let schema = Schema::of(call, place)?;
     let mut result = ResultSet::new(call);
     let _settings = Settings::safe_search_path();
-    rollup::as_owner_of_the_rollups(&schema, || result.add(&schema.sql(DIFFERENCES), !repair))?;
-    if repair { rollup::repair(&schema, place) } else { Ok(()) }
+    let is_sharded = citus::is_sharded(&schema);
+    let differences = if is_sharded { citus::differences(&schema)? } else { schema.sql(DIFFERENCES) };
+    let may_act_as = |owner| !is_sharded || citus::sharded::may_act_as(owner);
+    if !schema.rollup_live()?.owner().is_some_and(may_act_as) {
+        // With the rights of who asks.
+        return if repair {
+            citus::sharded::repair(&schema, place)
+        } else {
+            result.add(&differences, true).map(|_| ())
+        };
+    }
+    rollup::as_owner_of_the_rollups(&schema, || result.add(&differences, !repair))?;
+    match (repair, is_sharded) {
+        (false, _) => Ok(()),
+        (true, false) => rollup::repair(&schema, place),
+        (true, true) => citus::sharded::repair(&schema, place),
+    }
 }
 
 #[pg_extern(sql = r#"
@@ -210,7 +227,7 @@ fn operations_stale_sums(call: Call<'_>) -> Result<(), ErrorReport> {
 }
 
 fn stale_sums(call: Call<'_>) -> Result<(), Error> {
-    let schema = Schema::of(call, OnCitus::PlainTables("operations_stale_sums()"))?;
+    let schema = Schema::of(call, OnCitus::Sharded("operations_stale_sums()"))?;
     let mut result = ResultSet::new(call);
     let Some(owner) = schema.client_type_sum_mv()?.owner() else { return Ok(()) };
     // Also where that is who asks: a doctor's look is no reason to run what others put on their partitions.
@@ -218,6 +235,14 @@ fn stale_sums(call: Call<'_>) -> Result<(), Error> {
         rights::require_owners_with_rights_of(table, owner)?;
     }
     let _settings = Settings::safe_search_path();
+    if citus::is_sharded(&schema) {
+        if !citus::sharded::may_act_as(owner) {
+            // With the rights of who asks, and so nothing that somebody else has put into the views.
+            citus::sharded::require_as_made(&schema)?;
+            return result.add(&schema.sql(STALE), true).map(|_| ());
+        }
+        citus::sharded::set_search_path_of_nodes()?;
+    }
     let _owner = rollup::as_owner_of_the_view(&schema, owner)?;
     result.add(&schema.sql(STALE), true)?;
     Ok(())

@@ -26,6 +26,7 @@ const TRACK: &str = include_str!("sql/track.sql");
 const REMOVE_EMPTY: &str = include_str!("sql/remove_empty.sql");
 const FORGET: &str = include_str!("sql/forget.sql");
 const MERGE: &str = include_str!("sql/merge.sql");
+const MERGE_SUMS_OF_SHARDS: &str = include_str!("../citus/sql/merge.sql");
 const CLIENT_TYPE_SUM_LIVE: &str = include_str!("../setup/sql/client_type_sum_live.sql");
 const CLIENT_TYPE_SUM_MV: &str = include_str!("../setup/sql/client_type_sum_mv.sql");
 const REFRESH: &str = include_str!("sql/refresh.sql");
@@ -109,16 +110,15 @@ struct Untracked {
     transactions: Vec<i64>,
 }
 
-impl Untracked {
-    /// Whether it can be followed from now on. What this transaction itself made it could change again without
-    /// another version: the file, by an in-place TRUNCATE; the state of the triggers, back and forth.
-    fn can_be_tracked(&self) -> bool {
-        self.counted
-            && !catalog::has_new_file(self.partition)
-            // Which locked it, so that it stays one while its rows are read.
-            && catalog::is_partition(self.partition)
-            && !self.transactions.iter().any(|number| session::is_current_transaction(*number))
-    }
+/// Whether a partition that is counted can be followed from now on. What this transaction itself made it could change again without
+/// another version: the file, by an in-place TRUNCATE; the state of the triggers, back and forth.
+///
+/// `transactions`: who made or last altered its triggers and columns.
+pub fn can_be_tracked(partition: pg_sys::Oid, transactions: &[i64]) -> bool {
+    !catalog::has_new_file(partition)
+        // Which locked it, so that it stays one while its rows are read.
+        && catalog::is_partition(partition)
+        && !transactions.iter().any(|number| session::is_current_transaction(*number))
 }
 
 fn untracked(schema: &Schema) -> Result<Vec<Untracked>, Error> {
@@ -136,7 +136,11 @@ fn untracked(schema: &Schema) -> Result<Vec<Untracked>, Error> {
 }
 
 fn track(schema: &Schema, untracked: &[Untracked]) -> Result<(), Error> {
-    let partitions: Vec<_> = untracked.iter().filter(|one| one.can_be_tracked()).map(|one| one.partition).collect();
+    let partitions: Vec<_> = untracked
+        .iter()
+        .filter(|one| one.counted && can_be_tracked(one.partition, &one.transactions))
+        .map(|one| one.partition)
+        .collect();
     if partitions.is_empty() {
         return Ok(());
     }
@@ -148,14 +152,11 @@ fn track(schema: &Schema, untracked: &[Untracked]) -> Result<(), Error> {
 /// Takes into the view what its query gives now, with the rights of its owner and as restricted as REFRESH is: whoever was
 /// granted the procedure may have it done.
 fn refresh(schema: &Schema, locked: Writable, is_whole: bool) -> Result<(), Error> {
-    const KEY: [u32; 2] = [pg_sys::F_INT4EQ, pg_sys::F_ENUM_EQ];
     let view = locked.relation();
     let Some(owner) = view.owner() else { return Ok(()) };
     let_read(schema, owner)?;
     let _owner = as_owner_of_the_view(schema, owner)?;
-    let types = [pg_sys::INT4OID, CountingTriggers::of(schema)?.operation_type, pg_sys::NUMERICOID];
-    let shape = Shape { types, key: KEY };
-    let Some(mergeable) = Mergeable::of(locked, shape) else {
+    let Some(mergeable) = mergeable(schema, locked)? else {
         // A view that holds nothing has no readers to spare, and CONCURRENTLY refuses it.
         let refresh = if view.is_populated() { REFRESH } else { POPULATE };
         query::run(&schema.sql(refresh), &[])?;
@@ -167,6 +168,20 @@ fn refresh(schema: &Schema, locked: Writable, is_whole: bool) -> Result<(), Erro
     let merge = schema.sql(MERGE).replace("@query@", &catalog::view_definition(view)?);
     mergeable.merge(&merge)?;
     Ok(())
+}
+
+fn mergeable(schema: &Schema, view: Writable) -> Result<Option<Mergeable>, Error> {
+    const KEY: [u32; 2] = [pg_sys::F_INT4EQ, pg_sys::F_ENUM_EQ];
+    let types = [pg_sys::INT4OID, CountingTriggers::of(schema)?.operation_type, pg_sys::NUMERICOID];
+    Ok(Mergeable::of(view, Shape { types, key: KEY }))
+}
+
+/// Takes the sums of shards into the view, with the rights of the moment, since both views are as set-up makes them.
+pub fn merge_sums_of_shards(schema: &Schema, view: Writable) -> Result<(), Error> {
+    match mergeable(schema, view)? {
+        Some(mergeable) => mergeable.merge(&schema.sql(MERGE_SUMS_OF_SHARDS)).map(|_| ()),
+        None => Ok(query::run(&schema.sql(POPULATE), &[])?),
+    }
 }
 
 /// Takes on the rights of the owner of `client_type_sum_mv`, restricted as REFRESH is, to read what it is made of.
@@ -198,19 +213,27 @@ fn views_are_total(schema: &Schema, view: RelationOid, owner: pg_sys::Oid) -> Re
         // The statements name these columns, and cannot be understood without.
         && counting::numbers_of_columns(table.oid()).is_some()
         && catalog::column(table.oid(), c"operation_date").is_some()
-        && view_rule::is_made_by(view, &schema.sql(CLIENT_TYPE_SUM_MV))
-        && view_rule::is_made_by(live, &schema.sql(CLIENT_TYPE_SUM_LIVE)))
+        && are_as_made(schema, view, CLIENT_TYPE_SUM_LIVE)?)
+}
+
+/// Whether `client_type_sum_mv` and `client_type_sum_live` are as set-up makes them, the latter by this file.
+pub fn are_as_made(schema: &Schema, view: RelationOid, live: &str) -> Result<bool, Error> {
+    Ok(view_rule::is_made_by(view, &schema.sql(CLIENT_TYPE_SUM_MV))
+        && view_rule::is_made_by(schema.client_type_sum_live()?, &schema.sql(live)))
 }
 
 /// Lets the owner of a view over the rollups read them, if it may read the rows themselves.
 pub fn let_read(schema: &Schema, owner: pg_sys::Oid) -> Result<(), Error> {
     const GRANT: &str = "grant select on @extschema@.operations_rollup_live to ";
+    const GRANT_ON_CITUS: &str = "grant select on @extschema@.operations_rollup_live, @extschema@.operations_shard_state, \
+                                  @extschema@.operations_shard_rollup, @extschema@.operations_shard_delta to ";
     // Only for the table that the live view reads, not for one that has taken its name.
     let may_read = table(schema).map_or_else(|| schema.operations(), Ok)?.may_be_read_by(owner);
     if !may_read || schema.rollup_live()?.may_be_read_by(owner) {
         return Ok(());
     }
-    let grant = schema.sql(GRANT) + &quote_identifier(catalog::role_name(owner));
+    let grant = if citus::is_sharded(schema) { GRANT_ON_CITUS } else { GRANT };
+    let grant = schema.sql(grant) + &quote_identifier(catalog::role_name(owner));
     as_owner_of_the_rollups(schema, || {
         query::run(&grant, &[])?;
         Ok(())

@@ -14,7 +14,7 @@ use crate::pg::call::Call;
 use crate::pg::catalog::{self, RelationOid};
 use crate::pg::descriptor;
 use crate::pg::view_rule;
-use crate::rollup::counting::{Columns, CountingTriggers};
+use crate::rollup::counting::{Columns, CountingTriggers, Fires};
 use crate::rollup::trigger_condition::DONE;
 
 /// The columns of `operations_delta`.
@@ -24,6 +24,8 @@ const DELTA_COLUMNS: usize = 5;
 #[derive(Clone, Copy, Debug)]
 struct CountedPartition {
     delta: pg_sys::Oid,
+    /// What the first column of the deltas says of it, and the type of that.
+    key: (pg_sys::Datum, pg_sys::Oid),
     operation_type: pg_sys::Oid,
     columns: Columns,
     last: c_int,
@@ -99,7 +101,7 @@ pub fn count(call: Call<'_>) -> Result<(), Error> {
         {
             return Ok(());
         }
-        append(&partition, (*(*data).tg_relation).rd_id, old, new)
+        append(&partition, old, new)
     }
 }
 
@@ -153,20 +155,25 @@ unsafe fn look_up(function: pg_sys::Oid, relation: pg_sys::Relation) -> Result<O
     let delta = catalog::relation(schema, c"operations_delta").ok_or_else(|| missing("table", "operations_delta"))?;
     // SAFETY: by the contract.
     let oid = unsafe { (*relation).rd_id };
-    citus::require_counted(schema, delta, oid)?;
-    if !is_ours(schema, oid) {
+    let shard = citus::counted_shard(schema, delta, oid)?;
+    if shard.is_none() && !is_ours(schema, oid) {
         return Err(Error::NotATrigger);
     }
     let operation_type = catalog::column(delta.oid(), c"operation_type").map(|column| column.of_type);
     let Some(operation_type) = operation_type else { return Err(other_delta("The column operation_type is missing.")) };
-    let counter = CountingTriggers { function, operation_type };
+    let fires = if shard.is_some() { Fires::AtOrigin } else { Fires::Always };
+    let counter = CountingTriggers { function, operation_type, fires };
     let Ok(columns) = Columns::of(oid, operation_type) else { return Ok(None) };
     // SAFETY: by the contract.
     if !unsafe { counter.triggers_count(relation, columns.status) } {
         return Ok(None);
     }
     let last = columns.numbers().into_iter().max().unwrap_or(0);
-    Ok(Some(CountedPartition { delta: delta.oid(), operation_type, columns, last: c_int::from(last) }))
+    let (delta, key) = match shard {
+        Some(shard) => (shard.delta, (pg_sys::Datum::from(shard.from_day), pg_sys::DATEOID)),
+        None => (delta, (oid.into(), pg_sys::OIDOID)),
+    };
+    Ok(Some(CountedPartition { delta: delta.oid(), key, operation_type, columns, last: c_int::from(last) }))
 }
 
 /// Whether the relation belongs to the table that is summed up. Whoever may call a function may make it a trigger of a table of
@@ -196,7 +203,7 @@ fn other_delta(facts: impl Into<String>) -> Error {
 ///
 /// `relation` must be open.
 unsafe fn check_delta(relation: pg_sys::Relation, partition: &CountedPartition) -> Result<(), Error> {
-    let types = [pg_sys::OIDOID, pg_sys::INT4OID, partition.operation_type, pg_sys::INT4OID, pg_sys::NUMERICOID];
+    let types = [partition.key.1, pg_sys::INT4OID, partition.operation_type, pg_sys::INT4OID, pg_sys::NUMERICOID];
     // SAFETY: by the contract; the descriptor has natts columns.
     unsafe {
         let descriptor = (*relation).rd_att;
@@ -258,13 +265,8 @@ unsafe fn counted(partition: &CountedPartition, slot: *mut pg_sys::TupleTableSlo
 
 /// # Safety
 ///
-/// The values must be valid, and `partition` that of the partition.
-unsafe fn append(
-    counted: &CountedPartition,
-    partition: pg_sys::Oid,
-    old: Option<Counted>,
-    new: Option<Counted>,
-) -> Result<(), Error> {
+/// The values must be valid.
+unsafe fn append(counted: &CountedPartition, old: Option<Counted>, new: Option<Counted>) -> Result<(), Error> {
     // SAFETY: by the contract. The relation is locked, as by INSERT, until the transaction ends, and closed before we
     // return; the numerics that are made are palloc'd, and go with the memory context of the call.
     unsafe {
@@ -286,7 +288,7 @@ unsafe fn append(
         for (rows, change) in changes.into_iter().flatten() {
             let rows: i32 = rows;
             let mut values: [pg_sys::Datum; DELTA_COLUMNS] =
-                [partition.into(), change.client_id, change.operation_type, rows.into(), change.amount];
+                [counted.key.0, change.client_id, change.operation_type, rows.into(), change.amount];
             let mut nulls = [false; DELTA_COLUMNS];
             let tuple = pg_sys::heap_form_tuple((*relation).rd_att, values.as_mut_ptr(), nulls.as_mut_ptr());
             pg_sys::heap_insert(relation, tuple, pg_sys::GetCurrentCommandId(true), 0, ptr::null_mut());

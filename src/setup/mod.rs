@@ -28,7 +28,7 @@ const CLIENT_TYPE_SUM_LIVE: &str = include_str!("sql/client_type_sum_live.sql");
 const LIVE_VIEW_READS: &str = include_str!("sql/live_view_reads.sql");
 const CLIENT_TYPE_SUM_MV: &str = include_str!("sql/client_type_sum_mv.sql");
 
-const ON_CITUS: OnCitus = OnCitus::PlainTablesOfCoordinator("operations_setup()");
+const ON_CITUS: OnCitus = OnCitus::ShardedOfCoordinator("operations_setup()");
 
 /// 2025-08-01, the first of the months that every new table has, and how many these are.
 const FIRST_DAY: i32 = 9344;
@@ -62,16 +62,26 @@ fn set_up(schema: &Schema) -> Result<(), Error> {
     {
         rights::require_owners_with_rights_of(operations, session::current_user())?;
     }
+    if citus::is_sharded(schema) {
+        citus::run_each(schema, CLIENT_TYPE_SUM_MV)?;
+        citus::distribute(schema)?;
+        return create_months(schema, std::iter::empty());
+    }
     run(schema, OPERATIONS)?;
     // Citus may be set to take each new table, or those of this schema.
     citus::require(schema, ON_CITUS)?;
     create_views(schema)?;
-    let today = partitions::today()?;
-    let first = Day::from_postgres(FIRST_DAY).map_or(today, Day::month);
+    let first = Day::from_postgres(FIRST_DAY).map(Day::month);
     // Not again for a table that was there: what was detached from it is not missing.
-    let first_months = Month::range_inclusive(first, first.plus(FIRST_MONTHS - 1)).filter(|_| is_new);
+    let first_months = first.map(|first| Month::range_inclusive(first, first.plus(FIRST_MONTHS - 1)));
+    create_months(schema, first_months.filter(|_| is_new).into_iter().flatten())
+}
+
+fn create_months(schema: &Schema, first_months: impl Iterator<Item = Month>) -> Result<(), Error> {
+    let today = partitions::today()?;
     let months_ahead = Month::range_inclusive(today, today.plus(MONTHS_AHEAD));
-    partitions::create_missing(schema, schema.operations()?, first_months.chain(months_ahead))?;
+    let months = first_months.chain(months_ahead);
+    partitions::create_missing(schema, schema.operations()?, months)?;
     Ok(())
 }
 

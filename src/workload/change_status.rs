@@ -8,7 +8,7 @@ use pgrx::pg_extern;
 use pgrx::pg_sys::panic::ErrorReport;
 
 use crate::arguments;
-use crate::citus::OnCitus;
+use crate::citus::{self, OnCitus};
 use crate::error::Error;
 use crate::pg::call::Call;
 use crate::pg::session::{self, Settings};
@@ -18,11 +18,11 @@ use crate::schema::Schema;
 
 const FLIP: &str = include_str!("sql/flip.sql");
 
-const ON_CITUS: OnCitus = OnCitus::PlainTablesOfCoordinator("change_status()");
+const ON_CITUS: OnCitus = OnCitus::ShardedOfCoordinator("change_status()");
 
 /// Plans that cost what the batch costs, whatever the size of the table and the state of its statistics: the new rows
 /// come from the index on (status, id) in its order, and each is found again through the primary key.
-const PLANNER: [(&CStr, &CStr); 7] = [
+pub const PLANNER: [(&CStr, &CStr); 7] = [
     (c"enable_seqscan", c"off"),
     (c"enable_bitmapscan", c"off"),
     (c"enable_sort", c"off"),
@@ -47,6 +47,9 @@ fn change_status(call: Call<'_>, p_batch: Option<i32>) -> Result<(), ErrorReport
     let schema = Schema::of(call, ON_CITUS)?;
     schema.operations()?;
     schema.client_type_sum_mv()?;
+    if citus::is_sharded(&schema) {
+        return Ok(citus::sharded::change_status(&schema, ON_CITUS, parity_of_this_second(), batch)?);
+    }
     flip(&schema, batch)?;
     Ok(rollup::bring_up_to_date(&schema, ON_CITUS)?)
 }

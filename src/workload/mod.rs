@@ -3,3 +3,5 @@
 mod change_status;
 mod insert_one;
 mod stored;
+
+pub use change_status::PLANNER;

@@ -130,9 +130,9 @@ impl Psql {
 /// Opens a session on a replica, from a terminal or from a pipe.
 #[derive(Args)]
 pub struct PsqlReplica {
-    /// Which replica, as `status` counts them [default: the first]
-    #[arg(long, value_name = "N")]
-    number: Option<String>,
+    /// The port of the replica, as `status` lists them [default: the first]
+    #[arg(long, value_name = "PORT")]
+    port: Option<String>,
 
     #[command(flatten)]
     folder: Folder,
@@ -142,7 +142,7 @@ impl PsqlReplica {
     /// Becomes psql; returns only if that fails.
     pub fn run(&self) -> Result<u8, Error> {
         let demo = demo::Demo::as_started(self.folder.get())?;
-        become_psql(&demo.replica_by_number(self.number.as_deref())?, Role::Replica)
+        become_psql(&demo.replica_on(self.port.as_deref())?, Role::Replica)
     }
 }
 

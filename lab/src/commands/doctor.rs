@@ -4,10 +4,9 @@ use clap::Args;
 use operations_lab::Error;
 use operations_lab::demo::Demo;
 use operations_lab::doctor::{Options, Report, examine};
-use operations_lab::role::Role;
-use operations_lab::target::Target;
 
 use super::demo::Folder;
+use super::named::Named;
 
 /// Says whether a primary and its replicas do their duty, and if not, why and what to type next.
 ///
@@ -24,13 +23,8 @@ use super::demo::Folder;
   3   unknown   it could not be seen whether all is well: refused, or the demo is stopped
   64  the command line is wrong")]
 pub struct Doctor {
-    /// The primary: a libpq URL or connection string
-    #[arg(long, value_name = "URL")]
-    primary: Option<String>,
-
-    /// A replica; may be given more than once
-    #[arg(long, value_name = "URL")]
-    replica: Vec<String>,
+    #[command(flatten)]
+    named: Named,
 
     /// Print JSON: verdict, servers, findings
     #[arg(long)]
@@ -67,9 +61,7 @@ impl Doctor {
 
     fn examine(&self) -> Result<Report, Error> {
         let options = Options { full: self.full, ..Options::default() };
-        let named = self.primary.iter().map(|url| Target::from_url(Role::Primary, url));
-        let replicas = self.replica.iter().map(|url| Target::from_url(Role::Replica, url));
-        let named = named.chain(replicas).collect::<Result<Vec<_>, _>>()?;
+        let named = self.named.targets()?;
         if !named.is_empty() {
             return Ok(examine(&named, &options));
         }

@@ -6,11 +6,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use clap::{Args, ValueEnum};
 use operations_lab::Error;
 use operations_lab::load::{self, Mix, Servers, Step};
-use operations_lab::role::Role;
 use operations_lab::say::warn;
-use operations_lab::target::Target;
 
 use super::demo::Folder;
+use super::named::Named;
 use super::usage::whole;
 use super::{FAILED, INTERRUPTED, USAGE};
 
@@ -51,13 +50,12 @@ pub struct Load {
     #[arg(long, value_name = "NUMBER", value_parser = whole::<u32>(1..=1440))]
     minutes: Option<u32>,
 
-    /// The primary: a libpq URL or connection string
-    #[arg(long, value_name = "URL")]
-    primary: Option<String>,
+    #[command(flatten)]
+    named: Named,
 
-    /// A replica that is read; give it once for each, and they share the load
-    #[arg(long, value_name = "URL")]
-    replica: Vec<String>,
+    /// Tell pgbench's own report of each server also where there are several replicas
+    #[arg(long)]
+    details: bool,
 
     #[command(flatten)]
     folder: Folder,
@@ -79,15 +77,18 @@ impl Load {
             );
             return Ok(USAGE);
         }
-        let primary = self.primary.iter().map(|url| Target::from_url(Role::Primary, url));
-        let replicas = self.replica.iter().map(|url| Target::from_url(Role::Replica, url));
-        let named = primary.chain(replicas).collect::<Result<Vec<_>, _>>()?;
+        let named = self.named.targets()?;
         let servers = if named.is_empty() { Servers::Demo(self.folder.get()) } else { Servers::Named(&named) };
         let steps = match self.profile {
             Some(Profile::Day) => load::steps(self.rate, self.minutes.unwrap_or(24)),
             None => vec![Step::whole(self.rate, self.seconds)],
         };
-        let load = load::Load { mix: self.mix.clone().unwrap_or_default(), clients: self.clients, steps };
+        let load = load::Load {
+            mix: self.mix.clone().unwrap_or_default(),
+            clients: self.clients,
+            steps,
+            details: self.details,
+        };
 
         let interrupts = Arc::new(AtomicUsize::new(0));
         let counted = Arc::clone(&interrupts);

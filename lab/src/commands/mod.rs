@@ -6,6 +6,7 @@ pub mod doctor;
 pub mod drill;
 pub mod failover;
 pub mod load;
+pub mod named;
 pub mod node;
 pub mod package;
 pub mod receipt;

@@ -9,12 +9,11 @@ use clap::Args;
 use operations_lab::Error;
 use operations_lab::compose::SERVERS_FOLDER;
 use operations_lab::demo::Layout;
-use operations_lab::role::Role;
 use operations_lab::serve::{Options, PORT, Servers, run};
-use operations_lab::target::Target;
 use tokio::sync::Notify;
 
 use super::demo::Folder;
+use super::named::Named;
 use super::usage::whole;
 
 /// What of root's environment the servers' user gets.
@@ -39,13 +38,8 @@ pub struct Serve {
     #[arg(long, value_name = "NAMES", env = "LAB_NAMES", value_delimiter = ',')]
     names: Vec<String>,
 
-    /// The primary: a libpq URL or connection string
-    #[arg(long, value_name = "URL")]
-    primary: Option<String>,
-
-    /// A replica; may be given more than once
-    #[arg(long, value_name = "URL")]
-    replica: Vec<String>,
+    #[command(flatten)]
+    named: Named,
 
     #[command(flatten)]
     folder: Folder,
@@ -54,9 +48,7 @@ pub struct Serve {
 impl Serve {
     /// Runs the command; returns its exit code.
     pub fn run(&self) -> Result<u8, Error> {
-        let named = self.primary.iter().map(|url| Target::from_url(Role::Primary, url));
-        let replicas = self.replica.iter().map(|url| Target::from_url(Role::Replica, url));
-        let named = named.chain(replicas).collect::<Result<Vec<_>, _>>()?;
+        let named = self.named.targets()?;
         let servers = match named.is_empty() {
             true => match self.folder.get() {
                 // Who runs the servers may be unable to reach the state folder.

@@ -72,16 +72,14 @@ impl Demo {
     }
 
     pub(crate) fn streams_within(&self, limit: Duration) -> bool {
-        let start = Instant::now();
-        loop {
-            match self.ask(Role::Replica, REPLICA_MISSING) {
-                Ok(missing) if missing.is_empty() => return true,
-                // No wait brings them back.
-                Err(Refusal::Files(_)) => return false,
-                _ if start.elapsed() >= limit => return false,
-                _ => std::thread::sleep(Duration::from_millis(500)),
-            }
-        }
+        one_streams_within(std::slice::from_ref(self), limit)
+    }
+
+    /// Whether one of the replicas that follow the primary itself streams by then, with which a commit can wait for it.
+    pub(crate) fn any_streams_within(&self, limit: Duration) -> bool {
+        let mut direct = self.replicas();
+        direct.retain(|one| one.layout.upstream.is_none());
+        one_streams_within(&direct, limit)
     }
 
     /// Waits until the demo lives, and says every few seconds what is missing.
@@ -125,9 +123,9 @@ impl Demo {
         let ports: Vec<_> = self.replicas().iter().map(|one| one.port(Role::Replica).to_string()).collect();
         let (primary, replica) = (self.port(Role::Primary), ports.join(", "));
         let (database, user) = (&settings.database, &settings.user);
-        let (other, all) = match self.has_several() {
-            true => ("the same on a replica, read-only (N=2: on the second)", "all"),
-            false => ("the same on the replica, read-only", "both"),
+        let (other, all) = match ports.as_slice() {
+            [_, second, ..] => (format!("the same on a replica, read-only (N={second}: the one on that port)"), "all"),
+            _ => ("the same on the replica, read-only".to_owned(), "both"),
         };
         let operations = match settings.insert_batch {
             1 => "one new operation".to_owned(),
@@ -151,5 +149,25 @@ The demo lives: {operations} every 5 s, a batch of status changes every 3 s.
     make stop           stop {all}; make demo goes on with the same data
     make clean          stop {all} and delete the demo's data"
         ));
+    }
+}
+
+/// Whether one of these replicas streams by then.
+fn one_streams_within(replicas: &[Demo], limit: Duration) -> bool {
+    let start = Instant::now();
+    loop {
+        let mut may_come = false;
+        for one in replicas {
+            match one.ask(Role::Replica, REPLICA_MISSING) {
+                Ok(missing) if missing.is_empty() => return true,
+                // No wait brings them back.
+                Err(Refusal::Files(_)) => {}
+                _ => may_come = true,
+            }
+        }
+        if !may_come || start.elapsed() >= limit {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(500));
     }
 }

@@ -83,18 +83,21 @@ impl Demo {
         self.servers().iter().any(|(role, one)| one.is_running(*role))
     }
 
-    /// The demo with the replica that has this number in `make status` in the replica's part; without a number the first.
-    pub fn replica_by_number(&self, number: Option<&str>) -> Result<Self, Error> {
-        let (count, given) = (self.layout.replicas(), number.unwrap_or("1"));
-        let place = given.parse().ok().filter(|place| given.len() == 1 && (1..=count).contains(place));
-        let Some(place) = place else {
-            let replicas = if count == 1 { "one replica".to_owned() } else { format!("replicas 1 to {count}") };
-            return Err(DemoError::NoSuchReplica { number: given.to_owned(), replicas }.into());
+    /// The demo with the replica on this port in the replica's part; without a port the first. A small number, which is no port, is the
+    /// place in `make status`.
+    pub fn replica_on(&self, port: Option<&str>) -> Result<Self, Error> {
+        let replicas = self.replicas();
+        let ports: Vec<_> = replicas.iter().map(|one| one.port(Role::Replica).to_string()).collect();
+        let by_port = |given: &str| ports.iter().position(|port| port == given);
+        let by_place = |given: &str| (1..=ports.len()).position(|place| place.to_string() == given);
+        let place = port.map_or(Some(0), |given| by_port(given).or_else(|| by_place(given)));
+        let Some(one) = place.and_then(|place| replicas.get(place)) else {
+            let given = port.unwrap_or_default().to_owned();
+            return Err(DemoError::NoSuchReplica { given, ports: ports.join(", ") }.into());
         };
-        let one = self.replica(place);
-        match count > 1 && !one.is_running(Role::Replica) {
-            true => Err(DemoError::ReplicaNotRunning { number: place, port: one.port(Role::Replica) }.into()),
-            false => Ok(one),
+        match ports.len() > 1 && !one.is_running(Role::Replica) {
+            true => Err(DemoError::ReplicaNotRunning { port: one.port(Role::Replica) }.into()),
+            false => Ok(one.clone()),
         }
     }
 
@@ -106,18 +109,18 @@ impl Demo {
     /// The replica as messages call it.
     pub(crate) fn the_replica(&self) -> String {
         match self.has_several() {
-            true => format!("the replica on port {}", self.port(Role::Replica)),
+            true => format!("the replica{}", self.place(Role::Replica).trim_end_matches(',')),
             false => "the replica".to_owned(),
         }
     }
 
     /// Where a statement for a server, as findings name it, is typed.
     pub(crate) fn where_to_type(&self, server: &str) -> String {
-        let place = self.targets().iter().position(|target| target.name() == server).filter(|place| *place > 0);
-        match place.filter(|_| self.has_several()) {
-            Some(number) => format!("in make psql-replica N={number}"),
-            None => "in make psql-replica".to_owned(),
-        }
+        let port = server
+            .rsplit(':')
+            .next()
+            .filter(|_| !self.layout.in_containers && self.has_several() && server.contains(':'));
+        port.map_or_else(|| "in make psql-replica".to_owned(), |port| format!("in make psql-replica N={port}"))
     }
 
     /// The replica's slot, which is its name for whom it follows, too.
@@ -204,13 +207,23 @@ impl Demo {
             && !self.follows_the_right_one()
     }
 
-    /// Has each replica that runs follow whom it is to follow: since a failover that is another server.
+    /// Has each replica that runs follow whom it is to follow: since a failover that is another server. One that cannot keeps no other
+    /// from it.
     pub(crate) fn settle_replicas(&self, programs: &Programs, scheduler: &Scheduler) -> Result<(), Error> {
         let mut to_move = self.replicas();
         to_move.retain(Self::is_to_move);
-        to_move.iter().try_for_each(Self::make_slot)?;
+        let mut failed = Vec::new();
+        let mut has_failed = |one: &Self, error: &Error| failed.push(format!("{}: {error}", one.the_replica()));
+        to_move.retain(|one| one.make_slot().map_err(|error| has_failed(one, &error)).is_ok());
         tell_to_stop(&to_move)?;
-        to_move.iter_mut().try_for_each(|one| one.follow_another(programs, scheduler))?;
+        for mut one in to_move {
+            if let Err(error) = one.follow_another(programs, scheduler) {
+                has_failed(&one, &error);
+            }
+        }
+        if !failed.is_empty() {
+            return Err(DemoError::NotAllFollow { failed: failed.join("; ") }.into());
+        }
         self.drop_stray_slots();
         Ok(())
     }
@@ -452,7 +465,7 @@ mod tests {
         let names = ["operations_replica", "operations_replica_2", "operations_replica_3"];
         let expected = [line(5433, names[0], 5432), line(5434, names[1], 5432), line(5435, names[2], 5432)];
         assert_eq!(slots(&three), expected);
-        assert_eq!(three.where_to_type("replica 127.0.0.1:5434"), "in make psql-replica N=2");
+        assert_eq!(three.where_to_type("replica 127.0.0.1:5434"), "in make psql-replica N=5434");
         // The second was promoted: the old primary has its slot.
         std::fs::write(folder.path().join("primary/standby.signal"), "").unwrap();
         std::fs::remove_file(folder.path().join("replica_2/standby.signal")).unwrap();

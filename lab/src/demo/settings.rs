@@ -171,10 +171,10 @@ impl Named {
         lab_port(self.get(LAB_PORT)?).ok()
     }
 
-    /// The same without what each start takes anew: the ports and, for data that are not made yet, their rows.
+    /// The same without what each start takes anew: for data that are not made yet, their rows.
     #[must_use]
     pub fn lasting(mut self) -> Self {
-        self.0.retain(|name, _| !name.ends_with("_PORT") && name != TEST_ROWS);
+        self.0.retain(|name, _| name != TEST_ROWS);
         self
     }
 }

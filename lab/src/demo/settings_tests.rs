@@ -92,10 +92,10 @@ fn the_page_has_a_port_or_none() {
     assert_eq!(Settings::of(&Named::default(), &Named::default()).unwrap().lab_port, Some(8080));
     assert_eq!((port("off").unwrap(), port("0").unwrap(), port("9090").unwrap()), (None, None, Some(9090)));
     assert!(matches!(port("80"), Err(Error::Setting(SettingError::NoPort { name: LAB_PORT, .. }))));
-    // Like the other ports, it is that of each start.
+    // Like the other ports, it is that of the last start.
     let saved = named(&[(LAB_PORT, "off")]);
     assert_eq!(saved.lab_port(), Some(None));
-    assert_eq!(Settings::of(&Named::default(), &saved.lasting()).unwrap().lab_port, Some(8080));
+    assert_eq!(Settings::of(&Named::default(), &saved.lasting()).unwrap().lab_port, None);
 }
 
 #[test]
@@ -133,8 +133,8 @@ fn what_is_no_number_of_replicas_is_refused() {
     }
     let saved = named(&[(REPLICAS, "3"), (CASCADE, "on"), ("REPLICA_PORT", "6000")]).lasting();
     let settings = Settings::of(&Named::default(), &saved).unwrap();
-    assert_eq!((settings.replicas, settings.cascades, settings.replica_port), (3, true, 5433));
-    assert_eq!([0, 1, 2, 3].map(|number| settings.port(number)), [5432, 5433, 5434, 5435]);
+    assert_eq!((settings.replicas, settings.cascades, settings.replica_port), (3, true, 6000));
+    assert_eq!([0, 1, 2, 3].map(|number| settings.port(number)), [5432, 6000, 6001, 6002]);
 }
 
 #[test]

@@ -33,7 +33,7 @@ pub fn start(folder: Option<&Path>) -> Result<(), Error> {
     folders::owned_folder(&layout.folder, &layout.owner)?;
     let _lock = lock_demo(&layout, Duration::from_secs(1))?;
     let saved = Named::saved(&layout)?;
-    // What is to be started now goes to the ports that are named now, or to the usual ones.
+    // What is to be started now goes to the ports that are named now, or to those of the last start.
     let settings = Settings::of(&given, &saved.clone().lasting())?;
     let mut demo = Demo { layout, settings, saved };
     // Those that are more than are wanted are there until they are removed.
@@ -51,7 +51,7 @@ pub fn start(folder: Option<&Path>) -> Result<(), Error> {
     if surplus.is_empty() {
         demo.leave_what_is_not_wanted();
     }
-    demo.keep_lab_port(&given)?;
+    demo.move_the_page(&given)?;
     demo.check_against_running_servers()?;
     if demo.is_made()
         && let Some(remark) = demo.settings.keep_test_rows(&given, &demo.saved)
@@ -277,7 +277,7 @@ impl Demo {
             one.bring_up_the_replica(&programs, &scheduler)?;
         }
         self.settle_replicas(&programs, &scheduler)?;
-        if self.settings.synchronous && self.streams_within(Duration::from_secs(15)) {
+        if self.settings.synchronous && self.any_streams_within(Duration::from_secs(15)) {
             self.set_synchronous()?;
         }
         self.wait_until_live()?;
@@ -329,23 +329,13 @@ impl Demo {
         }
     }
 
-    /// A page stays where it is served, and is served nowhere where that was asked for, as long as a server or the page runs,
-    /// unless it is asked for elsewhere: as the servers stay on their ports.
-    fn keep_lab_port(&mut self, given: &Named) -> Result<(), Error> {
-        let is_served = serve::is_running(&self.layout);
-        let runs = is_served || self.any_runs();
-        let Some(runs_at) = self.saved.lab_port().filter(|_| runs) else {
-            return Ok(());
-        };
-        match given.lab_port() {
-            Some(asked) if asked != runs_at => match is_served {
-                true => serve::stop(&self.layout).map(drop),
-                false => Ok(()),
-            },
-            _ => {
-                self.settings.lab_port = runs_at;
-                Ok(())
-            }
+    /// A page stays where it is served, unless it is asked for elsewhere.
+    fn move_the_page(&self, given: &Named) -> Result<(), Error> {
+        let is_elsewhere =
+            given.lab_port().is_some_and(|asked| self.saved.lab_port().is_some_and(|saved| saved != asked));
+        match is_elsewhere && serve::is_running(&self.layout) {
+            true => serve::stop(&self.layout).map(drop),
+            false => Ok(()),
         }
     }
 
@@ -396,6 +386,22 @@ fn replica_of_the_port(settings: &Settings, number: u8) -> String {
     }
 }
 
+/// What was typed after make, besides one setting and what is nobody's to read.
+fn typed_besides(variable: &str) -> String {
+    others(&std::env::var("MAKEFLAGS").unwrap_or_default(), variable)
+}
+
+/// make hands on what was typed after `--`, with a backslash before what a shell would take apart: such words are left out.
+fn others(makeflags: &str, variable: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "_-./:,=".contains(c);
+    let typed = makeflags.split_once("-- ").map_or("", |(_, typed)| typed).split_whitespace();
+    let is_told = |word: &&str| {
+        let name = word.split_once('=').map(|(name, _)| name);
+        name.is_some_and(|name| name != variable && !name.contains("PASSWORD")) && word.chars().all(is_plain)
+    };
+    typed.filter(is_told).map(|word| format!(" {word}")).collect()
+}
+
 /// The replicas move together, so what is told is a port from which on all of theirs are free.
 fn port_taken(settings: &Settings, number: u8, server: String) -> Result<DemoError, Error> {
     let ours = [settings.primary_port, settings.replica_port];
@@ -407,7 +413,8 @@ fn port_taken(settings: &Settings, number: u8, server: String) -> Result<DemoErr
         }
         free = free_port(&ours)?;
     }
-    Ok(DemoError::PortTaken { port: settings.port(number), server, variable: port_variable(number), free })
+    let (port, variable) = (settings.port(number), port_variable(number));
+    Ok(DemoError::PortTaken { port, server, variable, free, typed: typed_besides(variable) })
 }
 
 /// Where `STATE_DIR` names a folder that there is none of, the ports are looked at before anything makes it.
@@ -465,6 +472,18 @@ mod tests {
         let third = said(&settings, 3, &replica_of_the_port(&settings, 3));
         assert!(third.starts_with("port 5435 of 127.0.0.1, for replica 3 of 3, is taken: "), "{third}");
         assert!(third.contains("make demo REPLICA_PORT="), "{third}");
+    }
+
+    #[test]
+    fn what_else_was_typed_is_told() {
+        let typed = |flags: &str| others(flags, "REPLICA_PORT");
+        assert_eq!(
+            typed("s --no-print-directory -- REPLICAS=3 REPLICA_PORT=7000 CASCADE=on"),
+            " REPLICAS=3 CASCADE=on"
+        );
+        assert_eq!(typed(" -- POSTGRES_PASSWORD=secret PG=17 DEMO_DIR=/tmp/a\\ b X=`id` Y=$(id)"), " PG=17");
+        assert_eq!(typed("s"), "");
+        assert_eq!(typed(""), "");
     }
 
     #[test]

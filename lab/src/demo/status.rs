@@ -74,10 +74,9 @@ impl Demo {
             true => first_line(self.ask(Role::Primary, PRIMARY)),
             false => "stopped".to_owned(),
         };
-        self.say_server(Role::Primary, "primary", &primary);
-        for (index, one) in self.replicas().iter().enumerate() {
-            let name = if one.has_several() { format!("replica {}", index + 1) } else { "replica".to_owned() };
-            one.say_server(Role::Replica, &name, &one.replica_state(primary_runs));
+        self.say_server(Role::Primary, &primary);
+        for one in self.replicas() {
+            one.say_server(Role::Replica, &one.replica_state(primary_runs));
         }
     }
 
@@ -104,8 +103,8 @@ impl Demo {
         }
     }
 
-    fn say_server(&self, role: Role, name: &str, state: &str) {
-        let address = format!("127.0.0.1:{}", self.port(role));
+    fn say_server(&self, role: Role, state: &str) {
+        let (name, address) = (role.to_string(), format!("127.0.0.1:{}", self.port(role)));
         say(&format!("{name:<12} {address:<17} {state}"));
     }
 

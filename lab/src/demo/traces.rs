@@ -46,7 +46,10 @@ pub(crate) fn explain(demo: &Demo, report: Report) -> Report {
             && let Some(missing) = findings.iter_mut().find(|finding| of(finding, "receiver_missing"))
         {
             missing.evidence.push_str(&format!("; it follows the replica on port {}", one.upstream_port()));
-            "make demo # starts whom it follows, if that does not run".clone_into(&mut missing.next_command);
+        }
+        if let Some(gone) = findings.iter_mut().find(|finding| of(finding, codes::UPSTREAM_GONE)) {
+            "make demo # starts whom it follows; make demo CASCADE=off has it follow the primary"
+                .clone_into(&mut gone.next_command);
         }
         for finding in findings.iter_mut().filter(|finding| finding.server == name) {
             match finding.code.as_str() {

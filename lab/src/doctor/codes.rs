@@ -41,6 +41,8 @@ pub const FOLLOWS_ANOTHER: &str = "follows_another";
 pub const SENDER_SILENT: &str = "sender_silent";
 /// What the primary writes does not arrive; found by one server, too.
 pub const RECEIVER_SILENT: &str = "receiver_silent";
+/// The replica that this one follows does not answer, so nothing arrives.
+pub const UPSTREAM_GONE: &str = "upstream_gone";
 /// The primary does not let the replica in; its log says why.
 pub const REPLICATION_REFUSED: &str = "replication_refused";
 /// Replay does not advance.
@@ -84,6 +86,7 @@ pub const ALL: &[&str] = &[
     FOLLOWS_ANOTHER,
     SENDER_SILENT,
     RECEIVER_SILENT,
+    UPSTREAM_GONE,
     REPLICATION_REFUSED,
     REPLAY_STUCK,
     REPLAY_WAITS,

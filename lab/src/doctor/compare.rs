@@ -117,28 +117,35 @@ fn stranger(primary: &Answered<'_>, other: &Answered<'_>) -> Finding {
     )
 }
 
-/// Which replica follows which other one, by their names.
-pub fn followed<'a>(servers: &'a [Answered<'a>]) -> Vec<(&'a str, &'a str)> {
-    let Some(primary) = servers.iter().find(|server| !server.facts.in_recovery) else {
-        return Vec::new();
+/// Whom each replica follows: who has a sender for it, else whom it is set to follow, of all that were to be asked. By their names.
+pub fn followed<'a>(servers: &[Answered<'a>], all: &[&'a str]) -> Vec<(&'a str, &'a str)> {
+    let primary = servers.iter().find(|server| !server.facts.in_recovery);
+    let upstream = |replica: &Answered<'a>| {
+        let receiver = replica.facts.receiver.as_ref();
+        let has_sender =
+            |server: &&Answered<'a>| receiver.is_some_and(|receiver| sender_for(server, receiver).is_some());
+        let set = || all.iter().copied().find(|name| name.rsplit(' ').next() == replica.facts.upstream.as_deref());
+        let sender = primary.filter(has_sender).or_else(|| servers.iter().find(|server| sends(server, replica)));
+        sender.map(|server| server.name).or_else(set)
     };
     let replicas = servers.iter().filter(|server| server.facts.in_recovery);
-    let pairs = replicas.map(|replica| (replica.name, upstream_of(primary, replica, servers).name));
-    pairs.filter(|(_, upstream)| *upstream != primary.name).collect()
+    replicas.filter_map(|replica| Some((replica.name, upstream(replica)?))).collect()
+}
+
+/// Whether a replica has a sender for another one.
+fn sends(server: &Answered<'_>, replica: &Answered<'_>) -> bool {
+    let slot = replica.facts.receiver.as_ref().and_then(|receiver| receiver.slot.as_ref());
+    let is_other = server.name != replica.name && server.facts.in_recovery;
+    let is_copy = server.facts.system_identifier == replica.facts.system_identifier;
+    slot.is_some() && is_other && is_copy && server.facts.senders.iter().any(|sender| sender.slot.as_ref() == slot)
 }
 
 /// Whom a replica follows: its primary, or another replica that has a sender for it.
 fn upstream_of<'a>(primary: &'a Answered<'a>, replica: &Answered<'_>, servers: &'a [Answered<'a>]) -> &'a Answered<'a> {
-    let sends = |server: &&Answered<'_>| {
-        let slot = replica.facts.receiver.as_ref().and_then(|receiver| receiver.slot.as_ref());
-        let is_other = server.name != replica.name && server.facts.in_recovery;
-        let is_copy = server.facts.system_identifier == replica.facts.system_identifier;
-        slot.is_some() && is_other && is_copy && server.facts.senders.iter().any(|sender| sender.slot.as_ref() == slot)
-    };
     let receiver = replica.facts.receiver.as_ref();
     match receiver.is_some_and(|receiver| sender_for(primary, receiver).is_some()) {
         true => primary,
-        false => servers.iter().find(sends).unwrap_or(primary),
+        false => servers.iter().find(|server| sends(server, replica)).unwrap_or(primary),
     }
 }
 

@@ -132,18 +132,19 @@ fn a_replica_may_follow_another_one() {
             Answered { name: "m", role: Role::Replica, facts: middle },
             Answered { name: "l", role: Role::Replica, facts: last },
         ];
-        let led: Vec<_> = followed(&servers).into_iter().map(|(one, by)| format!("{one} by {by}")).collect();
+        let led: Vec<_> =
+            followed(&servers, &["p", "m", "l"]).into_iter().map(|(one, by)| format!("{one} by {by}")).collect();
         let found = compare(&servers, true).into_iter().map(|finding| format!("{} {}", finding.server, finding.code));
         (led, found.collect::<Vec<_>>())
     };
     let middle = Facts { senders: vec![sender("t", 0.2)], ..replica() };
     let last = Facts { receiver: receiver("t"), ..replica() };
-    assert_eq!(judge(&middle, &last), (vec!["l by m".to_owned()], vec![]));
+    assert_eq!(judge(&middle, &last), (["m by p", "l by m"].map(str::to_owned).to_vec(), vec![]));
     // That one has heard nothing from it.
     let deaf = Facts { senders: vec![sender("t", 9.0)], ..replica() };
     assert_eq!(judge(&deaf, &last).1, [format!("l {SENDER_SILENT}")]);
     // Nobody sends to it.
-    assert_eq!(judge(&replica(), &last), (vec![], vec![format!("l {FOLLOWS_ANOTHER}")]));
+    assert_eq!(judge(&replica(), &last), (vec!["m by p".to_owned()], vec![format!("l {FOLLOWS_ANOTHER}")]));
     let stranger = Facts { system_identifier: "2".to_owned(), ..middle };
     assert_eq!(judge(&stranger, &last).1, [format!("m {OTHER_CLUSTER}"), format!("l {FOLLOWS_ANOTHER}")]);
 }

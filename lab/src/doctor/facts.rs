@@ -41,6 +41,8 @@ pub struct Facts {
     pub no_lower: Vec<i64>,
     /// What `synchronous_standby_names` asks for, and what waits for it.
     pub synchronous: Synchronous,
+    /// Whom it is set to follow, as host and port, for those who may know it.
+    pub upstream: Option<String>,
     /// Its WAL receiver, if it has one.
     pub receiver: Option<Receiver>,
     /// Its WAL senders.
@@ -97,6 +99,8 @@ const SERVER: &str = "\
            (SELECT setting FROM pg_settings WHERE name = 'data_directory'), \
            floor(extract(epoch FROM pg_postmaster_start_time()))::bigint, \
            (SELECT setting::float8 / 1000 FROM pg_settings WHERE name = 'wal_sender_timeout'), \
+           (SELECT concat(substring(setting FROM $$host *= *'?([^' ]+)$$), ':', substring(setting FROM $$port *= *'?([0-9]+)$$)) \
+            FROM pg_settings WHERE name = 'primary_conninfo' AND setting <> '' AND pg_is_in_recovery()), \
            (SELECT array_agg(current_setting(s.name)::bigint ORDER BY s.position) \
             FROM unnest($1::text[]) WITH ORDINALITY s (name, position))";
 
@@ -144,7 +148,8 @@ impl Facts {
             data_directory: row.try_get(6)?,
             started: row.try_get(7)?,
             sender_timeout: row.try_get::<_, Option<f64>>(8)?.unwrap_or_default(),
-            no_lower: row.try_get(9)?,
+            upstream: row.try_get(9)?,
+            no_lower: row.try_get(10)?,
             receiver: receiver.map(|row| self::receiver(&row)).transpose()?,
             senders: senders.iter().map(sender).collect::<Result<_, _>>()?,
             synchronous: Synchronous::default(),

@@ -19,6 +19,7 @@ pub use finding::{Finding, Severity, Verdict, can_be_typed};
 pub use report::{NO_ANSWER, Report, ServerLine};
 
 use crate::connect::{Refusal, session, within};
+use crate::role::Role;
 use crate::target::Target;
 use compare::{Answered, compare, followed};
 use facts::{Facts, own_findings};
@@ -45,9 +46,12 @@ fn may_pass(code: &str) -> Option<Duration> {
         // The jobs bring it up to date every 3 seconds.
         "view_stale" => Some(Duration::from_secs(5)),
         // wal_retrieve_retry_interval is a second.
-        "receiver_missing" | "no_replica" | "slot_inactive" | codes::FOLLOWS_ANOTHER | codes::WRITES_WAIT => {
-            Some(Duration::from_millis(2500))
-        }
+        "receiver_missing"
+        | "no_replica"
+        | "slot_inactive"
+        | codes::UPSTREAM_GONE
+        | codes::FOLLOWS_ANOTHER
+        | codes::WRITES_WAIT => Some(Duration::from_millis(2500)),
         "connections_nearly_full" | "scheduler_missing" | "job_overlaps" => Some(Duration::from_secs(1)),
         _ => None,
     }
@@ -143,17 +147,20 @@ fn look(
         })
         .collect();
     let mut findings = compare(&answered, everybody);
-    let led: Vec<_> = followed(&answered).into_iter().map(|(one, by)| (one.to_owned(), by.to_owned())).collect();
+    let all: Vec<_> = names.iter().map(String::as_str).collect();
+    let led: Vec<_> = followed(&answered, &all).into_iter().map(|(one, by)| (one.to_owned(), by.to_owned())).collect();
     let written =
         answered.iter().filter(|server| !server.facts.in_recovery).filter_map(|server| server.facts.position).max();
-    let lines = answers.iter().zip(&names).map(|(answer, name)| line(answer, name)).collect();
+    let lines = answers.iter().zip(&names).map(|(answer, name)| line(answer, name, &led)).collect();
+    let gone: Vec<_> = led.iter().filter_map(|(one, by)| upstream_gone(&answers, one, by)).collect();
     // Who follows a replica that receives nothing gets nothing either, and that one is what is to be mended.
     let dry = |answer: &Answer| {
         let findings = &answer.findings;
         findings.iter().any(|finding| ["receiver_missing", "receiver_silent"].contains(&finding.code.as_str()))
     };
     let dry: Vec<_> = answers.iter().zip(&names).filter(|(answer, _)| dry(answer)).map(|(_, name)| name).collect();
-    let behind_dry: Vec<_> = led.into_iter().filter(|(_, by)| dry.contains(&by)).map(|(one, _)| one).collect();
+    let mut behind_dry: Vec<_> = led.into_iter().filter(|(_, by)| dry.contains(&by)).map(|(one, _)| one).collect();
+    behind_dry.extend(gone.iter().map(|finding| finding.server.clone()));
     let watched: Vec<_> = answers
         .iter_mut()
         .filter_map(|answer| {
@@ -177,6 +184,12 @@ fn look(
         findings.extend(replay.filter(|replay| !own.iter().any(|finding| finding.is_same(replay))));
         findings.extend(own);
     }
+    // What comes of that is not told beside it.
+    findings.retain(|finding| {
+        let is_of_one = gone.iter().any(|gone| gone.server == finding.server);
+        !(is_of_one && ["receiver_missing", "replica_behind"].contains(&finding.code.as_str()))
+    });
+    findings.extend(gone);
     // A clock that is ahead makes what is replayed look old; whether replay advances was seen.
     let skewed: Vec<_> = findings
         .iter()
@@ -185,6 +198,23 @@ fn look(
         .collect();
     findings.retain(|finding| finding.code != "replica_behind" || !skewed.contains(&finding.server));
     (lines, findings)
+}
+
+/// A replica that receives nothing, because the replica that it follows does not answer: that one is to be started.
+fn upstream_gone(answers: &[Answer], one: &str, by: &str) -> Option<Finding> {
+    let replica = answers.iter().find(|answer| answer.target.name() == one)?;
+    let upstream = answers.iter().find(|answer| answer.target.name() == by)?;
+    let (facts, _) = replica.facts.as_ref()?;
+    let streams = facts.receiver.as_ref().is_some_and(|receiver| receiver.status == "streaming");
+    (upstream.facts.is_none() && upstream.target.role == Role::Replica && !streams).then(|| {
+        Finding::new(
+            codes::UPSTREAM_GONE,
+            Severity::Broken,
+            one,
+            format!("it follows {by}, which does not answer, and receives nothing"),
+            &upstream.target.start,
+        )
+    })
 }
 
 /// Where one of these is found, it is no news that replay does not advance.
@@ -238,7 +268,7 @@ fn ask(target: Target, options: Options) -> Answer {
     }
 }
 
-fn line(answer: &Answer, name: &str) -> ServerLine {
+fn line(answer: &Answer, name: &str, led: &[(String, String)]) -> ServerLine {
     let facts = answer.facts.as_ref().map(|(facts, _)| facts);
     let state = match facts {
         Some(facts) if facts.in_recovery => "in recovery",
@@ -251,6 +281,8 @@ fn line(answer: &Answer, name: &str) -> ServerLine {
         version: facts.map(|facts| facts.version.clone()),
         timeline: facts.map(|facts| facts.timeline),
         position: facts.and_then(|facts| facts.position).map(|position| position.to_string()),
+        follows: led.iter().find(|(one, _)| one == name).map(|(_, by)| by.clone()),
+        slot: facts.and_then(|facts| facts.receiver.as_ref()?.slot.clone()),
     }
 }
 

@@ -19,6 +19,10 @@ pub struct ServerLine {
     pub timeline: Option<u32>,
     /// Where it writes or replays, if it answered.
     pub position: Option<String>,
+    /// Of a replica: whom it follows, as findings name that server, if that is one of those that were to be asked.
+    pub follows: Option<String>,
+    /// Of a replica: the slot that keeps WAL for it there, if its receiver runs.
+    pub slot: Option<String>,
 }
 
 /// All that an examination gives.
@@ -142,6 +146,8 @@ mod tests {
             version: None,
             timeline: None,
             position: None,
+            follows: None,
+            slot: None,
         };
         assert_eq!(Report::new(vec![server("takes writes")], Vec::new()).verdict, Verdict::Ok);
         let report = Report::new(vec![server("takes writes"), server(NO_ANSWER)], Vec::new());

@@ -43,7 +43,7 @@ pub enum DemoError {
     /// Somebody listens where a server should.
     #[error(
         "port {port} of 127.0.0.1, for {server}, is taken: stop what listens there, or move the demo: \
-             make demo {variable}={free}"
+             make demo {variable}={free}{typed}"
     )]
     PortTaken {
         /// The port.
@@ -54,6 +54,8 @@ pub enum DemoError {
         variable: &'static str,
         /// A port that is free.
         free: u16,
+        /// What else was typed, to be typed again.
+        typed: String,
     },
 
     /// A server runs, and on another port than is asked for.
@@ -196,20 +198,25 @@ pub enum DemoError {
         next: String,
     },
 
-    /// A replica was asked for by a number that there is none of.
-    #[error("N={number}: the demo has {replicas} (make status lists them)")]
-    NoSuchReplica {
-        /// What was given.
-        number: String,
-        /// How many there are, in words.
-        replicas: String,
+    /// Some replicas could not be led to whom they are to follow.
+    #[error("not all replicas follow whom they are to follow, and make demo tries again: {failed}")]
+    NotAllFollow {
+        /// Which, and why.
+        failed: String,
     },
 
-    /// A replica that was asked for by its number does not run.
-    #[error("replica {number}, on port {port}, is not running: make demo starts it")]
+    /// A replica was asked for by a port that is none's.
+    #[error("N={given} is not the port of a replica: give one of {ports}")]
+    NoSuchReplica {
+        /// What was given.
+        given: String,
+        /// Those that there are.
+        ports: String,
+    },
+
+    /// A replica that was asked for by its port does not run.
+    #[error("the replica on port {port} is not running: make demo starts it")]
     ReplicaNotRunning {
-        /// Its number.
-        number: usize,
         /// Its port.
         port: u16,
     },

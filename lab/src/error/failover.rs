@@ -32,10 +32,13 @@ pub enum FailoverError {
 
     /// The primary lives, and the replica does not follow it.
     #[error(
-        "the replica does not stream, and the primary lives: what the replica lacks would be lost, so nothing was \
+        "{replica} does not stream, and the primary lives: what the replica lacks would be lost, so nothing was \
              changed; make demo heals the replica"
     )]
-    ReplicaBehind,
+    ReplicaBehind {
+        /// The replica.
+        replica: String,
+    },
 
     /// A replica that has not followed the primary to its timeline.
     #[error(
@@ -64,20 +67,26 @@ pub enum FailoverError {
 
     /// The replica replays later than it receives.
     #[error(
-        "the replica replays {delay} late (recovery_min_apply_delay), so nothing was changed; make psql-replica, \
+        "{replica} replays {delay} late (recovery_min_apply_delay), so nothing was changed; {session}, \
              alter system reset recovery_min_apply_delay; select pg_reload_conf(); and make failover again"
     )]
     ReplicaDelays {
+        /// The replica.
+        replica: String,
+        /// The command that opens a session there.
+        session: String,
         /// The delay.
         delay: String,
     },
 
     /// The primary lives and cannot be asked, and the replica does not follow it.
     #[error(
-        "the replica does not stream, and the primary lives, though it does not let us in ({why}): what the replica lacks would \
+        "{replica} does not stream, and the primary lives, though it does not let us in ({why}): what the replica lacks would \
              be lost, so nothing was changed; make doctor says what is wrong"
     )]
     PrimaryNotAsked {
+        /// The replica.
+        replica: String,
         /// What it said.
         why: String,
     },

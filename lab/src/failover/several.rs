@@ -24,13 +24,13 @@ fn timelines(node: &Node, layout: &Layout) -> (Option<u32>, Option<u32>) {
 }
 
 /// A position on another timeline says nothing of what a replica has.
-fn require_timeline(node: &Node, layout: &Layout) -> Result<(), Error> {
+fn require_timeline(node: &Node, layout: &Layout, called: impl Fn() -> String) -> Result<(), Error> {
     match timelines(node, layout) {
         (Some(timeline), Some(wanted)) if timeline == wanted => Ok(()),
         (found, wanted) => {
             let text = |timeline: Option<u32>| timeline.map_or("unknown".to_owned(), |timeline| timeline.to_string());
             let (timeline, wanted) = (text(found), text(wanted));
-            Err(FailoverError::OtherTimeline { server: node.name.clone(), timeline, wanted }.into())
+            Err(FailoverError::OtherTimeline { server: called(), timeline, wanted }.into())
         }
     }
 }
@@ -76,7 +76,8 @@ impl Demo {
         let (mut fit, mut refused) = (Vec::new(), None);
         for (place, node) in self.layout.nodes.iter().enumerate().skip(1) {
             let one = self.replica(place);
-            match require_timeline(node, &self.layout).and_then(|()| one.require_fit()) {
+            let called = || if self.layout.in_containers { node.name.clone() } else { one.the_replica() };
+            match require_timeline(node, &self.layout, called).and_then(|()| one.require_fit()) {
                 Ok(()) => fit.push(node.name.clone()),
                 Err(error) => {
                     let why = match &one.layout.upstream {
@@ -184,12 +185,11 @@ impl Demo {
             self.settle_replicas(&programs, &scheduler)
         });
         // The new primary waits for nobody until somebody follows.
-        let follows = |one: &Self| one.is_running(Role::Replica) && one.streams_within(Duration::from_secs(15));
-        let led = led.and_then(|()| match self.settings.synchronous && self.replicas().iter().any(follows) {
+        let waits = match self.settings.synchronous && self.any_streams_within(Duration::from_secs(15)) {
             true => self.set_synchronous(),
             false => Ok(()),
-        });
-        if let Err(error) = led {
+        };
+        if let Err(error) = led.and(waits) {
             warn(&format!("Not all replicas follow the new primary (make demo mends that): {error}"));
         }
     }
@@ -286,7 +286,8 @@ mod tests {
         }
         let layout = Layout::of_containers(folder.path(), folder.path()).unwrap();
         let refused = |layout: &Layout| {
-            let refused = layout.nodes.iter().skip(1).filter(|node| require_timeline(node, layout).is_err());
+            let refused =
+                layout.nodes.iter().skip(1).filter(|node| require_timeline(node, layout, String::new).is_err());
             refused.map(|node| node.name.clone()).collect::<Vec<_>>()
         };
         assert_eq!(refused(&layout), ["postgres_replica_2"]);

@@ -109,7 +109,13 @@ impl Demo {
     fn require_no_delay(&self) -> Result<(), Error> {
         match self.ask_replica(DELAY)? {
             none if none.is_empty() => Ok(()),
-            delay => Err(FailoverError::ReplicaDelays { delay }.into()),
+            delay => {
+                let session = match self.has_several() && !self.layout.in_containers {
+                    true => format!("make psql-replica N={}", self.port(Role::Replica)),
+                    false => "make psql-replica".to_owned(),
+                };
+                Err(FailoverError::ReplicaDelays { replica: self.the_replica(), session, delay }.into())
+            }
         }
     }
 
@@ -119,17 +125,19 @@ impl Demo {
         let slots = self.replica_slots().join("', '");
         let streams = self.of_the_replica(&STREAMS.replace("SLOTS", &format!("'{slots}'")));
         match self.ask(Role::Primary, &streams) {
-            Ok(answer) if answer.is_empty() => Err(FailoverError::ReplicaBehind.into()),
+            Ok(answer) if answer.is_empty() => Err(FailoverError::ReplicaBehind { replica: self.the_replica() }.into()),
             Ok(_) => match self.follows()? {
                 true => Ok(()),
-                false => Err(FailoverError::ReplicaBehind.into()),
+                false => Err(FailoverError::ReplicaBehind { replica: self.the_replica() }.into()),
             },
             Err(Refusal::Down(_) | Refusal::Silent(_) | Refusal::Files(_)) => Ok(()),
             // Docker knows no name of a container that is stopped, or off the network.
             Err(Refusal::Other(why)) if self.layout.in_containers && why.contains("lookup address") => Ok(()),
             // It lives, and the replica tells whether it follows.
             Err(refusal) => match self.follows()? {
-                false => Err(FailoverError::PrimaryNotAsked { why: refusal.to_string() }.into()),
+                false => {
+                    Err(FailoverError::PrimaryNotAsked { replica: self.the_replica(), why: refusal.to_string() }.into())
+                }
                 true => Ok(()),
             },
         }

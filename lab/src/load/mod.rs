@@ -40,6 +40,8 @@ pub struct Load {
     pub clients: u32,
     /// One rate after the other.
     pub steps: Vec<Step>,
+    /// Whether pgbench's own words are told also where several replicas are loaded.
+    pub details: bool,
 }
 
 impl Load {
@@ -130,10 +132,17 @@ impl Run<'_> {
         Ok(totals)
     }
 
+    /// Of several replicas a line for each is told: their reports would fill screens.
+    fn is_table(&self, servers: usize) -> bool {
+        servers > 2 && !self.load.details
+    }
+
     fn say_step(&self, step: &Step, done: &[(String, Done)]) {
         let Some(hour) = step.hour else {
-            for (server, done) in done {
-                say(&format!("\n{server}:\n{}", done.report.trim_end()));
+            if self.is_table(done.len()) {
+                say(&format!("\n{}", report::table(done, step.seconds)));
+            } else {
+                done.iter().for_each(|(server, done)| say(&format!("\n{server}:\n{}", done.report.trim_end())));
             }
             return;
         };
@@ -166,7 +175,7 @@ impl Run<'_> {
                 rate: step.rate * self.load.mix.share(server) / u32::try_from(shared_by).map_or(1.0, f64::from),
                 clients: self.load.clients,
                 seconds: left,
-                progress: step.hour.is_none(),
+                progress: step.hour.is_none() && !self.is_table(places.len()),
             };
             benches.push(Bench::start(&self.programs, &self.scratch, &order)?);
             names.push(name);

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::pgbench::Done;
 use super::watch::{Lag, Look};
 use crate::doctor::Verdict;
 use crate::lsn::bytes;
@@ -48,6 +49,23 @@ impl Totals {
             self.failed
         )
     }
+}
+
+/// What each pgbench has done, in one line a server.
+pub fn table(done: &[(String, Done)], seconds: u32) -> String {
+    let width = done.iter().map(|(server, _)| server.len()).max().unwrap_or(0);
+    let mut text = format!("{:<width$}  transactions  a second     latency  failed", "server");
+    for (server, done) in done {
+        #[expect(clippy::cast_precision_loss, reason = "a rate needs no more than 15 digits")]
+        let rate = done.processed as f64 / f64::from(seconds.max(1));
+        let latency = done.latency.map_or_else(|| "-".to_owned(), |latency| format!("{latency:.1} ms"));
+        let aborted = if done.aborted { "  aborted" } else { "" };
+        text += &format!(
+            "\n{server:<width$}  {:>12}  {rate:>8.1}  {latency:>10}  {:>6}{aborted}",
+            done.processed, done.failed
+        );
+    }
+    text
 }
 
 /// The same before, while and after a load.
@@ -209,6 +227,18 @@ after     lag 40 bytes, 2 ms                             verdict ok
         comparison.settled = Duration::from_secs(15);
         assert!(comparison.is_worse());
         assert!(comparison.text().ends_with("verdict unknown: hba_refused (15 s later)\n"));
+    }
+
+    #[test]
+    fn each_server_has_a_line() {
+        let one = Done { processed: 120, latency: Some(1.25), ..Done::default() };
+        let other = Done { processed: 30, failed: 2, aborted: true, ..Done::default() };
+        let done = [("primary".to_owned(), one), ("replica a:1".to_owned(), other)];
+        let text = "\
+server       transactions  a second     latency  failed
+primary               120      12.0      1.2 ms       0
+replica a:1            30       3.0           -       2  aborted";
+        assert_eq!(table(&done, 10), text);
     }
 
     #[test]

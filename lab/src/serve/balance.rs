@@ -31,7 +31,7 @@ pub fn primary(inner: &Inner, name: &str) -> Part {
         Ok(found) => found,
         Err(none) => return none,
     };
-    match (counts(known), writer(inner) == Some(index)) {
+    match (counts(known), inner.writer(counts) == Some(index)) {
         (false, _) => away(known),
         (true, true) => Part::Has,
         (true, false) => Part::HasNot("it is not the server that takes writes".to_owned()),
@@ -46,18 +46,6 @@ fn counts(known: &Known) -> bool {
         Some(false) => known.role == Some(Role::Primary) && !is_away && now().saturating_sub(known.since) < HELD,
         None => false,
     }
-}
-
-/// Of those that count; on the same timeline the one that answers.
-fn writer(inner: &Inner) -> Option<usize> {
-    let all = inner.servers.iter().enumerate();
-    let writers = all.filter(|(_, known)| known.role == Some(Role::Primary) && counts(known));
-    let rank = |known: &Known| (known.timeline.unwrap_or(0.0), known.up == Some(true));
-    let newest = writers.max_by(|(_, one), (_, other)| {
-        let ((one, one_answers), (other, other_answers)) = (rank(one), rank(other));
-        one.total_cmp(&other).then(one_answers.cmp(&other_answers))
-    });
-    newest.map(|(index, _)| index)
 }
 
 /// Whether a server is a replica that readers may be sent to: it answers, and the doctor finds nothing broken there, such as a replay
@@ -117,6 +105,7 @@ mod tests {
             refusal: None,
             role: Some(role),
             timeline: None,
+            stream: None,
             collected: BTreeMap::new(),
         }
     }

@@ -9,12 +9,12 @@ use std::time::Duration;
 use tokio::time::{sleep, timeout};
 
 use super::draw::server_of;
-use super::known::{Looked, now};
+use super::known::{Inner, Looked, Stream, now};
 use super::noted::new_mark;
 use super::store::Store;
 use crate::connect::Refusal;
 use crate::demo::Demo;
-use crate::doctor::{Finding, Options, Report, Severity, codes, examine_known};
+use crate::doctor::{Finding, NO_ANSWER, Options, Report, Severity, codes, examine_known};
 use crate::target::Target;
 
 /// The pause between two looks while somebody watches. A change that the watch sees ends it.
@@ -91,6 +91,16 @@ impl Patients {
     }
 }
 
+/// Who follows whom, of those that answered; of the others it stays what it was.
+fn note_streams(inner: &mut Inner, report: &Report) {
+    for line in report.servers.iter().filter(|line| line.state != NO_ANSWER) {
+        let (name, from) = (server_of(inner, &line.name), line.follows.as_ref().map(|by| server_of(inner, by)));
+        let Some(known) = inner.servers.iter_mut().find(|known| known.name == name) else { continue };
+        let slot = line.slot.clone().or_else(|| known.stream.as_ref()?.slot.clone());
+        known.stream = from.map(|from| Stream { from, slot });
+    }
+}
+
 fn said(store: &Store, report: Report) {
     let (mark, told) = {
         let mut inner = store.lock();
@@ -109,6 +119,7 @@ fn said(store: &Store, report: Report) {
             .then(|| new_mark(&mut inner.marks, "verdict", &report.headline(), true));
         let told = before.as_ref().is_none_or(|before| !same_verdict || before.report.findings != report.findings);
         let since = before.as_ref().filter(|_| same_verdict).map_or(at, |before| before.since);
+        note_streams(&mut inner, &report);
         inner.looked = Some(Looked { report, at, since, found });
         (mark, told)
     };

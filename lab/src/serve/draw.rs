@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::known::{Before, Collected, Growth, Inner, Known, NO_ANSWER, now};
+use super::known::{Before, Collected, Growth, Inner, Known, NO_ANSWER, Stream, now};
 use super::model::{Beside, FindingLine, Month, PanelLine, SeriesLine, ServerLine, State};
 use super::ring::{STEP, write_number};
 use crate::doctor::{Finding, Severity};
@@ -66,6 +66,7 @@ fn server_line(inner: &Inner, known: &Known) -> ServerLine {
             Role::Replica => "replica",
         }),
         up: known.up,
+        follows: known.stream.as_ref().filter(|_| known.role == Some(Role::Replica)).map(|stream| stream.from.clone()),
         since: known.since,
         error: known.refusal.as_ref().map(ToString::to_string).or_else(failed).map(|text| crate::marks::plain(&text)),
     }
@@ -106,17 +107,40 @@ fn series_of(inner: &Inner, panel: &str) -> Vec<SeriesLine> {
                 };
                 let (labels, server) = rest.rsplit_once('@').filter(|(_, of)| !of.ends_with('}')).unwrap_or((rest, ""));
                 let server = inner.servers.iter().find(|known| known.name == server);
-                let labels = labels.split(['{', '}', ' ']).filter(|part| !part.is_empty()).map(str::to_owned);
-                let of: Vec<_> = labels.chain(server.map(|known| called(inner, known))).collect();
-                let label = match of.is_empty() {
-                    true => plot.label.to_owned(),
-                    false => format!("{} ({})", plot.label, of.join(", ")),
-                };
-                series.push(SeriesLine { key: key.to_owned(), label });
+                let labels = labels.split(['{', '}', ' ']).filter(|part| !part.is_empty());
+                let is_of_slot = metric.labels.contains(&"slot");
+                series.push(series_line(inner, key, plot.label, (labels.collect(), server), is_of_slot));
             }
         }
     }
     series
+}
+
+fn series_line(
+    inner: &Inner,
+    key: &str,
+    plot: &str,
+    (labels, server): (Vec<&str>, Option<&Known>),
+    is_of_slot: bool,
+) -> SeriesLine {
+    let place = server.map(|known| called(inner, known));
+    let of: Vec<_> = labels.iter().copied().chain(place.as_deref()).collect();
+    let told = |of: &[&str]| match of {
+        [] => plot.to_owned(),
+        of => format!("{plot} ({})", of.join(", ")),
+    };
+    // A slot is about the replica that it keeps WAL for.
+    let reader = server.filter(|_| is_of_slot).and_then(|keeper| {
+        let has = |stream: &Stream| stream.from == keeper.name && stream.slot.as_deref() == labels.first().copied();
+        inner.servers.iter().find(|known| known.stream.as_ref().is_some_and(has))
+    });
+    let (measure, row) = match &place {
+        Some(place) if !is_of_slot => (told(&labels), place.clone()),
+        _ => (plot.to_owned(), labels.join(", ")),
+    };
+    let name = if is_of_slot { reader } else { server }.map(|known| known.name.clone());
+    let on = place.clone().filter(|_| is_of_slot);
+    SeriesLine { key: key.to_owned(), label: told(&of), measure, on, row, server: name }
 }
 
 fn base_of(metric: &Metric, draw: Draw) -> String {
@@ -135,20 +159,9 @@ fn key_of(sample: &Sample, draw: Draw, of: Where) -> String {
     key
 }
 
-/// The server that takes writes; of two the one on the newer timeline.
+/// The server that takes writes, of those that answer.
 pub fn writer(inner: &Inner) -> Option<usize> {
-    let timeline = |known: &Known| {
-        let samples = &known.collected.get("position")?.samples;
-        Some(samples.iter().find(|sample| sample.metric.name == "timeline")?.value)
-    };
-    let writers = inner
-        .servers
-        .iter()
-        .enumerate()
-        .filter(|(_, known)| known.up == Some(true) && known.role == Some(Role::Primary));
-    let newest =
-        writers.max_by(|(_, one), (_, other)| timeline(one).unwrap_or(0.0).total_cmp(&timeline(other).unwrap_or(0.0)));
-    newest.map(|(index, _)| index)
+    inner.writer(|known| known.up == Some(true))
 }
 
 fn value_of(known: &Known, name: &str) -> Option<f64> {

@@ -16,6 +16,7 @@ fn known(name: &str, address: &str, role: Option<Role>, up: bool) -> Known {
         refusal: None,
         role,
         timeline: None,
+        stream: None,
         collected,
     }
 }
@@ -27,6 +28,8 @@ fn looked(server: &str) -> Option<Looked> {
         version: None,
         timeline: None,
         position: None,
+        follows: None,
+        slot: None,
     };
     let finding = Finding::new("replay_paused", Severity::Broken, server, "", "");
     Some(Looked { report: Report::new(vec![line], vec![finding]), at: 1, since: 1, found: HashMap::new() })
@@ -64,6 +67,26 @@ fn a_legend_calls_a_server_what_it_is_now() {
     inner.ring.push(1, &BTreeMap::from(values));
     let labels: Vec<_> = series_of(&inner, "lag_bytes").into_iter().map(|series| series.label).collect();
     assert_eq!(labels, ["not replayed (replica 127.0.0.1:5432)", "not replayed (primary 127.0.0.1:5433)"]);
+}
+
+/// Each of two replicas has a slot on another server, and both slots are drawn as those whom they are for.
+#[test]
+fn a_slot_is_about_the_replica_that_it_is_for() {
+    let mut inner = swapped();
+    let stream = |from: &str, slot: &str| Some(Stream { from: from.to_owned(), slot: Some(slot.to_owned()) });
+    let third = known("replica_2", "127.0.0.1:5434", Some(Role::Replica), false);
+    inner.servers.push(Known { stream: stream("primary", "two"), ..third });
+    inner.servers[0].stream = stream("replica", "one");
+    let metric = Metric::find("slot_retained_bytes").map(|metric| base_of(metric, Draw::Value)).unwrap_or_default();
+    let keys = ["{one}@replica", "{two}@primary", "{other}@replica"].map(|rest| (format!("{metric}{rest}"), Some(1.0)));
+    inner.ring.push(1, &BTreeMap::from(keys));
+    let mut lines: Vec<_> =
+        series_of(&inner, "slot").into_iter().map(|line| (line.row, line.on, line.server)).collect();
+    lines.sort();
+    let (here, there) = ("primary 127.0.0.1:5433", "replica 127.0.0.1:5432");
+    let wanted = [("one", here, Some("primary")), ("other", here, None), ("two", there, Some("replica_2"))];
+    let wanted = wanted.map(|(row, on, of)| (row.to_owned(), Some(on.to_owned()), of.map(str::to_owned)));
+    assert_eq!(lines, wanted);
 }
 
 #[test]

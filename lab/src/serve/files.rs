@@ -21,12 +21,14 @@ pub const FILES: &[File] = page! {
     "/page.css" "page.css" CSS;
     "/uplot.css" "uplot.css" CSS;
     "/elements.js" "elements.js" SCRIPT;
+    "/looks.js" "looks.js" SCRIPT;
     "/loads.js" "loads.js" SCRIPT;
     "/marks.js" "marks.js" SCRIPT;
     "/months.js" "months.js" SCRIPT;
     "/page.js" "page.js" SCRIPT;
     "/panels.js" "panels.js" SCRIPT;
     "/plots.js" "plots.js" SCRIPT;
+    "/servers.js" "servers.js" SCRIPT;
     "/store.js" "store.js" SCRIPT;
     "/stream.js" "stream.js" SCRIPT;
     "/text.js" "text.js" SCRIPT;

@@ -63,8 +63,19 @@ pub struct Known {
     pub role: Option<Role>,
     /// The timeline that it told last. It stays while the server does not answer.
     pub timeline: Option<f64>,
+    /// Whom it follows, and the slot that keeps WAL for it there, as the doctor saw it last.
+    pub stream: Option<Stream>,
     /// What was collected.
     pub collected: BTreeMap<&'static str, Collected>,
+}
+
+/// A replica's end of the stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stream {
+    /// The name of the server that it follows.
+    pub from: String,
+    /// Its slot there. It stays while the receiver is away.
+    pub slot: Option<String>,
 }
 
 /// What the doctor said last.
@@ -105,6 +116,20 @@ pub struct Inner {
     pub history: Option<Bytes>,
     /// The state as JSON after the time in it, and when it was made.
     pub state: Option<(u64, Bytes)>,
+}
+
+impl Inner {
+    /// The primary, of the servers that count as there: of two the one on the newer timeline, and on the same the one that answers.
+    pub fn writer(&self, counts: impl Fn(&Known) -> bool) -> Option<usize> {
+        let all = self.servers.iter().enumerate();
+        let writers = all.filter(|(_, known)| known.role == Some(Role::Primary) && counts(known));
+        let rank = |known: &Known| (known.timeline.unwrap_or(0.0), known.up == Some(true));
+        let newest = writers.max_by(|(_, one), (_, other)| {
+            let ((one, one_answers), (other, other_answers)) = (rank(one), rank(other));
+            one.total_cmp(&other).then(one_answers.cmp(&other_answers))
+        });
+        newest.map(|(index, _)| index)
+    }
 }
 
 /// Now, in milliseconds since 1970.

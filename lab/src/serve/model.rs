@@ -55,7 +55,9 @@ pub struct ServerLine {
     pub role: Option<&'static str>,
     /// Whether it answers; null while that is not known.
     pub up: Option<bool>,
-    /// Since when.
+    /// Of a replica: the name of the server that it follows.
+    pub follows: Option<String>,
+    /// Since when it answers, or does not.
     pub since: u64,
     /// Why it does not answer, or which collector fails.
     pub error: Option<String>,
@@ -83,8 +85,16 @@ pub struct PanelLine {
 pub struct SeriesLine {
     /// Its key in samples and in the history.
     pub key: String,
-    /// What the line is called.
+    /// What the line is called where it is told alone.
     pub label: String,
+    /// What is measured: the lines of one measure are drawn alike.
+    pub measure: String,
+    /// Where that was seen, if the line is about another server.
+    pub on: Option<String>,
+    /// What tells this line from others of its measure.
+    pub row: String,
+    /// The name of the server that it is about: the page draws a server alike everywhere.
+    pub server: Option<String>,
 }
 
 /// A run of a job.

@@ -55,6 +55,7 @@ impl Store {
             refusal: None,
             role: None,
             timeline: None,
+            stream: None,
             collected: BTreeMap::new(),
         };
         let inner = Inner { servers: servers.into_iter().map(known).collect(), ..Inner::default() };

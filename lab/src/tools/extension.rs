@@ -29,7 +29,7 @@ const CONTROL: &str = "operations_ext.control";
 /// Builds the extension, in the release profile, and installs it into a PostgreSQL.
 pub fn install(state: &State, postgres: &Postgres) -> Result<(), Error> {
     build(state)?;
-    let libraries = folder(postgres, "--pkglibdir")?;
+    let libraries = folder(&postgres.config, "--pkglibdir")?;
     put(&libraries.join("operations_ext.so"), &read(&built(state))?, 0o755)?;
     install_files(postgres)
 }
@@ -41,7 +41,7 @@ pub(crate) fn install_library(library: &Path, target: &Path) -> Result<(), Error
 
 /// Installs what CREATE EXTENSION reads, to a library that is there.
 pub(crate) fn install_files(postgres: &Postgres) -> Result<(), Error> {
-    let share = folder(postgres, "--sharedir")?.join("extension");
+    let share = folder(&postgres.config, "--sharedir")?.join("extension");
     for (name, bytes) in files()? {
         put(&share.join(name), &bytes, 0o644)?;
     }
@@ -51,10 +51,12 @@ pub(crate) fn install_files(postgres: &Postgres) -> Result<(), Error> {
 /// Whether a PostgreSQL has this version of the extension, with the scripts of this checkout: then it need not be built.
 #[must_use]
 pub fn is_installed(config: &Path) -> bool {
-    let Some(share) = ask(config, "--sharedir").map(|share| Path::new(&share).join("extension")) else { return false };
-    let has = |name: &str, bytes: &[u8]| std::fs::read(share.join(name)).is_ok_and(|found| found == bytes);
-    let library = ask(config, "--pkglibdir").map(|folder| Path::new(&folder).join("operations_ext.so"));
-    library.is_some_and(|library| library.is_file())
+    let (Ok(share), Ok(libraries)) = (folder(config, "--sharedir"), folder(config, "--pkglibdir")) else {
+        return false;
+    };
+    let has =
+        |name: &str, bytes: &[u8]| std::fs::read(share.join("extension").join(name)).is_ok_and(|found| found == bytes);
+    libraries.join("operations_ext.so").is_file()
         && files().is_ok_and(|files| files.iter().all(|(name, bytes)| has(name, bytes)))
 }
 
@@ -126,9 +128,9 @@ pub(crate) fn files() -> Result<Vec<(String, Vec<u8>)>, Error> {
     Ok(files)
 }
 
-fn folder(postgres: &Postgres, option: &str) -> Result<PathBuf, Error> {
-    let found = ask(&postgres.config, option).map(PathBuf::from);
-    found.ok_or_else(|| Error::Environment(format!("{} gives no {option}", postgres.config.display())))
+fn folder(config: &Path, option: &str) -> Result<PathBuf, Error> {
+    let found = ask(config, option).map(PathBuf::from);
+    found.ok_or_else(|| Error::Environment(format!("{} gives no {option}", config.display())))
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Error> {

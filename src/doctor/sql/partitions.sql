@@ -32,11 +32,14 @@ begin
     select 'citus_table', 'broken',
            format('%s is %s: change_status(), loads, jobs and sums refuse it', c.relation::regclass, c.kind),
            case t.relkind
-               when 'p' then format('begin; drop view if exists @extschema@.client_type_sum_live cascade; alter table %s rename to operations_on_citus; call @extschema@.operations_setup(); commit; -- docs/scaling.md has how the rows come along', c.relation::regclass)
-               else 'begin; alter extension operations_ext drop type @extschema@.operation_type_enum; drop extension operations_ext cascade; create extension operations_ext schema @extschema@; call @extschema@.operations_setup(); commit;'
+               when 'p' then case c.kind when 'distributed by client_id' then 'call @extschema@.operations_distribute();' else format('begin; drop view if exists @extschema@.client_type_sum_live cascade; alter table %s rename to operations_on_citus; call @extschema@.operations_setup(); commit; -- docs/scaling.md has how the rows come along', c.relation::regclass) end
+               else case when exists (select from @extschema@.operations_citus_tables() o where o.relation = parent)
+                   then 'select * from @extschema@.operations_citus_tables(); -- operations becomes a table of PostgreSQL first, see docs/scaling.md'
+                   else 'begin; alter extension operations_ext drop type @extschema@.operation_type_enum; drop extension operations_ext cascade; create extension operations_ext schema @extschema@; call @extschema@.operations_setup(); commit;' end
            end
     from @extschema@.operations_citus_tables() c
-    join pg_class t on t.oid = c.relation and not t.relispartition;
+    join pg_class t on t.oid = c.relation and not t.relispartition
+    where c.kind <> 'distributed by operations_distribute()';
 
     if parent is null or to_regclass('@extschema@.client_type_sum_mv') is null or to_regclass('@extschema@.client_type_sum_live') is null then
         return query

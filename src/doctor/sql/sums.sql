@@ -16,7 +16,7 @@ begin
        or to_regclass('@extschema@.client_type_sum_live') is null then
         return; -- setup_missing
     end if;
-    if exists (select from @extschema@.operations_citus_tables()) then
+    if exists (select from @extschema@.operations_citus_tables() c where c.kind <> 'distributed by operations_distribute()') then
         return; -- citus_table, citus_worker
     end if;
 

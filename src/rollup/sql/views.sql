@@ -105,3 +105,35 @@ comment on column @extschema@.operations_rollup_live.by_name is
     'Whether a column that client_type_sum_live was made with has given its name to another, so that it is to be found by its name.';
 
 revoke all on @extschema@.operations_partition_version, @extschema@.operations_rollup_live from public;
+
+-- The rows of a partition that is not tracked are summed up with those of all that lie between it and the next such: so the query of
+-- client_type_sum_live on Citus has but two days to compare with, and all of it goes to the shards.
+create view @extschema@.operations_shard_state as
+with months as (
+    -- A month ends before the first day of the next, which is the version's; an end that is no day is one that a row may have.
+    select v.from_day, case when pg_catalog.isfinite(v.to_day) then v.to_day - 1 else v.to_day end as to_day,
+           m.partition is not null and m.summed_by is null and v.counted and v.from_day > '-infinity'::date as is_tracked
+    from @extschema@.operations_partition_version v
+    left join @extschema@.operations_shard_month m
+        on m.partition = v.partition and m.version = v.version and m.from_day = v.from_day
+), untracked as (
+    select min(u.from_day) as from_day, max(u.to_day) as to_day
+    from months u
+    where not u.is_tracked
+)
+select array(
+           select m.from_day
+           from months m
+           where m.is_tracked and (u.from_day is null or m.to_day < u.from_day or m.from_day > u.to_day)
+       ) as tracked,
+       u.from_day,
+       u.to_day
+from untracked u;
+
+comment on view @extschema@.operations_shard_state is
+    'On Citus: the partitions of operations whose sums are in operations_shard_rollup and operations_shard_delta. What client_type_sum_live is made of there.';
+comment on column @extschema@.operations_shard_state.tracked is 'The first days of these partitions.';
+comment on column @extschema@.operations_shard_state.from_day is 'The first day whose operations are in none of them; null: all are.';
+comment on column @extschema@.operations_shard_state.to_day is 'The last such day.';
+
+revoke all on @extschema@.operations_shard_state from public;

@@ -27,6 +27,9 @@ fn the_quick_benchmark_prints_its_table() {
         ("change_status, whole", 4),
         ("flip of ", 2),
         ("fold and refresh ", 4),
+        ("operations inserted, ", 3),
+        ("processor time of the primary, ", 3),
+        ("WAL senders of the primary, ", 3),
     ] {
         let found: Vec<_> = text.lines().filter(|line| line.starts_with(what)).collect();
         assert_eq!(found.len(), lines, "{what}: {text}");

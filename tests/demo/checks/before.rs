@@ -123,8 +123,11 @@ pub fn taken_port(user: &User) -> Outcome {
         "error: port {taken} of 127.0.0.1, for the primary, is taken: stop what listens there, or move the demo: \
          make demo PRIMARY_PORT="
     ))?;
-    user.fails(&["demo", &format!("REPLICA_PORT={taken}")])?;
-    user.printed("make demo REPLICA_PORT=")
+    user.fails(&["demo", &format!("REPLICA_PORT={taken}"), "REPLICAS=2", "CASCADE=on", "POSTGRES_PASSWORD=secret"])?;
+    let said = user.output();
+    let typed = said.lines().find(|line| line.contains("make demo REPLICA_PORT=")).unwrap_or_default();
+    require(typed.contains(" REPLICAS=2") && typed.contains(" CASCADE=on"), format!("what else was typed: {said}"))?;
+    user.not_printed("secret")
 }
 
 pub fn folder_of_somebody_else(user: &User) -> Outcome {

@@ -20,11 +20,17 @@ fn port(user: &User, number: u16) -> u16 {
     if number == 0 { user.primary_port } else { user.replica_port + number - 1 }
 }
 
+/// The answer of the replica that was made as this.
+fn on_replica(user: &User, number: u16, query: &str) -> Outcome<String> {
+    user.on_replica_at(port(user, number), query)
+}
+
 /// The doctor and the status find nothing wrong with all four.
 fn is_well(user: &User) -> Outcome {
     user.succeeds(&["status"])?;
     user.printed("ok: 4 servers asked, nothing wrong")?;
-    (1..4).try_for_each(|number| user.printed(format!("replica {number}    127.0.0.1:")))
+    let lines = user.output().lines().filter(|line| line.starts_with("replica      127.0.0.1:")).count();
+    require(lines == 3, format!("{lines} lines of replicas"))
 }
 
 pub fn three_replicas_start(user: &User) -> Outcome {
@@ -34,7 +40,7 @@ pub fn three_replicas_start(user: &User) -> Outcome {
     is_well(user)?;
     let slots = user.on_primary(SLOTS)?;
     require(slots == "operations_replica operations_replica_2 operations_replica_3", format!("slots: {slots}"))?;
-    let senders = "SELECT string_agg(application_name, ' ' ORDER BY 1) FROM pg_stat_replication;";
+    let senders = "SELECT string_agg(application_name, ' ' ORDER BY application_name) FROM pg_stat_replication;";
     require(user.on_primary(senders)? == slots, "a replica has another name than its slot")?;
     require(REPLICAS.iter().all(|name| user.demo(name).join("PG_VERSION").exists()), "a folder has another name")?;
     // It is remembered.
@@ -50,8 +56,13 @@ pub fn wrong_numbers_of_replicas(user: &User) -> Outcome {
     }
     user.fails(&["demo", "CASCADE=maybe"])?;
     user.printed("error: CASCADE=maybe is neither on nor off")?;
-    user.fails(&["psql-replica", "N=4"])?;
-    user.printed("error: N=4: the demo has replicas 1 to 3 (make status lists them)")?;
+    for wrong in ["4", "0", "-c", "x"] {
+        user.fails(&["psql-replica", &format!("N={wrong}")])?;
+        let ports = (1..4).map(|number| port(user, number).to_string()).collect::<Vec<_>>().join(", ");
+        user.printed(format!("error: N={wrong} is not the port of a replica: give one of {ports}"))?;
+    }
+    let (by_place, at) = (user.on_replica_at(2, "SELECT inet_server_port();")?, port(user, 2).to_string());
+    require(by_place == at, format!("N=2 is the replica on port {by_place}, not {at}"))?;
     user.fails(&["drill", "NAME=primary-killed"])?;
     user.printed("it is for a demo of one replica, and this one has 3: make demo REPLICAS=1")?;
     is_well(user)
@@ -60,9 +71,9 @@ pub fn wrong_numbers_of_replicas(user: &User) -> Outcome {
 pub fn a_row_is_on_all_replicas(user: &User) -> Outcome {
     user.session("psql", "CREATE TABLE marked AS SELECT 7 AS number;")?;
     for number in 1..4 {
-        user.becomes("7", 20, || user.on_replica_number(number, "SELECT number FROM marked;"))?;
-        let asked = user.on_replica_number(number, "SELECT inet_server_port();")?;
-        require(asked == port(user, u16::try_from(number)?).to_string(), format!("N={number} is port {asked}"))?;
+        user.becomes("7", 20, || on_replica(user, number, "SELECT number FROM marked;"))?;
+        let asked = on_replica(user, number, "SELECT inet_server_port();")?;
+        require(asked == port(user, number).to_string(), format!("replica {number} is port {asked}"))?;
     }
     Ok(())
 }
@@ -118,8 +129,8 @@ pub fn a_replica_that_is_killed_is_named(user: &User) -> Outcome {
     user.printed(format!("broken    server_down   replica 127.0.0.1:{}", port(user, 2)))?;
     user.printed("slot operations_replica_2")?;
     user.becomes("503", 20, || Ok(part(user, "/replica/replica_2")?.to_string()))?;
-    user.fails(&["psql-replica", "N=2"])?;
-    user.printed(format!("error: replica 2, on port {}, is not running: make demo starts it", port(user, 2)))?;
+    user.fails(&["psql-replica", &format!("N={}", port(user, 2))])?;
+    user.printed(format!("error: the replica on port {} is not running: make demo starts it", port(user, 2)))?;
     user.succeeds(&["demo"])?;
     is_well(user)?;
     user.becomes("200", 20, || Ok(part(user, "/replica/replica_2")?.to_string()))
@@ -129,10 +140,15 @@ pub fn readers_share_a_load(user: &User) -> Outcome {
     user.succeeds(&["load", "RATE=40", "SECONDS=3"])?;
     for number in 1..4 {
         let replica = format!("replica 127.0.0.1:{}", port(user, number));
-        user.printed(format!("{replica}:"))?;
+        let line = user.output().lines().find(|line| line.starts_with(&replica)).unwrap_or_default().to_owned();
+        let done: u64 = line.split_whitespace().nth(2).unwrap_or_default().parse().unwrap_or(0);
+        require(done > 0 && line.ends_with(" ms       0"), format!("the line of {replica}: {line:?}"))?;
         user.printed(format!("lag of {replica}: before "))?;
     }
-    user.printed(" 0 failed")
+    user.not_printed("transaction type")?;
+    user.printed(" 0 failed")?;
+    user.succeeds(&["load", "RATE=40", "SECONDS=2", "LOAD=--details"])?;
+    user.printed("transaction type")
 }
 
 /// The server whose port this is now the primary's, by its number.
@@ -150,7 +166,7 @@ pub fn a_failover_leads_the_others(user: &User) -> Outcome {
         data(user, "primary").signal_process(pid.parse()?, Signal::STOP)?;
     }
     user.session("psql", "UPDATE marked SET number = 8;")?;
-    user.becomes("8", 20, || user.on_replica_number(2, "SELECT number FROM marked;"))?;
+    user.becomes("8", 20, || on_replica(user, 2, "SELECT number FROM marked;"))?;
     data(user, "primary").kill_all()?;
     user.succeeds(&["failover"])?;
     user.printed(format!("Promoting the replica on port {}", port(user, 2)))?;
@@ -158,16 +174,15 @@ pub fn a_failover_leads_the_others(user: &User) -> Outcome {
     require(primary(user)? == 2, "another one was promoted")?;
     write_more(user, 10)?;
     require(user.on_primary(SLOTS)? == "operations_replica operations_replica_3", "the others do not follow")?;
-    // As make status counts them, the old primary is the first.
-    for number in [2, 3] {
-        user.becomes("8", 20, || user.on_replica_number(number, "SELECT number FROM marked;"))?;
+    for number in [1, 3] {
+        user.becomes("8", 20, || on_replica(user, number, "SELECT number FROM marked;"))?;
     }
     user.succeeds(&["demo"])?;
     user.printed(format!("Making the old primary on port {} a replica", port(user, 0)))?;
     is_well(user)?;
     require(user.on_primary(SLOTS)? == "operations_replica operations_replica_2 operations_replica_3", "slots differ")?;
-    for number in 1..4 {
-        let slots = user.on_replica_number(number, "SELECT count(*) FROM pg_replication_slots;")?;
+    for number in [0, 1, 3] {
+        let slots = on_replica(user, number, "SELECT count(*) FROM pg_replication_slots;")?;
         require(slots == "0", format!("replica {number} has {slots} slots"))?;
     }
     Ok(())
@@ -246,18 +261,26 @@ pub fn haproxy_sends_each_to_the_right_servers(user: &User) -> Outcome {
 pub fn stop_and_start_keeps_all_replicas(user: &User) -> Outcome {
     user.succeeds(&["stop"])?;
     user.no_server_left()?;
-    user.succeeds(&["demo"])?;
+    // Ports are remembered as their number is.
+    let mut demo = user.make(&["demo"]);
+    for name in ["PRIMARY_PORT", "REPLICA_PORT", "LAB_PORT"] {
+        demo.env_remove(name);
+    }
+    require(user.run(demo)?, "make demo without ports failed")?;
     user.not_printed("cloning")?;
     is_well(user)?;
-    for number in 1..4 {
-        require(user.on_replica_number(number, "SELECT number FROM marked;")? == "8", "a replica lost its rows")?;
+    let primary = primary(user)?;
+    for number in (0..4).filter(|number| *number != primary) {
+        require(on_replica(user, number, "SELECT number FROM marked;")? == "8", "a replica lost its rows")?;
     }
     Ok(())
 }
 
 /// Whom each replica follows, by ports, in the order of `make status`.
 fn followed(user: &User) -> Outcome<Vec<String>> {
-    (1..4).map(|number| user.on_replica_number(number, "SELECT sender_port FROM pg_stat_wal_receiver;")).collect()
+    let primary = primary(user)?;
+    let replicas = (0..4).filter(|number| *number != primary);
+    replicas.map(|number| on_replica(user, number, "SELECT sender_port FROM pg_stat_wal_receiver;")).collect()
 }
 
 pub fn replicas_cascade(user: &User) -> Outcome {
@@ -278,9 +301,12 @@ pub fn replicas_cascade(user: &User) -> Outcome {
     user.becomes("seen", 20, || {
         user.fails(&["doctor"])?;
         let middle = user.printed(format!("broken    server_down   replica 127.0.0.1:{first}"));
-        let behind = user.printed("broken    receiver_missing   replica 127.0.0.1:");
-        Ok(if middle.is_ok() && behind.is_ok() { "seen".to_owned() } else { user.output() })
+        let behind = user.output().matches("broken    upstream_gone   replica 127.0.0.1:").count();
+        let others = ["receiver_missing", "receiver_silent"].into_iter().any(|code| user.output().contains(code));
+        Ok(if middle.is_ok() && behind == 2 && !others { "seen".to_owned() } else { user.output() })
     })?;
+    user.printed(format!("it follows replica 127.0.0.1:{first}, which does not answer, and receives nothing"))?;
+    user.printed("> make demo # starts whom it follows; make demo CASCADE=off has it follow the primary")?;
     user.succeeds(&["demo"])?;
     user.succeeds(&["demo", "CASCADE=off"])?;
     user.not_printed("cloning")?;

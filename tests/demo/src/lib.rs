@@ -209,9 +209,9 @@ impl User {
         self.answer("psql-replica", query)
     }
 
-    /// The answer of the replica of this number.
-    pub fn on_replica_number(&self, number: usize, query: &str) -> Outcome<String> {
-        self.answer(&format!("psql-replica N={number}"), query)
+    /// The answer of the replica on this port, or in this place of the status.
+    pub fn on_replica_at(&self, port: u16, query: &str) -> Outcome<String> {
+        self.answer(&format!("psql-replica N={port}"), query)
     }
 
     fn answer(&self, target: &str, query: &str) -> Outcome<String> {

@@ -7,8 +7,14 @@ use operations_lab::checks::{Outcome, require, same};
 use crate::pixels::without_flag;
 use crate::viewer::Viewer;
 
-const ROLES: &str =
-    "return [...document.querySelectorAll('.server .role')].map(({ innerText }) => innerText).join(' ')";
+/// What the server is that was made as the primary, and what the other one.
+fn roles(viewer: &Viewer) -> String {
+    let addresses = [viewer.user.primary_port, viewer.user.replica_port].map(|port| format!("127.0.0.1:{port}"));
+    format!(
+        "return {addresses:?}.map((address) => [...document.querySelectorAll('.server')].find((one) => \
+         one.querySelector('.address').innerText === address)?.querySelector('.role').innerText).join(' ')"
+    )
+}
 
 /// The verdict, its finding and the legend of the lag say replica of the server that was made as the primary.
 fn servers_are_called_what_they_are(viewer: &Viewer) -> Outcome {
@@ -30,11 +36,12 @@ fn servers_are_called_what_they_are(viewer: &Viewer) -> Outcome {
 pub fn new_roles_come_without_a_reload(viewer: &Viewer) -> Outcome {
     let browser = &viewer.browser;
     viewer.user.succeeds(&["failover"])?;
-    let taken = ROLES.replacen("return ", "return / primary$/.test(", 1) + ")";
-    browser.waits("the replica as the primary", Duration::from_secs(10), &taken, ROLES)?;
+    let roles = roles(viewer);
+    let taken = roles.replacen("return ", "return / primary$/.test(", 1) + ")";
+    browser.waits("the replica as the primary", Duration::from_secs(10), &taken, &roles)?;
     viewer.user.succeeds(&["rejoin"])?;
-    let swapped = ROLES.replacen("return ", "return 'replica primary' === ", 1);
-    browser.waits("both with their new roles", Duration::from_secs(20), &swapped, ROLES)?;
+    let swapped = roles.replacen("return ", "return 'replica primary' === ", 1);
+    browser.waits("both with their new roles", Duration::from_secs(20), &swapped, &roles)?;
     viewer.has_verdict("ok", 30)?;
     servers_are_called_what_they_are(viewer)?;
     require(browser.ask("return window.isTheFirst")? == true, "the page was loaded anew")?;

@@ -8,6 +8,11 @@ use crate::viewer::Viewer;
 const HIGHEST: u64 = 12_000;
 
 pub fn wide_and_narrow_light_and_dark(viewer: &Viewer) -> Outcome {
+    at_all_sizes(viewer, "")
+}
+
+/// Nothing is beyond the edge; the pictures' names begin with this.
+pub fn at_all_sizes(viewer: &Viewer, name: &str) -> Outcome {
     let browser = &viewer.browser;
     for width in [390, 1600] {
         browser.resize(width, 900)?;
@@ -24,7 +29,7 @@ pub fn wide_and_narrow_light_and_dark(viewer: &Viewer) -> Outcome {
             let dark = browser.ask("return matchMedia('(prefers-color-scheme: dark)').matches")?;
             same("dark", &(scheme == "dark"), &(dark == true))?;
             browser.ask("return new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")?;
-            viewer.picture(&format!("{width}_{scheme}"))?;
+            viewer.picture(&format!("{name}{width}_{scheme}"))?;
         }
     }
     browser.resize(1600, 1000)?;

@@ -1,7 +1,7 @@
 //! The live page in a real browser, beside a demo: what it shows, that it moves by itself, and that it sees what is broken.
 //!
 //! `cargo test -p operations_page_checks -- PATTERN` runs the checks whose names contain the pattern, or a group; `make test` runs
-//! `page_in_a_browser`, `make test-long` the other one, and brings the tools. Screenshots are kept in `.state/page/`;
+//! `page_in_a_browser` and `readers_in_a_browser`, `make test-long` the other one, and brings the tools. Screenshots are kept in `.state/page/`;
 //! `OPERATIONS_PICTURE=docs/page.png` makes that of README anew, and nothing else.
 
 mod browser;
@@ -15,6 +15,7 @@ mod looks;
 mod moves;
 mod picture;
 mod pixels;
+mod readers;
 mod viewer;
 
 use std::process::ExitCode;
@@ -37,6 +38,17 @@ const GROUPS: &[Group<Viewer>] = &[
             last: nothing_leaves_the_page the_console_has_no_error;
         },
     ),
+    Group::new(
+        "readers_in_a_browser",
+        checks! {
+            Viewer;
+            readers: who_follows_whom_and_how_far_each_is a_server_looks_the_same_everywhere slots_stand_by_their_servers
+                one_server_can_be_chosen colours_are_told_apart many_servers_wide_and_narrow;
+            looks: texts_have_contrast;
+            last: nothing_leaves_the_page the_console_has_no_error;
+        },
+    )
+    .after(("three_replicas_come", readers::three_replicas_come)),
     Group::new(
         "drills_in_a_browser",
         checks! {

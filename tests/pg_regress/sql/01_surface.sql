@@ -5,7 +5,7 @@ select p.prokind as kind, p.proname as name, pg_get_function_arguments(p.oid) as
 from pg_proc p
 join pg_depend d on d.objid = p.oid and d.classid = 'pg_proc'::regclass and d.deptype = 'e'
 join pg_extension e on e.oid = d.refobjid and e.extname = 'operations_ext'
-order by p.proname;
+order by p.proname, arguments;
 
 select enum_range(null::operation_type_enum);
 
@@ -14,7 +14,7 @@ select pg_describe_object(d.classid, d.objid, 0)
 from pg_depend d
 join pg_extension e on e.oid = d.refobjid and d.deptype = 'e' and e.extname = 'operations_ext'
 where obj_description(d.objid, d.classid::regclass::name) is null
-  and pg_describe_object(d.classid, d.objid, 0) !~ '^type (operations_(job|delta|rollup|partition|load_progress)|operation_type_enum\[\])';
+  and pg_describe_object(d.classid, d.objid, 0) !~ '^type (operations_(job|delta|rollup|partition|shard|load_progress)|operation_type_enum\[\])';
 
 select c.relname, a.attname
 from pg_class c

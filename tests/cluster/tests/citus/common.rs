@@ -1,7 +1,7 @@
 //! A coordinator and its workers.
 
 use operations_cluster::expect::{run, skipped};
-use operations_cluster::{DATABASE, Server, db_error, missing_citus, text, value};
+use operations_cluster::{DATABASE, Server, ServerBuilder, db_error, missing_citus, text, value};
 use postgres::Client;
 use postgres::error::DbError;
 
@@ -18,6 +18,15 @@ pub const PREPARE: &str = "
 /// Distributes it.
 pub const DISTRIBUTE: &str = "SELECT create_distributed_table('operations', 'client_id')";
 
+/// How many shards a table has.
+pub const SHARDS: i32 = 4;
+
+/// A server of a cluster, of which shards can be moved by logical replication.
+pub fn node() -> ServerBuilder {
+    let shards = SHARDS.to_string();
+    Server::primary().with_citus().setting("citus.shard_count", &shards).setting("wal_level", "logical")
+}
+
 /// A coordinator and two workers.
 pub struct Cluster {
     pub coordinator: Server,
@@ -31,7 +40,7 @@ impl Cluster {
             skipped(test, &why);
             return None;
         }
-        let [coordinator, first, second] = [(); 3].map(|()| Server::primary().with_citus().start().unwrap());
+        let [coordinator, first, second] = [(); 3].map(|()| node().start().unwrap());
         let mut session = coordinator.session().unwrap();
         let port = coordinator.port();
         run(&mut session, &format!("SELECT citus_set_coordinator_host('127.0.0.1', {port})"));
@@ -59,6 +68,13 @@ impl Cluster {
         let (cluster, mut session) = Self::with_rows(test)?;
         run(&mut session, PREPARE);
         run(&mut session, DISTRIBUTE);
+        Some((cluster, session))
+    }
+
+    /// The same, distributed by `operations_distribute()`.
+    pub fn sharded(test: &str) -> Option<(Self, Client)> {
+        let (cluster, mut session) = Self::with_rows(test)?;
+        run(&mut session, "CALL operations_distribute()");
         Some((cluster, session))
     }
 
@@ -112,4 +128,43 @@ pub fn run_as_psql(session: &mut Client, script: &str) -> Option<DbError> {
 /// How many operations a query finds.
 pub fn operations(session: &mut Client) -> i64 {
     value(session, "SELECT count(*) FROM operations").unwrap()
+}
+
+/// How many operations are done.
+pub fn done(session: &mut Client) -> i64 {
+    value(session, "SELECT count(*) FROM operations WHERE status = 1").unwrap()
+}
+
+/// Checks the sums against the rows.
+#[track_caller]
+pub fn expect_sums(session: &mut Client, after: &str) {
+    let sums =
+        |session: &mut Client, of: &str| text(session, &format!("SELECT * FROM ({of}) s ORDER BY 1, 2")).unwrap();
+    let rows = sums(
+        session,
+        "SELECT client_id, operation_type, sum(amount) FROM operations WHERE status = 1 GROUP BY client_id, operation_type",
+    );
+    assert_eq!(sums(session, "SELECT * FROM client_type_sum_live"), rows, "{after}");
+    assert_eq!(text(session, "SELECT * FROM operations_verify_rollup()").unwrap(), "", "{after}");
+}
+
+/// Calls `change_status()`, and checks the sums, those that the materialized view holds, too.
+#[track_caller]
+pub fn flip(session: &mut Client, batch: i32) {
+    run(session, &format!("CALL change_status({batch})"));
+    expect_sums(session, "change_status()");
+    let held = "SELECT count(*) FROM operations_stale_sums()";
+    assert_eq!(value::<i64>(session, held).unwrap(), 0, "client_type_sum_mv is up to date");
+}
+
+/// Inserts so many operations of the first clients.
+pub fn insert(session: &mut Client, rows: i32, clients: i32, status: i16) {
+    run(
+        session,
+        &format!(
+            "INSERT INTO operations (operation_date, operation_guid, client_id, operation_type, amount, status, message)
+             SELECT date '2025-10-10' + n % 20, gen_random_uuid(), 1 + n % {clients}, 'online', 1 + n % 7, {status}, '{{}}'
+             FROM generate_series(1, {rows}) n"
+        ),
+    );
 }

@@ -4,9 +4,14 @@
 //! say what was skipped.
 #![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
 
+mod attacks;
 mod common;
+mod distribute;
+mod flips;
 mod hidden;
+mod moves;
 mod refused;
+mod rights;
 mod shards;
 mod without;
 mod workers;

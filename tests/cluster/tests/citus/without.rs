@@ -1,9 +1,9 @@
 //! Without Citus, everywhere.
 
-use operations_cluster::expect::{LIVE_DIFFERENCE, run};
+use operations_cluster::expect::{LIVE_DIFFERENCE, expect_refused, run};
 use operations_cluster::{DATABASE, Server, db_error, text};
 
-use crate::common::findings;
+use crate::common::{NOT_SUPPORTED, expect_says, findings};
 
 #[test]
 fn without_citus_there_is_nothing_of_it() {
@@ -70,4 +70,17 @@ fn look_alikes_of_the_tables_of_citus_change_nothing() {
         assert_eq!(text(&mut session, "SELECT * FROM public.operations_citus_tables()").unwrap(), "", "{schema}");
         assert_eq!(findings(&mut session), "", "{schema}");
     }
+}
+
+#[test]
+fn without_citus_nothing_can_be_distributed() {
+    let server = Server::primary().with_extension().start().unwrap();
+    let mut session = server.session().unwrap();
+    run(&mut session, "CALL operations_setup()");
+    let error = expect_refused(&mut session, "CALL operations_distribute()", NOT_SUPPORTED);
+    expect_says(&error, "there is no Citus in this database", "citus is not installed", "CREATE EXTENSION citus");
+    run(&mut session, "CREATE ROLE stranger");
+    run(&mut session, "SET ROLE stranger");
+    let refused = db_error(session.batch_execute("CALL operations_distribute()")).unwrap();
+    assert_eq!(refused.code().code(), "42501");
 }

@@ -8,11 +8,12 @@ use postgres::Client;
 use crate::{pretend, released};
 
 /// Each function of the library that knows the objects, as it is called.
-const CALLS: [(&str, &str); 15] = [
+const CALLS: [(&str, &str); 16] = [
     ("change_status", "CALL change_status()"),
     ("operation_insert_one", "CALL operation_insert_one()"),
     ("operations_citus_tables", "SELECT * FROM operations_citus_tables()"),
     ("operations_direct_sums", "SELECT * FROM operations_direct_sums('{1}')"),
+    ("operations_distribute", "CALL operations_distribute()"),
     ("operations_hidden_rows", "SELECT * FROM operations_hidden_rows()"),
     ("operations_maintain_partitions", "CALL operations_maintain_partitions()"),
     ("operations_partitions_now", "SELECT * FROM operations_partitions_now()"),
@@ -26,8 +27,8 @@ const CALLS: [(&str, &str); 15] = [
     ("operations_verify_rollup", "SELECT * FROM operations_verify_rollup()"),
 ];
 
-/// Two more: the triggers of the table, which look at what they write to, and the list of loads, which are none of the objects'.
-const OTHERS: [&str; 2] = ["operations_count_change", "operations_loads"];
+/// Three more: the triggers of the table and of its shards, and the list of loads, which are none of the objects'.
+const OTHERS: [&str; 3] = ["operations_count_change", "operations_loads", "operations_shard_work"];
 
 #[track_caller]
 fn expect_all_refused(session: &mut Client, library: &str, objects: &str, command: &str) {

@@ -8,6 +8,7 @@ mod load;
 mod numbers;
 mod options;
 mod processor;
+mod replicas;
 mod report;
 
 use std::process::ExitCode;
@@ -43,7 +44,7 @@ fn run(options: &Options) -> Result<(), Error> {
     let server = Server::primary().with_extension().setting("fsync", "on").start()?;
     let mut report = Report::new(&server, options)?;
     type Part = fn(&Server, &Options, &mut Report) -> Result<(), Error>;
-    let parts: [Part; PARTS.len()] = [load::run, insert::run, aggregate::run, flip::run];
+    let parts: [Part; PARTS.len()] = [load::run, insert::run, aggregate::run, flip::run, replicas::run];
     for (name, part) in PARTS.iter().zip(parts) {
         if options.only.as_ref().is_none_or(|only| only == name) {
             part(&server, options, &mut report)?;

@@ -7,10 +7,10 @@ usage: bench [--quick] [--rows-10m] [--rows-20m] [--rounds N] [--only PART]
   --rows-10m  also measures change_status at 10 million rows (several minutes, 6 GB of disk)
   --rows-20m  also loads 20 million rows at once (some minutes, 20 GB of disk)
   --rounds N  how often each way takes its turn (7)
-  --only PART measures one part: load, insert, aggregate (what keeping it costs) or change_status";
+  --only PART measures one part: load, insert, aggregate (what keeping it costs), change_status or replicas";
 
 /// The parts of the benchmark, in their order.
-pub const PARTS: [&str; 4] = ["load", "insert", "aggregate", "change_status"];
+pub const PARTS: [&str; 5] = ["load", "insert", "aggregate", "change_status", "replicas"];
 
 /// What to measure.
 #[derive(Debug)]

@@ -28,15 +28,19 @@ impl Processor {
     /// What the processes have used so far, in milliseconds: those that live, and those that have ended.
     pub fn milliseconds(&self) -> Result<f64, Error> {
         let children = read(&self.children)?;
-        // One may end meanwhile; then it is in the sum below.
-        let live = |child: &str| std::fs::read_to_string(format!("/proc/{child}/schedstat")).ok();
-        let nanoseconds: f64 = children.split_whitespace().filter_map(live).filter_map(|text| number(&text, 0)).sum();
+        let live = milliseconds_of(children.split_whitespace());
         // Fields 16 and 17, of which the second of all, a name in parentheses, may hold blanks. Linux counts 100 ticks a second.
         let status = read(&self.postmaster.join("stat"))?;
         let fields = status.rsplit_once(')').map_or("", |(_, fields)| fields);
         let ticks: f64 = [13, 14].into_iter().filter_map(|field| number(fields, field)).sum();
-        Ok(nanoseconds / 1e6 + ticks * 10.0)
+        Ok(live + ticks * 10.0)
     }
+}
+
+/// What these processes have used so far, in milliseconds. One that has ended is in the sum of its parent.
+pub fn milliseconds_of(processes: impl IntoIterator<Item = impl std::fmt::Display>) -> f64 {
+    let used = |process| std::fs::read_to_string(format!("/proc/{process}/schedstat")).ok();
+    processes.into_iter().filter_map(used).filter_map(|text| number(&text, 0)).sum::<f64>() / 1e6
 }
 
 fn read(path: &PathBuf) -> Result<String, Error> {

@@ -1,0 +1,216 @@
+//! What somebody with few rights, or in a session with other settings, could do to the nodes.
+
+use operations_cluster::expect::{expect_refused, run};
+use operations_cluster::{DATABASE, db_error, repository, text, value};
+use postgres::Client;
+
+use crate::common::{Cluster, NOT_SUPPORTED, done, expect_says, expect_sums, flip, insert};
+
+const NOT_ALONE: &[&str] = &["25001"];
+
+/// A role that may do the work, and look at the sums, and how the coordinator logs in as it.
+fn clerk(cluster: &Cluster, session: &mut Client) -> Client {
+    let password = cluster.coordinator.password();
+    run(session, &format!("CREATE ROLE clerk LOGIN PASSWORD '{password}'"));
+    run(session, "GRANT SELECT, INSERT, UPDATE (status) ON operations TO clerk");
+    run(session, "GRANT SELECT ON client_type_sum_live, client_type_sum_mv TO clerk");
+    run(session, "GRANT SELECT ON operations_shard_rollup, operations_shard_delta, operations_shard_state TO clerk");
+    run(session, "GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA public TO clerk");
+    run(session, "GRANT EXECUTE ON ALL PROCEDURES IN SCHEMA public TO clerk");
+    run(session, &format!("INSERT INTO pg_dist_authinfo VALUES (0, 'clerk', 'password={password}')"));
+    let mut clerk = cluster.coordinator.connect_as("clerk", DATABASE).unwrap();
+    run(&mut clerk, "SET statement_timeout = '60s'");
+    clerk
+}
+
+/// Citus sends on to each session of the nodes, whosever it is, the message that a SET LOCAL came in.
+const MESSAGE: &str = "SET LOCAL a.b = 'c';
+    DO $$ BEGIN IF current_user <> 'clerk' THEN CREATE TABLE public.seized (); END IF; END $$";
+
+#[test]
+fn nothing_of_the_callers_runs_on_the_nodes_as_another_role() {
+    let Some((cluster, mut session)) =
+        Cluster::sharded("attacks::nothing_of_the_callers_runs_on_the_nodes_as_another_role")
+    else {
+        return;
+    };
+    flip(&mut session, 10);
+    flip(&mut session, 10);
+    let mut clerk = clerk(&cluster, &mut session);
+    for (statement, refused) in [
+        ("CALL public.change_status(10)", true),
+        ("SELECT * FROM public.operations_verify_rollup(true)", true),
+        ("CALL public.operations_maintain_partitions(9)", true),
+        ("SELECT * FROM public.operations_verify_rollup()", false),
+        ("SELECT * FROM public.operations_stale_sums()", false),
+        ("SELECT * FROM public.operations_doctor_sums(true)", false),
+    ] {
+        run(&mut clerk, "BEGIN; SET LOCAL citus.propagate_set_commands = 'local'");
+        run(&mut clerk, MESSAGE);
+        let error = db_error(clerk.batch_execute(statement));
+        assert_eq!(
+            error.as_ref().map(|error| error.code().code()),
+            refused.then_some("25001"),
+            "{statement}: {error:?}"
+        );
+        run(&mut clerk, if refused { "ROLLBACK" } else { "COMMIT" });
+        for node in &cluster.workers {
+            let seized = text(&mut node.session().unwrap(), "SELECT to_regclass('public.seized')").unwrap();
+            assert_eq!(seized, "NULL", "{statement}");
+        }
+    }
+
+    // Nor in a transaction that only looks like one statement.
+    let before = done(&mut session);
+    run(&mut session, "CREATE FUNCTION seven() RETURNS integer LANGUAGE plpgsql AS $$ BEGIN RETURN 7; END $$");
+    for statement in [
+        "BEGIN; CALL change_status(10)",
+        "ROLLBACK; SELECT 1; CALL change_status(10)",
+        "DO $$ BEGIN CALL change_status(10); END $$",
+        "CALL change_status(seven())",
+    ] {
+        let error = db_error(clerk.batch_execute(statement)).unwrap();
+        assert_eq!(error.code().code(), NOT_ALONE[0], "{statement}: {error:?}");
+        run(&mut clerk, "ROLLBACK");
+    }
+    assert_eq!(done(&mut session), before);
+    let error = expect_refused(&mut clerk, "SELECT * FROM operations_verify_rollup(true)", NOT_ALONE);
+    expect_says(&error, "as role \"postgres\" with more in the transaction", "SET LOCAL", "Send the CALL alone");
+
+    // What is alone works.
+    run(&mut clerk, "CALL change_status(10)");
+    clerk.execute("CALL change_status($1)", &[&10]).unwrap();
+    run(&mut clerk, "CALL operations_maintain_partitions(9)");
+    assert_eq!(done(&mut session), before + 20);
+    for none in ["operations_verify_rollup()", "operations_stale_sums()", "operations_doctor_sums(true)"] {
+        assert_eq!(text(&mut clerk, &format!("SELECT * FROM {none}")).unwrap(), "", "{none}");
+    }
+    expect_sums(&mut session, "all that was refused");
+}
+
+#[test]
+fn dates_are_understood_in_each_datestyle() {
+    let Some((_cluster, mut session)) = Cluster::sharded("attacks::dates_are_understood_in_each_datestyle") else {
+        return;
+    };
+    flip(&mut session, 10);
+    flip(&mut session, 10);
+    for style in ["SQL, DMY", "German", "Postgres, DMY", "ISO, YMD"] {
+        run(&mut session, &format!("SET datestyle = '{style}'"));
+        flip(&mut session, 50);
+        run(&mut session, "TRUNCATE operations_2025_09");
+        insert(&mut session, 50, 20, 1);
+        flip(&mut session, 50);
+        run(&mut session, "SELECT * FROM operations_verify_rollup(true)");
+        flip(&mut session, 5);
+        let untracked = "SELECT from_day IS NULL FROM operations_shard_state";
+        assert!(value::<bool>(&mut session, untracked).unwrap(), "{style}");
+    }
+}
+
+/// The snapshot of such a transaction may be older than what the nodes have counted.
+#[test]
+fn no_other_isolation_level_is_taken() {
+    let Some((cluster, mut session)) = Cluster::sharded("attacks::no_other_isolation_level_is_taken") else { return };
+    flip(&mut session, 10);
+    flip(&mut session, 10);
+    let mut other = cluster.session();
+    for level in ["REPEATABLE READ", "SERIALIZABLE"] {
+        run(&mut session, &format!("BEGIN ISOLATION LEVEL {level}"));
+        run(&mut session, "SELECT count(*) FROM operations_shard_month");
+        run(&mut other, "CALL operations_maintain_partitions(12)");
+        run(&mut other, "SELECT * FROM operations_verify_rollup(true)");
+        insert(&mut other, 200, 50, 1);
+        let error = expect_refused(&mut session, "CALL change_status(40)", NOT_SUPPORTED);
+        expect_says(&error, "take READ COMMITTED", "one snapshot", "of its own");
+        run(&mut session, "ROLLBACK");
+        flip(&mut session, 1);
+    }
+}
+
+/// Who may write the table by which the coordinator has the nodes work is not by that who may act as any role.
+#[test]
+fn who_may_write_all_tables_acts_as_nobody_else() {
+    let Some((cluster, mut session)) = Cluster::sharded("attacks::who_may_write_all_tables_acts_as_nobody_else") else {
+        return;
+    };
+    flip(&mut session, 10);
+    flip(&mut session, 10);
+    let mut clerk = clerk(&cluster, &mut session);
+    run(&mut session, "GRANT ALL ON operations_shard TO clerk; REVOKE ALL ON operations FROM clerk");
+    let before = done(&mut session);
+    for command in ["flip', role = 'postgres", "flip', role = 'clerk", "track', forgotten = '{2025-08-01}"] {
+        let forged =
+            format!("UPDATE operations_shard SET command = '{command}', parity = 0, batch = 5, tracked = '{{}}'");
+        let error = db_error(clerk.batch_execute(&forged)).unwrap();
+        assert_eq!(error.code().code(), "42501", "{command}: {error:?}");
+    }
+    assert_eq!(done(&mut session), before);
+    expect_sums(&mut session, "a forgery");
+}
+
+/// With the grants of the demo, made before or after the table was distributed.
+#[test]
+fn the_roles_of_the_demo_read_the_sums() {
+    let Some((cluster, mut session)) = Cluster::sharded("attacks::the_roles_of_the_demo_read_the_sums") else { return };
+    flip(&mut session, 10);
+    flip(&mut session, 10);
+    let password = cluster.coordinator.password();
+    let file = std::fs::read_to_string(repository("docker/init_main/06_roles.sql")).unwrap();
+    for role in ["operations_reader", "operations_worker", "operations_load", "operations_monitor"] {
+        run(&mut session, &format!("CREATE ROLE {role} NOLOGIN"));
+        let user = format!("one_{role}");
+        run(&mut session, &format!("CREATE ROLE {user} LOGIN PASSWORD '{password}' IN ROLE {role}"));
+        run(&mut session, &format!("INSERT INTO pg_dist_authinfo VALUES (0, '{user}', 'password={password}')"));
+    }
+    // The first statement makes the roles, by a command of psql.
+    let (_, grants) = file.split_once("\\gexec").unwrap();
+    run(&mut session, grants);
+    for role in ["operations_reader", "operations_worker", "operations_load", "operations_monitor"] {
+        let mut user = cluster.coordinator.connect_as(&format!("one_{role}"), DATABASE).unwrap();
+        let sums = "SELECT count(*) > 0 FROM client_type_sum_live";
+        assert!(value::<bool>(&mut user, sums).unwrap(), "{role}");
+    }
+    let mut worker = cluster.coordinator.connect_as("one_operations_worker", DATABASE).unwrap();
+    let before = done(&mut session);
+    run(&mut worker, "CALL change_status(10)");
+    assert_eq!(done(&mut session), before + 10);
+    let mut monitor = cluster.coordinator.connect_as("one_operations_monitor", DATABASE).unwrap();
+    let failed =
+        "SELECT code, evidence FROM operations_doctor() WHERE code IN ('check_failed', 'sums_differ', 'view_stale')";
+    assert_eq!(text(&mut monitor, failed).unwrap(), "");
+}
+
+/// In a name nothing is put in.
+#[test]
+fn a_schema_may_have_any_name() {
+    let Some(cluster) = Cluster::start("attacks::a_schema_may_have_any_name") else { return };
+    let mut session = cluster.session();
+    const SCHEMA: &str = r#""a@delta@b;--""#;
+    run(&mut session, "DROP EXTENSION operations_ext");
+    run(&mut session, &format!("CREATE SCHEMA {SCHEMA}"));
+    run(&mut session, &format!("CREATE EXTENSION operations_ext SCHEMA {SCHEMA}"));
+    run(&mut session, &format!("SET search_path = {SCHEMA}, public"));
+    run(&mut session, "CALL operations_setup()");
+    run(&mut session, "CALL operations_distribute()");
+    insert(&mut session, 200, 50, 0);
+    flip(&mut session, 10);
+    flip(&mut session, 10);
+    assert_eq!(done(&mut session), 20);
+}
+
+/// A TRUNCATE that a worker node was sent is not noticed; the page says what mends it.
+#[test]
+fn what_a_worker_has_truncated_is_mended_by_repair() {
+    let Some((cluster, mut session)) = Cluster::sharded("attacks::what_a_worker_has_truncated_is_mended_by_repair")
+    else {
+        return;
+    };
+    flip(&mut session, 50);
+    flip(&mut session, 50);
+    run(&mut cluster.workers[0].session().unwrap(), "TRUNCATE operations_2025_08");
+    assert!(value::<i64>(&mut session, "SELECT count(*) FROM operations_verify_rollup()").unwrap() > 0);
+    run(&mut session, "SELECT * FROM operations_verify_rollup(true)");
+    expect_sums(&mut session, "repair");
+    flip(&mut session, 5);
+}

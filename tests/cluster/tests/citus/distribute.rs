@@ -1,0 +1,137 @@
+//! `operations_distribute()`, and the sums of what it has distributed.
+
+use operations_cluster::expect::{expect_refused, run};
+use operations_cluster::{text, value};
+
+use crate::common::{
+    Cluster, NOT_SUPPORTED, SHARDS, done, expect_says, expect_sums, findings, flip, insert, operations,
+};
+
+#[test]
+fn rows_and_sums_come_along() {
+    let Some((_cluster, mut session)) = Cluster::with_rows("distribute::rows_and_sums_come_along") else { return };
+    let contents = "SELECT count(*), sum(status), sum(id), sum(amount), count(DISTINCT operation_guid) FROM operations";
+    let sums = "SELECT * FROM client_type_sum_live ORDER BY client_id, operation_type";
+    let (before, sums_before) = (text(&mut session, contents).unwrap(), text(&mut session, sums).unwrap());
+    run(&mut session, "CALL operations_distribute()");
+    assert_eq!(text(&mut session, contents).unwrap(), before);
+    assert_eq!(text(&mut session, sums).unwrap(), sums_before);
+    let key =
+        "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = 'operations'::regclass AND contype = 'p'";
+    assert_eq!(text(&mut session, key).unwrap(), "PRIMARY KEY (operation_date, client_id, id)");
+    let colocated = "SELECT count(*), count(DISTINCT colocationid) FROM pg_dist_partition
+                     WHERE logicalrelid IN ('operations'::regclass, 'operations_shard'::regclass,
+                                            'operations_shard_delta'::regclass, 'operations_shard_rollup'::regclass)";
+    assert_eq!(text(&mut session, colocated).unwrap(), "4|1");
+    assert_eq!(text(&mut session, "SELECT * FROM operations_hidden_rows()").unwrap(), "");
+    assert_eq!(findings(&mut session), "");
+
+    // Once more changes nothing.
+    let layout = "SELECT max(oid), count(*) FROM pg_trigger WHERE tgfoid = 'operations_count_change'::regproc";
+    let before = text(&mut session, layout).unwrap();
+    for again in ["CALL operations_distribute()", "CALL operations_setup()"] {
+        run(&mut session, again);
+        assert_eq!(text(&mut session, layout).unwrap(), before, "{again}");
+    }
+    flip(&mut session, 100);
+    flip(&mut session, 100);
+    assert_eq!(done(&mut session), 401, "200 were done, 1 was by the fixture");
+
+    // What is not there yet is refused as before.
+    let load = "CALL operations_test_data('2025-08-01', '2025-11-30', 100, 2)";
+    let error = expect_refused(&mut session, load, NOT_SUPPORTED);
+    expect_says(&error, "operations_test_data() does not support tables of Citus", "distributed by client_id", "");
+}
+
+#[test]
+fn a_new_table_is_distributed_by_set_up() {
+    let Some(cluster) = Cluster::start("distribute::a_new_table_is_distributed_by_set_up") else { return };
+    let mut session = cluster.session();
+    run(&mut session, "CALL operations_setup()");
+    run(&mut session, "CALL operations_distribute()");
+    insert(&mut session, 500, 100, 0);
+    run(&mut session, "CALL operation_insert_one()");
+    flip(&mut session, 10);
+    flip(&mut session, 10);
+    assert_eq!((operations(&mut session), done(&mut session)), (501, 20));
+    assert_eq!(findings(&mut session), "");
+}
+
+#[test]
+fn a_table_that_was_distributed_by_hand_is_completed() {
+    let test = "distribute::a_table_that_was_distributed_by_hand_is_completed";
+    let Some((_cluster, mut session)) = Cluster::distributed(test) else { return };
+    let error = expect_refused(&mut session, "CALL change_status()", NOT_SUPPORTED);
+    expect_says(&error, "change_status()", "distributed by client_id", "CALL public.operations_distribute()");
+    run(&mut session, "CALL operations_distribute()");
+    expect_sums(&mut session, "distribution");
+    flip(&mut session, 10);
+    flip(&mut session, 10);
+    assert_eq!(findings(&mut session), "hidden_rows|broken", "what Citus has copied it has left here, too");
+}
+
+/// What changes rows, one after the other.
+const CHANGES: [&str; 11] = [
+    "UPDATE operations SET status = 1 - status WHERE client_id < 100",
+    "UPDATE operations SET amount = amount + 1 WHERE id % 3 = 0",
+    "DELETE FROM operations WHERE id % 7 = 0",
+    "TRUNCATE operations_2025_09",
+    "ALTER TABLE operations DETACH PARTITION operations_2025_10",
+    "ALTER TABLE operations ATTACH PARTITION operations_2025_10 FOR VALUES FROM ('2025-10-01') TO ('2025-11-01')",
+    "DROP TABLE operations_2025_08",
+    "CALL operations_maintain_partitions(5)",
+    "INSERT INTO operations (operation_date, operation_guid, client_id, operation_type, amount, status, message)
+     SELECT current_date + 120, gen_random_uuid(), n, 'offline', 3, 1, '{}' FROM generate_series(1, 20) n",
+    "BEGIN; TRUNCATE operations; CALL change_status(10); ROLLBACK",
+    "CALL operations_maintain_partitions(3, 0)",
+];
+
+#[test]
+fn the_sums_are_right_after_every_change() {
+    let Some((_cluster, mut session)) = Cluster::sharded("distribute::the_sums_are_right_after_every_change") else {
+        return;
+    };
+    flip(&mut session, 50);
+    flip(&mut session, 50);
+    for change in CHANGES {
+        run(&mut session, change);
+        expect_sums(&mut session, change);
+        run(&mut session, "CALL change_status(20)");
+        flip(&mut session, 20);
+        let untracked = "SELECT from_day IS NULL FROM operations_shard_state";
+        assert!(value::<bool>(&mut session, untracked).unwrap(), "all months are followed again after {change}");
+    }
+}
+
+#[test]
+fn wrong_sums_are_found_and_repaired() {
+    let Some((_cluster, mut session)) = Cluster::sharded("distribute::wrong_sums_are_found_and_repaired") else {
+        return;
+    };
+    flip(&mut session, 50);
+    flip(&mut session, 50);
+    run(&mut session, "UPDATE operations_shard_rollup SET amount = amount + 1 WHERE client_id < 500");
+    let wrong: i64 = value(&mut session, "SELECT count(*) FROM operations_verify_rollup()").unwrap();
+    assert!(wrong > 0);
+    assert_eq!(findings(&mut session), "sums_differ|broken\nview_stale|degraded");
+    assert_eq!(value::<i64>(&mut session, "SELECT count(*) FROM operations_verify_rollup(true)").unwrap(), wrong);
+    expect_sums(&mut session, "repair");
+    assert_eq!(findings(&mut session), "");
+    flip(&mut session, 50);
+    for refresh in ["REFRESH MATERIALIZED VIEW", "REFRESH MATERIALIZED VIEW CONCURRENTLY"] {
+        run(&mut session, &format!("{refresh} client_type_sum_mv"));
+    }
+}
+
+/// Each node adds its rows up: the coordinator gets one row a sum.
+#[test]
+fn the_live_view_is_pushed_down() {
+    let Some((_cluster, mut session)) = Cluster::sharded("distribute::the_live_view_is_pushed_down") else { return };
+    flip(&mut session, 50);
+    flip(&mut session, 50);
+    let plan = text(&mut session, "EXPLAIN (COSTS OFF) SELECT * FROM client_type_sum_live").unwrap();
+    assert!(plan.starts_with("Custom Scan (Citus Adaptive)"), "{plan}");
+    assert!(plan.contains(&format!("Task Count: {SHARDS}")), "{plan}");
+    let coordinator: String = plan.split("Tasks Shown").next().unwrap().into();
+    assert!(!coordinator.contains("operations_shard_rollup"), "{plan}");
+}
