@@ -39,6 +39,8 @@ pub struct Demo {
     log: RefCell<File>,
     /// Whether docker/compose.ha.yaml lies over compose.yaml.
     is_cluster: Cell<bool>,
+    /// Whether checks were asked for by name.
+    is_asked: bool,
     pub engine: Engine,
 }
 
@@ -61,8 +63,8 @@ impl Subject for Demo {
         };
         let not_these: Vec<_> = (replica_port..replica_port + REPLICAS).chain([primary_port]).collect();
         let lab_port = free_port(&not_these)?;
-        let (folder, is_cluster) = (tempfile::tempdir()?, Cell::new(false));
-        let demo = Self { primary_port, replica_port, lab_port, state, folder, log, is_cluster, engine };
+        let (folder, is_cluster, is_asked) = (tempfile::tempdir()?, Cell::new(false), !patterns.is_empty());
+        let demo = Self { primary_port, replica_port, lab_port, state, folder, log, is_cluster, is_asked, engine };
         bases::need(&demo)?;
         // An earlier run may have been killed.
         demo.down_with_data()?;
@@ -138,6 +140,16 @@ impl Demo {
     /// From now on it is three servers under Patroni, until a check needs the demo without it.
     pub fn become_cluster(&self) -> Outcome {
         self.become_one(true)
+    }
+
+    /// For what takes a minute or more, and is run by name alone.
+    pub fn must_be_asked(&self) -> Outcome {
+        match self.is_asked {
+            true => Ok(()),
+            false => Err(Stop::Skipped(
+                "it takes a minute or more: operations-lab dev test-compose and its name runs it".to_owned(),
+            )),
+        }
     }
 
     fn become_one(&self, cluster: bool) -> Outcome {

@@ -58,6 +58,7 @@ pub fn cut_off_leader_gives_up_before_another_leads(demo: &Demo) -> Outcome {
 
 /// Nobody else ends a server whose Patroni hangs. Docker starts its container anew, and it leads again, or another one does.
 pub fn hung_patroni_ends_its_container(demo: &Demo) -> Outcome {
+    demo.must_be_asked()?;
     need(demo)?;
     let (_, old) = leader(demo)?;
     let (began, since) = (Instant::now(), crate::demo::now()?);
@@ -78,6 +79,7 @@ pub fn hung_patroni_ends_its_container(demo: &Demo) -> Outcome {
 }
 
 pub fn without_etcd_nobody_leads(demo: &Demo) -> Outcome {
+    demo.must_be_asked()?;
     need(demo)?;
     let etcd = |name| demo.service(name).container();
     let (one, two) = (etcd("etcd1")?, etcd("etcd2")?);
@@ -110,6 +112,7 @@ pub fn without_etcd_nobody_leads(demo: &Demo) -> Outcome {
 }
 
 pub fn paused_cluster_promotes_nobody(demo: &Demo) -> Outcome {
+    demo.must_be_asked()?;
     need(demo)?;
     patronictl(demo, &["pause", "operations", "--wait"])?;
     let paused = comes_to_find(demo, "patroni_paused", "postgres_", 20);
@@ -135,6 +138,7 @@ pub fn paused_cluster_promotes_nobody(demo: &Demo) -> Outcome {
 
 /// A logical slot that Patroni keeps on all servers, and with SYNC=on no row.
 pub fn killed_leader_loses_neither_rows_nor_slots(demo: &Demo) -> Outcome {
+    demo.must_be_asked()?;
     demo.become_cluster()?;
     demo.down_with_data()?;
     demo.compose().env("SYNC", "on").env("WAL_LEVEL", "logical").up(&[])?;
