@@ -1,5 +1,7 @@
 //! Whether this runs in a container of the Compose demo, and what is typed there.
 
+use crate::patroni;
+
 /// The variable that names the folder with the volumes: `primary` and `replica`.
 pub const SERVERS_FOLDER: &str = "LAB_SERVERS";
 
@@ -25,14 +27,10 @@ const TYPED: [(&str, &str); 9] = [
     ("make stop", "docker compose stop"),
 ];
 
-/// What is typed instead where Patroni decides; longer ones first.
-const UNDER_PATRONI: [(&str, &str); 3] = [
-    (
-        "make failover promotes the replica",
-        "docker compose exec postgres_primary patronictl list operations shows what Patroni waits for",
-    ),
-    ("make failover", "docker compose exec postgres_primary patronictl failover operations"),
-    ("make psql-replica", "docker compose exec postgres_replica psql -U postgres operations_db"),
+/// What of patronictl is typed before all that where Patroni decides; longer ones first.
+const UNDER_PATRONI: [(&str, &str); 2] = [
+    ("make failover promotes the replica", "list operations shows what Patroni waits for"),
+    ("make failover", "failover operations"),
 ];
 
 /// The targets that are commands of the program there, too.
@@ -42,9 +40,9 @@ const COMMANDS: [&str; 5] = ["failover", "rejoin", "receipt", "doctor", "drill"]
 #[must_use]
 pub fn typed(text: &str) -> String {
     let mut typed = text.to_owned();
-    if crate::patroni::decides() {
+    if patroni::decides() {
         for (target, command) in UNDER_PATRONI {
-            typed = typed.replace(target, command);
+            typed = typed.replace(target, &format!("{} {command}", patroni::PATRONICTL));
         }
     }
     for (target, command) in TYPED {

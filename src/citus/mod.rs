@@ -68,12 +68,12 @@ pub fn require(schema: &Schema, place: OnCitus) -> Result<(), Error> {
         | OnCitus::DistributedOperations(what) => what,
     };
     let Some(catalogs) = Catalogs::find() else { return Ok(()) };
+    let of_operations = || tables_of_operations(schema).into_iter().find_map(|root| first_found(catalogs, root));
     let anew = |Found { table, kind, .. }: Found| {
         let (table, kind) = (name(table), description(&kind));
-        let way_back = match tables_of_operations(schema).into_iter().any(|root| first_found(catalogs, root).is_some())
-        {
-            true => WayBack::OperationsFirst,
-            false => WayBack::CreateAnew { schema: schema.quoted_name() },
+        let way_back = match of_operations() {
+            Some(_) => WayBack::OperationsFirst,
+            None => WayBack::CreateAnew { schema: schema.quoted_name() },
         };
         Err(Error::CitusTable { what, table, kind, way_back })
     };
@@ -89,29 +89,28 @@ pub fn require(schema: &Schema, place: OnCitus) -> Result<(), Error> {
     if let Some(kept) = kept_tables(schema).find_map(|table| found(catalogs, table, table)) {
         return anew(kept);
     }
-    let found = tables_of_operations(schema).into_iter().find_map(|root| first_found(catalogs, root));
-    let Some(Found { table, root, kind }) = found else { return Ok(()) };
-    let way_back = WayBack::Rename { table: name(root), schema: schema.quoted_name() };
-    let table = name(table);
-    if kind == Kind::DistributedBy(DISTRIBUTION_COLUMN.into())
-        && matches!(place, OnCitus::Sharded(_) | OnCitus::ShardedOfCoordinator(_))
-        && is_sharded(schema)
-    {
-        return catalogs.worker_group().map_or(Ok(()), |group| Err(Error::WorkerNode { what, group }));
-    }
+    let Some(Found { table, root, kind }) = of_operations() else { return Ok(()) };
+    let (table, root, schema_name) = (name(table), name(root), schema.quoted_name());
+    let way_back = match place {
+        OnCitus::DistributedOperations(_) if is_by_client(&kind) => return Ok(()),
+        OnCitus::Sharded(_) | OnCitus::ShardedOfCoordinator(_) if is_by_client(&kind) => {
+            if is_sharded(schema) {
+                return catalogs.worker_group().map_or(Ok(()), |group| Err(Error::WorkerNode { what, group }));
+            }
+            WayBack::Complete { table: root, schema: schema_name }
+        }
+        _ => WayBack::Rename { table: root, schema: schema_name },
+    };
     match (kind, place) {
-        (Kind::DistributedBy(column), OnCitus::DistributedOperations(_)) if column == DISTRIBUTION_COLUMN => Ok(()),
         (Kind::DistributedBy(column), OnCitus::DistributedOperations(_)) => {
             Err(Error::OtherDistribution { what, table, column, way_back })
         }
-        (kind, OnCitus::Sharded(_) | OnCitus::ShardedOfCoordinator(_))
-            if kind == Kind::DistributedBy(DISTRIBUTION_COLUMN.into()) =>
-        {
-            let way_back = WayBack::Complete { table: name(root), schema: schema.quoted_name() };
-            Err(Error::CitusTable { what, table, kind: description(&kind), way_back })
-        }
         (kind, _) => Err(Error::CitusTable { what, table, kind: description(&kind), way_back }),
     }
+}
+
+fn is_by_client(kind: &Kind) -> bool {
+    matches!(kind, Kind::DistributedBy(column) if column == DISTRIBUTION_COLUMN)
 }
 
 /// Whether `operations_distribute()` has distributed the table. Without Citus this is one look into a cache.

@@ -114,13 +114,17 @@ impl Demo {
         }
     }
 
+    /// The command that opens a session on the replica on this port.
+    pub(crate) fn session_on(&self, port: Option<&str>) -> String {
+        match port.filter(|_| !self.layout.in_containers && self.has_several()) {
+            Some(port) => format!("make psql-replica N={port}"),
+            None => "make psql-replica".to_owned(),
+        }
+    }
+
     /// Where a statement for a server, as findings name it, is typed.
     pub(crate) fn where_to_type(&self, server: &str) -> String {
-        let port = server
-            .rsplit(':')
-            .next()
-            .filter(|_| !self.layout.in_containers && self.has_several() && server.contains(':'));
-        port.map_or_else(|| "in make psql-replica".to_owned(), |port| format!("in make psql-replica N={port}"))
+        format!("in {}", self.session_on(server.rsplit_once(':').map(|(_, port)| port)))
     }
 
     /// The replica's slot, which is its name for whom it follows, too.

@@ -58,7 +58,7 @@ pub fn compare(servers: &[Answered<'_>], everybody: bool) -> Vec<Finding> {
         if other.facts.system_identifier != primary.facts.system_identifier {
             findings.push(stranger(primary, other));
         } else if other.facts.in_recovery {
-            findings.extend(pair(primary, upstream_of(primary, other, servers), other));
+            findings.extend(pair(primary, sending_to(other, Some(primary), servers).unwrap_or(primary), other));
         }
     }
     findings
@@ -121,32 +121,27 @@ fn stranger(primary: &Answered<'_>, other: &Answered<'_>) -> Finding {
 pub fn followed<'a>(servers: &[Answered<'a>], all: &[&'a str]) -> Vec<(&'a str, &'a str)> {
     let primary = servers.iter().find(|server| !server.facts.in_recovery);
     let upstream = |replica: &Answered<'a>| {
-        let receiver = replica.facts.receiver.as_ref();
-        let has_sender =
-            |server: &&Answered<'a>| receiver.is_some_and(|receiver| sender_for(server, receiver).is_some());
         let set = || all.iter().copied().find(|name| name.rsplit(' ').next() == replica.facts.upstream.as_deref());
-        let sender = primary.filter(has_sender).or_else(|| servers.iter().find(|server| sends(server, replica)));
-        sender.map(|server| server.name).or_else(set)
+        sending_to(replica, primary, servers).map(|server| server.name).or_else(set)
     };
     let replicas = servers.iter().filter(|server| server.facts.in_recovery);
     replicas.filter_map(|replica| Some((replica.name, upstream(replica)?))).collect()
 }
 
-/// Whether a replica has a sender for another one.
-fn sends(server: &Answered<'_>, replica: &Answered<'_>) -> bool {
-    let slot = replica.facts.receiver.as_ref().and_then(|receiver| receiver.slot.as_ref());
-    let is_other = server.name != replica.name && server.facts.in_recovery;
-    let is_copy = server.facts.system_identifier == replica.facts.system_identifier;
-    slot.is_some() && is_other && is_copy && server.facts.senders.iter().any(|sender| sender.slot.as_ref() == slot)
-}
-
-/// Whom a replica follows: its primary, or another replica that has a sender for it.
-fn upstream_of<'a>(primary: &'a Answered<'a>, replica: &Answered<'_>, servers: &'a [Answered<'a>]) -> &'a Answered<'a> {
-    let receiver = replica.facts.receiver.as_ref();
-    match receiver.is_some_and(|receiver| sender_for(primary, receiver).is_some()) {
-        true => primary,
-        false => servers.iter().find(|server| sends(server, replica)).unwrap_or(primary),
-    }
+/// Who has a sender for a replica: its primary, or another replica.
+fn sending_to<'s, 'a>(
+    replica: &Answered<'_>,
+    primary: Option<&'s Answered<'a>>,
+    servers: &'s [Answered<'a>],
+) -> Option<&'s Answered<'a>> {
+    let receiver = replica.facts.receiver.as_ref()?;
+    let sends = |server: &&Answered<'_>| {
+        let slot = receiver.slot.as_ref();
+        let is_other = server.name != replica.name && server.facts.in_recovery;
+        let is_copy = server.facts.system_identifier == replica.facts.system_identifier;
+        slot.is_some() && is_other && is_copy && server.facts.senders.iter().any(|sender| sender.slot.as_ref() == slot)
+    };
+    primary.filter(|primary| sender_for(primary, receiver).is_some()).or_else(|| servers.iter().find(sends))
 }
 
 fn sender_for<'a>(upstream: &'a Answered<'_>, receiver: &Receiver) -> Option<&'a Sender> {

@@ -110,10 +110,7 @@ impl Demo {
         match self.ask_replica(DELAY)? {
             none if none.is_empty() => Ok(()),
             delay => {
-                let session = match self.has_several() && !self.layout.in_containers {
-                    true => format!("make psql-replica N={}", self.port(Role::Replica)),
-                    false => "make psql-replica".to_owned(),
-                };
+                let session = self.session_on(Some(&self.port(Role::Replica).to_string()));
                 Err(FailoverError::ReplicaDelays { replica: self.the_replica(), session, delay }.into())
             }
         }

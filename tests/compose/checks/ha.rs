@@ -16,7 +16,7 @@ use crate::service::Service;
 const ANOTHER_LEADER: u64 = 60;
 
 /// A server that comes back is rewound or cloned, and streams.
-pub const REJOINS: u64 = 90;
+const REJOINS: u64 = 90;
 
 /// Also where the check before has failed, or was none of these.
 pub fn need(demo: &Demo) -> Outcome {
@@ -36,10 +36,14 @@ fn readers(demo: &Demo) -> Service<'_> {
     Service { demo, name: "haproxy", port: demo.replica_port }
 }
 
+fn containers(demo: &Demo) -> Outcome<Vec<Container<'_>>> {
+    Ok(demo.primary().containers()?.into_iter().chain(demo.replica().containers()?).collect())
+}
+
 /// The containers, with the names by which Patroni knows them; one that is away for long it does not know.
 pub fn members(demo: &Demo) -> Outcome<Vec<(String, Container<'_>)>> {
     let (listed, mut members) = (listed(demo)?, Vec::new());
-    for container in demo.primary().containers()?.into_iter().chain(demo.replica().containers()?) {
+    for container in containers(demo)? {
         let host = container.inspect("{{.Config.Hostname}}")?;
         let found = listed.iter().find(|member| member["Host"] == host.as_str());
         members.extend(found.map(|found| (text_of(found, "Member"), container)));
@@ -53,9 +57,8 @@ fn text_of(value: &Value, name: &str) -> String {
 
 /// `patronictl list`, asked where a container runs.
 fn listed(demo: &Demo) -> Outcome<Vec<Value>> {
-    let mut containers = demo.primary().containers()?.into_iter().chain(demo.replica().containers()?);
     let runs = |container: &Container<'_>| container.inspect("{{.State.Running}}").is_ok_and(|runs| runs == "true");
-    let container = containers.find(runs).ok_or("no server runs")?;
+    let container = containers(demo)?.into_iter().find(runs).ok_or("no server runs")?;
     Ok(serde_json::from_str(&container.exec("root", &["patronictl", "list", "--format", "json"])?)?)
 }
 
@@ -79,9 +82,16 @@ pub fn leader(demo: &Demo) -> Outcome<(String, Container<'_>)> {
 }
 
 /// The two others stream.
-pub fn two_stream(demo: &Demo, seconds: u64) -> Outcome {
+fn two_stream(demo: &Demo, seconds: u64) -> Outcome {
     let streams = "SELECT pg_catalog.count(*) FROM pg_catalog.pg_stat_replication WHERE state = 'streaming'";
     writers(demo).comes_to_answer("two replicas to stream", streams, "2", seconds)
+}
+
+/// After a fault all three are there again, and the doctor finds nothing.
+pub fn comes_to_be_whole(demo: &Demo) -> Outcome {
+    two_stream(demo, REJOINS)?;
+    comes_to_be_ok(demo, 120)?;
+    Ok(())
 }
 
 /// Another one takes the writes, the jobs among them; how long that took.

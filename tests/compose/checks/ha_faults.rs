@@ -10,10 +10,10 @@ use crate::container::Container;
 use crate::contents::jobs_tick_on;
 use crate::demo::{Demo, last_until, took_at_most};
 use crate::ha::{
-    REJOINS, address, another_than, comes_to_be_well, kill_the_leader, leader, members, need, patronictl,
-    receipt_since, say_cost, two_stream, writers,
+    address, another_than, comes_to_be_well, comes_to_be_whole, kill_the_leader, leader, members, need, patronictl,
+    receipt_since, say_cost, writers,
 };
-use crate::lab::{comes_to_be_ok, comes_to_find, nothing_is_lost, try_lab};
+use crate::lab::{comes_to_find, nothing_is_lost, try_lab};
 use crate::programs::wait;
 
 const TAKES_WRITES: &str = "SELECT NOT pg_catalog.pg_is_in_recovery()";
@@ -50,8 +50,7 @@ pub fn cut_off_leader_gives_up_before_another_leads(demo: &Demo) -> Outcome {
         println!("        the leader that was cut off gave up after {gave_up} s");
     }
     another_than(demo, &host)?;
-    two_stream(demo, REJOINS)?;
-    comes_to_be_ok(demo, 120)?;
+    comes_to_be_whole(demo)?;
     say_cost("leader cut off", took, &receipt_since(demo, began)?);
     Ok(())
 }
@@ -72,8 +71,7 @@ pub fn hung_patroni_ends_its_container(demo: &Demo) -> Outcome {
     writers(demo).comes_to_answer("a leader", TAKES_WRITES, "t", GIVES_UP)?;
     let took = began.elapsed().as_secs();
     jobs_tick_on(writers(demo))?;
-    two_stream(demo, REJOINS)?;
-    comes_to_be_ok(demo, 120)?;
+    comes_to_be_whole(demo)?;
     say_cost("hung Patroni", took, &receipt_since(demo, began)?);
     Ok(())
 }
@@ -103,8 +101,7 @@ pub fn without_etcd_nobody_leads(demo: &Demo) -> Outcome {
     two.start()?;
     writers(demo).comes_to_answer("a leader", TAKES_WRITES, "t", GIVES_UP)?;
     let took = began.elapsed().as_secs();
-    two_stream(demo, REJOINS)?;
-    comes_to_be_ok(demo, 120)?;
+    comes_to_be_whole(demo)?;
     let receipt = receipt_since(demo, began)?;
     println!("        without etcd the leader gave up after {gave_up} s");
     say_cost("etcd gone and back", took, &receipt);
@@ -131,9 +128,7 @@ pub fn paused_cluster_promotes_nobody(demo: &Demo) -> Outcome {
     require(promoted.is_empty(), format!("{promoted:?} took over, though the cluster was paused"))?;
     require(report.contains("patroni_paused"), report)?;
     writers(demo).comes_to_answer("a leader", TAKES_WRITES, "t", GIVES_UP)?;
-    two_stream(demo, REJOINS)?;
-    comes_to_be_ok(demo, 120)?;
-    Ok(())
+    comes_to_be_whole(demo)
 }
 
 /// A logical slot that Patroni keeps on all servers, and with SYNC=on no row.
