@@ -102,12 +102,20 @@ pub enum Error {
     OtherColocation { schema: String },
     #[error("the views of the sums are not as operations_setup() makes them")]
     OtherViews { schema: String },
-    #[error("status changes and repair on Citus take READ COMMITTED")]
+    #[error("loads, status changes and repair on Citus take READ COMMITTED")]
     FixedSnapshot,
     #[error("this cannot be done on the nodes of Citus as role \"{role}\" with more in the transaction")]
     NotAlone { role: String },
     #[error("not every shard of operations answered")]
     ShardsMissing { shards: usize, answers: usize },
+    #[error("not every row of the load has found its shard")]
+    RowsMissing { rows: u64, written: u64 },
+    #[error("there are rows of \"{table}\" on the coordinator, where no query finds them")]
+    RowsOnCoordinator { table: String },
+    #[error("p_workers cannot be heeded in this transaction")]
+    OtherSessions { asked_for: usize, group: i64, sessions: usize },
+    #[error("the column id of \"{table}\" has not as many numbers left, or is no identity that counts up by one")]
+    OtherIdentity { table: String },
     #[error("the hidden rows of \"{table}\" cannot be returned")]
     HiddenColumn { table: String, column: &'static CStr },
     #[error("pg_cron {version} cannot run jobs every few seconds")]
@@ -170,14 +178,18 @@ impl Error {
             | Self::FixedSnapshot
             | Self::OtherColocation { .. }
             | Self::OtherViews { .. }
+            | Self::OtherIdentity { .. }
+            | Self::OtherSessions { .. }
             | Self::PgCronTooOld { .. } => PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED,
             Self::NotAlone { .. } => PgSqlErrorCode::ERRCODE_ACTIVE_SQL_TRANSACTION,
             Self::ForeignPartition { .. } | Self::NotSuperuser { .. } => PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
-            Self::ShardsMissing { .. } => PgSqlErrorCode::ERRCODE_DATA_CORRUPTED,
+            Self::ShardsMissing { .. } | Self::RowsMissing { .. } => PgSqlErrorCode::ERRCODE_DATA_CORRUPTED,
             Self::MissingRole { .. } => PgSqlErrorCode::ERRCODE_UNDEFINED_OBJECT,
             Self::NotATrigger => PgSqlErrorCode::ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED,
             Self::OtherColumns { .. } | Self::HiddenColumn { .. } => PgSqlErrorCode::ERRCODE_DATATYPE_MISMATCH,
-            Self::NotEmpty { .. } => PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+            Self::NotEmpty { .. } | Self::RowsOnCoordinator { .. } => {
+                PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE
+            }
             Self::NotSummable => PgSqlErrorCode::ERRCODE_CHECK_VIOLATION,
             Self::OtherDelta { .. }
             | Self::OtherRollup { .. }
@@ -240,6 +252,16 @@ impl Error {
             Self::ShardsMissing { shards, answers } => {
                 format!("{shards} shards were asked, by operations_shard, and {answers} answered.")
             }
+            Self::RowsMissing { rows, written } => {
+                format!("The nodes were to write {rows} rows of a part of it, and have written {written}.")
+            }
+            Self::RowsOnCoordinator { .. } => {
+                "Whoever loads would not see what is missing: they were there before the table was distributed, or came past Citus.".into()
+            }
+            Self::OtherSessions { asked_for, group, sessions } => format!(
+                "p_workers is {asked_for}, and Citus works in {sessions} sessions on the shards of group {group} (pg_dist_node): it made its months in them, or used them before."
+            ),
+            Self::OtherIdentity { .. } => "The coordinator reserves the ids of a load in one block.".into(),
             Self::HiddenColumn { column, .. } => {
                 format!("The table has no column {} of the type that operations has.", column.to_string_lossy())
             }
@@ -320,6 +342,16 @@ impl Error {
             Self::OtherColocation { .. } => OPERATIONS_FIRST.into(),
             Self::OtherViews { schema } => format!("Drop the view that was changed and run CALL {schema}.operations_setup();"),
             Self::ShardsMissing { .. } => "Run DELETE FROM operations_shard_key; and call it again.".into(),
+            Self::RowsMissing { .. } => "Run it again; if that does not help, see that all nodes have the same version of operations_ext.".into(),
+            Self::RowsOnCoordinator { .. } => {
+                "Run what operations_doctor() has as next command of hidden_rows, after a look at operations_hidden_rows().".into()
+            }
+            Self::OtherSessions { .. } => {
+                "Leave p_workers out. Or have the months made by an earlier load, and call it outside of a transaction block.".into()
+            }
+            Self::OtherIdentity { .. } => {
+                "Make the table anew with the column that operations_setup() makes: docs/scaling.md has how its rows come along.".into()
+            }
             Self::HiddenColumn { .. } => {
                 "Start the server without citus in shared_preload_libraries: then a query of that table finds them.".into()
             }

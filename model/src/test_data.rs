@@ -35,6 +35,18 @@ impl TestData {
         self.rows
     }
 
+    /// The seed, as PostgreSQL has it: a number with a sign.
+    #[must_use]
+    pub fn seed(&self) -> i64 {
+        self.seed.cast_signed()
+    }
+
+    /// The first and the last day.
+    #[must_use]
+    pub fn interval(&self) -> (Day, Day) {
+        (self.first, self.first.plus(self.days - 1))
+    }
+
     /// Where in the set the rows of that month are. They follow each other, as dates ascend.
     #[must_use]
     pub fn rows_of(&self, month: Month) -> Range<u64> {

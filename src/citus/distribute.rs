@@ -26,10 +26,11 @@ const FORGET: &str = include_str!("sql/forget.sql");
 const READERS: &str = include_str!("sql/readers.sql");
 
 /// The tables that are distributed with `operations`, and by which column.
-const COMPANIONS: [(&str, &str); 3] = [
+const COMPANIONS: [(&str, &str); 4] = [
     ("operations_shard_delta", DISTRIBUTION_COLUMN),
     ("operations_shard_rollup", DISTRIBUTION_COLUMN),
     ("operations_shard", "key"),
+    ("operations_shard_load", "key"),
 ];
 
 #[pg_extern(sql = r#"
@@ -147,14 +148,20 @@ fn regclass(schema: &Schema, table: &str) -> String {
 
 /// The triggers on the shards: made on the tables, Citus gives them to each shard, also of new months and where it is moved to.
 fn put_triggers(schema: &Schema, operations: RelationOid) -> Result<(), Error> {
-    const HAS_TRIGGER: &str = "select exists (select from pg_trigger where tgrelid = '@extschema@.operations_shard'::regclass \
+    const HAS_TRIGGER: &str = "select exists (select from pg_trigger where tgrelid = '@extschema@.@table@'::regclass \
                                and tgfoid = '@extschema@.operations_shard_work()'::regprocedure)";
     let counter = CountingTriggers { fires: Fires::AtOrigin, ..CountingTriggers::of(schema)? };
     if !counter.has_triggers(operations) || counter.leaves(operations).iter().any(|leaf| !leaf.has_triggers) {
         run_each(schema, DROP_TRIGGERS)?;
         run_each(schema, TRIGGERS)?;
     }
-    if is(schema, HAS_TRIGGER)? { Ok(()) } else { run_each(schema, SHARD_TRIGGER) }
+    for table in ["operations_shard", "operations_shard_load"] {
+        let of_table = |file: &str| file.replace("@table@", table);
+        if !is(schema, &of_table(HAS_TRIGGER))? {
+            run_each(schema, &of_table(SHARD_TRIGGER))?;
+        }
+    }
+    Ok(())
 }
 
 fn is(schema: &Schema, question: &str) -> Result<bool, Error> {

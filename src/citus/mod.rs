@@ -32,8 +32,6 @@ pub enum OnCitus {
     Everywhere,
     /// It changes the history of the jobs, if that is a table of PostgreSQL.
     PlainHistory(&'static str),
-    /// It changes tables of PostgreSQL only, and none on a worker node.
-    PlainTablesOfCoordinator(&'static str),
     /// It reads tables of PostgreSQL, or those that `operations_distribute()` has distributed.
     Sharded(&'static str),
     /// It works on tables of PostgreSQL, or on those that `operations_distribute()` has distributed, and not on a worker node.
@@ -62,7 +60,6 @@ pub fn require(schema: &Schema, place: OnCitus) -> Result<(), Error> {
     let what = match place {
         OnCitus::Everywhere => return Ok(()),
         OnCitus::PlainHistory(what)
-        | OnCitus::PlainTablesOfCoordinator(what)
         | OnCitus::Sharded(what)
         | OnCitus::ShardedOfCoordinator(what)
         | OnCitus::DistributedOperations(what) => what,

@@ -1,10 +1,13 @@
 //! What a node does with the shards on it: it changes operations and keeps the sums, shard by shard.
 
+use operations_model::calendar::Day;
+use operations_model::test_data::TestData;
 use pgrx::datum::DatumWithOid;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{Spi, pg_extern, pg_sys};
 
 use crate::error::Error;
+use crate::load::shard::{Part, Shards};
 use crate::pg::call::Call;
 use crate::pg::catalog::{self, RelationOid};
 use crate::pg::citus::Catalogs;
@@ -35,6 +38,12 @@ impl ShardGroup {
         let name = catalog::relation_name(shard.oid());
         let number = name.rsplit_once('_').and_then(|(_, number)| number.parse::<i64>().ok());
         let Some(number) = number.filter(|_| Catalogs::find().is_some()) else { return Ok(None) };
+        // The name alone says nothing: anybody may have given it to a table.
+        Ok(Self::numbered(schema, number)?.filter(|(numbered, _)| *numbered == shard).map(|(_, group)| group))
+    }
+
+    /// The shard of that number in `pg_dist_shard`, and its group; `None` if it is not on this server, or not one of such a group.
+    fn numbered(schema: &Schema, number: i64) -> Result<Option<(RelationOid, Self)>, Error> {
         let _settings = Settings::safe_search_path();
         Spi::connect(|client| {
             let rows = client.select(schema.sql(SHARD_GROUP).as_str(), Some(1), &[DatumWithOid::from(number)])?;
@@ -43,13 +52,11 @@ impl ShardGroup {
             }
             let row = rows.first();
             let relation = |column| Ok::<_, Error>(row.get::<pg_sys::Oid>(column)?.and_then(RelationOid::from_oid));
-            // The name alone says nothing: anybody may have given it to a table.
-            if relation(1)? != Some(shard) {
+            let parts = [relation(1)?, relation(2)?, relation(3)?, relation(4)?, relation(5)?];
+            let [Some(shard), Some(table), Some(operations), Some(delta), Some(rollup)] = parts else {
                 return Ok(None);
-            }
-            let parts = [relation(2)?, relation(3)?, relation(4)?, relation(5)?];
-            let [Some(table), Some(operations), Some(delta), Some(rollup)] = parts else { return Ok(None) };
-            Ok(Some(Self { table, operations, delta, rollup }))
+            };
+            Ok(Some((shard, Self { table, operations, delta, rollup })))
         })
     }
 
@@ -71,7 +78,7 @@ language c as '@MODULE_PATHNAME@', '@FUNCTION_NAME@';
 revoke all on function @extschema@.operations_shard_work() from public;
 
 comment on function @extschema@.operations_shard_work() is
-    'On Citus: changes operations of the shard whose row of operations_shard is updated, or sums them up, as the row says. Called by the trigger of operations_shard.';
+    'On Citus: changes operations of the shard whose row of operations_shard is updated, or sums them up, as the row says; writes the rows of a load where a row of operations_shard_load is. Called by the triggers of the two.';
 "#)]
 fn operations_shard_work(call: Call<'_>) -> Result<TriggerRow, ErrorReport> {
     Ok(work(call)?)
@@ -81,11 +88,18 @@ fn work(call: Call<'_>) -> Result<TriggerRow, Error> {
     let schema = Schema::of(call, super::OnCitus::Everywhere)?;
     let row = TriggerRow::of(call).ok_or(Error::NotATrigger)?;
     let shard = row.table().ok_or(Error::NotATrigger)?;
-    let table = schema.relation_named("operations_shard");
-    let group = ShardGroup::of(&schema, shard)?.filter(|group| Some(group.table) == table).ok_or(Error::NotATrigger)?;
+    let group = ShardGroup::of(&schema, shard)?.ok_or(Error::NotATrigger)?;
+    let is_of = |table| schema.relation_named(table) == Some(group.table);
+    let is_load = is_of("operations_shard_load");
+    if !(is_load || is_of("operations_shard")) {
+        return Err(Error::NotATrigger);
+    }
     // Whoever may write the table is not by that somebody who may act as any role.
     if !group.rollup.owner().is_some_and(|owner| catalog::has_rights_of(session::current_user(), owner)) {
         return Err(Error::NotSuperuser { procedure: "operations_shard_work" });
+    }
+    if is_load {
+        return load(&schema, row);
     }
     let days = |column| row.text(column).unwrap_or_else(|| "{}".into());
     let _settings =
@@ -109,13 +123,43 @@ fn work(call: Call<'_>) -> Result<TriggerRow, Error> {
     }
 }
 
-/// Changes operations with the rights of who called `change_status()`. The session is that of the role that the coordinator sent: of
+/// Writes the rows that a load has for shards of this node, or says which session would.
+fn load(schema: &Schema, row: TriggerRow) -> Result<TriggerRow, Error> {
+    let number = |column| row.number(column).unwrap_or(0);
+    let Some(numbers) = row.text(c"shards") else {
+        let node = Catalogs::find().and_then(Catalogs::worker_group).unwrap_or(0);
+        return Ok(row.with(c"session", i64::from(node) << 32 | i64::from(session::pid())));
+    };
+    let day = |column| i32::try_from(number(column)).ok().and_then(Day::from_postgres);
+    let (Some(first), Some(last)) = (day(c"first_day"), day(c"last_day")) else { return Err(Error::NotATrigger) };
+    let part = Part {
+        data: TestData::new(number(c"seed").cast_unsigned(), first, last, number(c"rows").unsigned_abs()),
+        first_id: number(c"load"),
+        rows: number(c"from_row").unsigned_abs()..number(c"to_row").unsigned_abs(),
+    };
+    let mut shards = Vec::new();
+    for number in elements(&numbers).iter().filter_map(|number| number.parse::<i64>().ok()) {
+        // One that is not here is left out: the coordinator counts the rows.
+        shards.extend(ShardGroup::numbered(schema, number)?.map(|(_, group)| (number, group.operations)));
+    }
+    let shards = Shards::new(schema, &shards)?;
+    let _caller = as_caller("operations_test_data", &row.text(c"role").unwrap_or_default())?;
+    let written = shards.write(&part)?;
+    Ok(row.with(c"loaded", i64::try_from(written).unwrap_or(i64::MAX)))
+}
+
+/// Takes on the rights of who called the procedure on the coordinator. The session is that of the role that the coordinator sent: of
 /// what the table's owner put on the shard nothing may run later, with its rights.
-fn flip(group: ShardGroup, role: &str, parity: i64, batch: i64) -> Result<i64, Error> {
+fn as_caller(procedure: &'static str, role: &str) -> Result<ActingAs, Error> {
     let caller = std::ffi::CString::new(role).ok().and_then(|role| catalog::role(&role));
-    let caller = caller.ok_or_else(|| Error::MissingRole { job: "change_status", name: role.into() })?;
+    let caller = caller.ok_or_else(|| Error::MissingRole { job: procedure, name: role.into() })?;
+    Ok(ActingAs::restricted(caller))
+}
+
+/// Changes operations with the rights of who called `change_status()`.
+fn flip(group: ShardGroup, role: &str, parity: i64, batch: i64) -> Result<i64, Error> {
     let _settings = Settings::set(&crate::workload::PLANNER);
-    let _caller = ActingAs::restricted(caller);
+    let _caller = as_caller("change_status", role)?;
     let arguments = [DatumWithOid::from(parity), DatumWithOid::from(batch)];
     Spi::connect_mut(|client| {
         Ok(client.update(group.sql(FLIP).as_str(), None, &arguments)?.first().get(1)?.unwrap_or(0))

@@ -97,16 +97,48 @@ fn work(
     // Nobody takes a month off meanwhile.
     operations.lock(LockMode::RowExclusive);
     require(schema, place)?;
-    let Some(owner) = schema.rollup_live()?.owner() else { return Ok(()) };
-    require_trusted(schema, operations, owner)?;
-    require_may_act_as(owner)?;
-    let _owner = ActingAs::role(owner);
-    let _settings = Settings::safe_search_path();
-    let _dates = Settings::set(&[(c"datestyle", c"ISO, YMD")]);
-    set_search_path_of_nodes()?;
+    let Some(_nodes) = work_on_nodes(schema, operations)? else { return Ok(()) };
     require_as_made(schema)?;
     work(&Coordinator { schema, keys: find_keys(schema)? })?;
     rollup::merge_sums_of_shards(schema, view)
+}
+
+/// The rights of the role that owns the sums, here and on the nodes, and settings of ours, until the value is dropped.
+#[derive(Debug)]
+#[must_use]
+pub struct OnNodes {
+    // In the order in which they are given back.
+    _dates: Settings,
+    _search_path: Settings,
+    _owner: ActingAs,
+}
+
+/// Takes on the rights of the role that owns the sums, for work on the shards.
+///
+/// # Errors
+///
+/// As [`require_may_work`].
+pub fn work_on_nodes(schema: &Schema, operations: RelationOid) -> Result<Option<OnNodes>, Error> {
+    let Some(owner) = require_may_work(schema, operations)? else { return Ok(None) };
+    let nodes = OnNodes {
+        _owner: ActingAs::role(owner),
+        _search_path: Settings::safe_search_path(),
+        _dates: Settings::set(&[(c"datestyle", c"ISO, YMD")]),
+    };
+    set_search_path_of_nodes()?;
+    Ok(Some(nodes))
+}
+
+/// The role that owns the sums, if the session may work on the shards as that.
+///
+/// # Errors
+///
+/// [`Error::ForeignPartition`], [`Error::NotAlone`]
+pub fn require_may_work(schema: &Schema, operations: RelationOid) -> Result<Option<pg_sys::Oid>, Error> {
+    let Some(owner) = schema.rollup_live()?.owner() else { return Ok(None) };
+    require_trusted(schema, operations, owner)?;
+    require_may_act_as(owner)?;
+    Ok(Some(owner))
 }
 
 /// Asks that both views are as set-up makes them.
@@ -298,7 +330,7 @@ struct Untracked {
 }
 
 /// As PostgreSQL writes an array of dates or numbers.
-fn array<T: std::fmt::Display>(elements: &[T]) -> String {
+pub fn array<T: std::fmt::Display>(elements: &[T]) -> String {
     let elements: Vec<_> = elements.iter().map(T::to_string).collect();
     format!("{{{}}}", elements.join(","))
 }

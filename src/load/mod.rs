@@ -8,7 +8,8 @@
 //! | has many rows, is the current one, or must not be locked for the jobs' sake | in place, its indexes kept row by row |
 //!
 //! All of it is the caller's transaction, also what parallel workers write. A table that is not the one that
-//! operations_setup() makes is loaded by COPY (`copy`), which knows triggers, constraints and other columns.
+//! operations_setup() makes is loaded by COPY (`copy`), which knows triggers, constraints and other columns; one that Citus has distributed
+//! by its nodes (`sharded`).
 
 mod copy;
 mod fill;
@@ -17,6 +18,8 @@ mod processes;
 mod progress;
 mod progress_view;
 mod run;
+pub mod shard;
+mod sharded;
 mod staging;
 mod standard;
 mod storage;

@@ -7,7 +7,7 @@ use pgrx::debug1;
 
 use super::progress::Progress;
 use super::strategy::BulkLoad;
-use super::{copy, processes, staging, standard};
+use super::{copy, processes, sharded, staging, standard};
 use crate::citus::{self, OnCitus};
 use crate::error::Error;
 use crate::orphans;
@@ -18,8 +18,8 @@ use crate::schema::Schema;
 /// The procedure that messages name.
 pub const PROCEDURE: &str = "operations_test_data";
 
-/// COPY in the server would put all rows where no query finds them.
-pub const ON_CITUS: OnCitus = OnCitus::PlainTablesOfCoordinator("operations_test_data()");
+/// Of another table of Citus, COPY in the server would put all rows where no query finds them.
+pub const ON_CITUS: OnCitus = OnCitus::ShardedOfCoordinator("operations_test_data()");
 
 /// Loads the whole set, dated in these months, in as many processes as asked for, or as seem right.
 pub fn load(schema: &Schema, data: &TestData, months: &[Month], processes: Option<usize>) -> Result<(), Error> {
@@ -29,6 +29,9 @@ pub fn load(schema: &Schema, data: &TestData, months: &[Month], processes: Optio
     citus::require(schema, ON_CITUS)?;
     pg_copy::require_insert_right(PROCEDURE, operations, &copy_binary::COLUMNS)?;
     let progress = Progress::begin(operations.oid(), data.rows());
+    if citus::is_sharded(schema) {
+        return sharded::load(schema, operations, data, months, processes, &progress);
+    }
     orphans::remove()?;
     let mut deviation = standard::deviation(schema, operations, months)?;
     if deviation.is_none() {

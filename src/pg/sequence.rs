@@ -1,9 +1,11 @@
 //! Blocks of numbers from a sequence.
 
-use pgrx::pg_sys;
+use pgrx::datum::DatumWithOid;
+use pgrx::{Spi, pg_sys};
 
 use crate::pg::catalog::RelationOid;
 use crate::pg::major::{self, RelFileLocator};
+use crate::pg::session::Settings;
 use crate::pg::wal;
 
 /// The row of a sequence, `FormData_pg_sequence_data` of sequence.h.
@@ -30,6 +32,19 @@ pub struct IdentitySequence(RelationOid);
 pub fn of_identity_column(table: RelationOid, column: i16) -> Option<IdentitySequence> {
     // SAFETY: it is a relation, or PostgreSQL raises an error.
     RelationOid::from_oid(unsafe { major::identity_sequence(table.oid(), column) }).map(IdentitySequence)
+}
+
+impl IdentitySequence {
+    /// Whether it is as that of a column which is made without options: it counts up by one to the end of bigint.
+    pub fn counts_up_by_one(self) -> Result<bool, pgrx::spi::Error> {
+        const QUESTION: &str = "select seqincrement = 1 and seqmax = 9223372036854775807 and not seqcycle \
+                                from pg_sequence where seqrelid = $1";
+        let _settings = Settings::safe_search_path();
+        Spi::connect(|client| {
+            let rows = client.select(QUESTION, Some(1), &[DatumWithOid::from(self.0.oid())])?;
+            if rows.is_empty() { Ok(false) } else { Ok(rows.first().get_one::<bool>()?.unwrap_or(false)) }
+        })
+    }
 }
 
 /// Takes `count` consecutive numbers, and returns the first; `None` if the sequence has not as many left.

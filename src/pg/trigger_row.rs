@@ -57,6 +57,27 @@ impl TriggerRow {
         }
     }
 
+    /// The value of a column of type bigint, integer or date, the last in days since 2000-01-01; `None` if it is null, or there is no
+    /// such column.
+    pub fn number(&self, column: &CStr) -> Option<i64> {
+        // SAFETY: the row is one of the relation; values of these types are passed by value.
+        unsafe {
+            let descriptor = (*self.relation).rd_att;
+            let number = pg_sys::SPI_fnumber(descriptor, column.as_ptr());
+            if number <= 0 {
+                return None;
+            }
+            let mut is_null = false;
+            let value = pg_sys::SPI_getbinval(self.tuple, descriptor, number, &raw mut is_null);
+            match pg_sys::SPI_gettypeid(descriptor, number) {
+                _ if is_null => None,
+                pg_sys::INT8OID => Some(value.value() as i64),
+                pg_sys::INT4OID | pg_sys::DATEOID => Some(i64::from(value.value() as i32)),
+                _ => None,
+            }
+        }
+    }
+
     /// The row with another number in a column of type bigint. Without that column it stays as it is.
     pub fn with(self, column: &CStr, value: i64) -> Self {
         // SAFETY: as above; heap_modify_tuple_by_cols copies the row, in the memory context of the call.

@@ -1,2 +1,2 @@
-create trigger operations_shard_work before update on @extschema@.operations_shard
+create trigger operations_shard_work before update on @extschema@.@table@
     for each row execute function @extschema@.operations_shard_work();

@@ -64,6 +64,40 @@ comment on column @extschema@.operations_shard.forgotten is 'track: the partitio
 comment on column @extschema@.operations_shard.flipped is 'flip: how many operations were changed.';
 comment on index @extschema@.operations_shard_pkey is 'Finds the row of a shard.';
 
+create table @extschema@.operations_shard_load (
+    key integer,
+    load bigint,
+    role name,
+    seed bigint,
+    first_day date,
+    last_day date,
+    rows bigint,
+    session bigint,
+    shards text,
+    from_row bigint,
+    to_row bigint,
+    loaded bigint,
+    primary key (key, load)
+) with (fillfactor = 50, vacuum_truncate = off);
+
+comment on table @extschema@.operations_shard_load is
+    'On Citus: a row in each shard while a load runs, which removes them before it ends. Whoever updates one has the trigger on it write rows into the shards that the row names, in one transaction on all nodes.';
+comment on column @extschema@.operations_shard_load.key is 'A number that is in this shard.';
+comment on column @extschema@.operations_shard_load.load is 'The load: the id of the first operation of its set.';
+comment on column @extschema@.operations_shard_load.role is 'Who loads.';
+comment on column @extschema@.operations_shard_load.seed is 'The seed of the set.';
+comment on column @extschema@.operations_shard_load.first_day is 'The first day of the set.';
+comment on column @extschema@.operations_shard_load.last_day is 'The last day of the set.';
+comment on column @extschema@.operations_shard_load.rows is 'How many operations the set has.';
+comment on column @extschema@.operations_shard_load.session is
+    'The session of the node that works on this shard in the transaction: its pid, and above 32 bits the group of the node.';
+comment on column @extschema@.operations_shard_load.shards is
+    'The shards to write to, numbers of operations_shard in pg_dist_shard, written as an array; null: none, the session is asked for.';
+comment on column @extschema@.operations_shard_load.from_row is 'The first row of the set to write, from 0.';
+comment on column @extschema@.operations_shard_load.to_row is 'The row after the last one.';
+comment on column @extschema@.operations_shard_load.loaded is 'How many of these are in those shards, and were written.';
+comment on index @extschema@.operations_shard_load_pkey is 'Finds the row of a shard in a load.';
+
 create table @extschema@.operations_shard_key (
     shard bigint primary key,
     key integer not null
@@ -92,4 +126,4 @@ comment on column @extschema@.operations_shard_month.summed_by is
 comment on index @extschema@.operations_shard_month_pkey is 'No two partitions begin on the same day.';
 
 revoke all on @extschema@.operations_shard_delta, @extschema@.operations_shard_rollup, @extschema@.operations_shard,
-    @extschema@.operations_shard_key, @extschema@.operations_shard_month from public;
+    @extschema@.operations_shard_load, @extschema@.operations_shard_key, @extschema@.operations_shard_month from public;

@@ -37,6 +37,15 @@ fn the_quick_benchmark_prints_its_table() {
             assert!(!line.contains("NaN") && !line.contains("inf"), "{line}");
         }
     }
+    match operations_cluster::missing_citus().unwrap() {
+        Some(why) => assert!(text.contains(&format!("citus: skipped: {why}")), "{text}"),
+        None => {
+            for (what, lines) in [("operations_test_data", 4), ("change_status", 2), ("client_type_sum_live", 2)] {
+                let is_of = |line: &&str| line.starts_with("Citus with ") && line.contains(&format!(", {what}, "));
+                assert_eq!(text.lines().filter(is_of).count(), lines, "{what}: {text}");
+            }
+        }
+    }
     assert!(
         text.starts_with("PostgreSQL ") && text.contains(" cores; effective_cache_size = 4GB, fsync = on,"),
         "{text}"

@@ -21,8 +21,9 @@ fn rows_and_sums_come_along() {
     assert_eq!(text(&mut session, key).unwrap(), "PRIMARY KEY (operation_date, client_id, id)");
     let colocated = "SELECT count(*), count(DISTINCT colocationid) FROM pg_dist_partition
                      WHERE logicalrelid IN ('operations'::regclass, 'operations_shard'::regclass,
-                                            'operations_shard_delta'::regclass, 'operations_shard_rollup'::regclass)";
-    assert_eq!(text(&mut session, colocated).unwrap(), "4|1");
+                                            'operations_shard_delta'::regclass, 'operations_shard_rollup'::regclass,
+                                            'operations_shard_load'::regclass)";
+    assert_eq!(text(&mut session, colocated).unwrap(), "5|1");
     assert_eq!(text(&mut session, "SELECT * FROM operations_hidden_rows()").unwrap(), "");
     assert_eq!(findings(&mut session), "");
 
@@ -36,11 +37,6 @@ fn rows_and_sums_come_along() {
     flip(&mut session, 100);
     flip(&mut session, 100);
     assert_eq!(done(&mut session), 401, "200 were done, 1 was by the fixture");
-
-    // What is not there yet is refused as before.
-    let load = "CALL operations_test_data('2025-08-01', '2025-11-30', 100, 2)";
-    let error = expect_refused(&mut session, load, NOT_SUPPORTED);
-    expect_says(&error, "operations_test_data() does not support tables of Citus", "distributed by client_id", "");
 }
 
 #[test]

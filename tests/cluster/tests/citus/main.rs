@@ -9,6 +9,7 @@ mod common;
 mod distribute;
 mod flips;
 mod hidden;
+mod loads;
 mod moves;
 mod refused;
 mod rights;

@@ -2,6 +2,7 @@
 //! run. The ways to be compared take turns, so that whatever else the machine does meets them alike; medians are shown.
 
 mod aggregate;
+mod citus;
 mod flip;
 mod insert;
 mod load;
@@ -44,7 +45,7 @@ fn run(options: &Options) -> Result<(), Error> {
     let server = Server::primary().with_extension().setting("fsync", "on").start()?;
     let mut report = Report::new(&server, options)?;
     type Part = fn(&Server, &Options, &mut Report) -> Result<(), Error>;
-    let parts: [Part; PARTS.len()] = [load::run, insert::run, aggregate::run, flip::run, replicas::run];
+    let parts: [Part; PARTS.len()] = [load::run, insert::run, aggregate::run, flip::run, replicas::run, citus::run];
     for (name, part) in PARTS.iter().zip(parts) {
         if options.only.as_ref().is_none_or(|only| only == name) {
             part(&server, options, &mut report)?;

@@ -7,10 +7,11 @@ usage: bench [--quick] [--rows-10m] [--rows-20m] [--rounds N] [--only PART]
   --rows-10m  also measures change_status at 10 million rows (several minutes, 6 GB of disk)
   --rows-20m  also loads 20 million rows at once (some minutes, 20 GB of disk)
   --rounds N  how often each way takes its turn (7)
-  --only PART measures one part: load, insert, aggregate (what keeping it costs), change_status or replicas";
+  --only PART measures one part: load, insert, aggregate (what keeping it costs), change_status,
+              replicas, or citus (where CITUS_PG_CONFIG names a PostgreSQL with Citus)";
 
 /// The parts of the benchmark, in their order.
-pub const PARTS: [&str; 5] = ["load", "insert", "aggregate", "change_status", "replicas"];
+pub const PARTS: [&str; 6] = ["load", "insert", "aggregate", "change_status", "replicas", "citus"];
 
 /// What to measure.
 #[derive(Debug)]

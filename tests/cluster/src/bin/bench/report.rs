@@ -40,6 +40,12 @@ impl Report {
         Ok(Self { facts, rows: Vec::new() })
     }
 
+    /// Says why a part was not measured.
+    pub fn skipped(&mut self, part: &str, why: &str) {
+        eprintln!("{part}: skipped: {why}");
+        self.facts.push(format!("{part}: skipped: {why}"));
+    }
+
     /// Adds a line: the medians of what was measured in turns, each shown as `show` says.
     pub fn line(
         &mut self,
