@@ -5,8 +5,6 @@ set -euo pipefail
 : >"$PGDATA.initialising"
 sync "$(dirname "$PGDATA")"
 PATH=$(dirname "$(readlink -f "$0")")/first_start:$PATH
-# The locale is the image's.
-unset LC_ALL
 # A string of words as a shell reads them, as in the official image.
 arguments=()
 eval "arguments=(${POSTGRES_INITDB_ARGS:-})"

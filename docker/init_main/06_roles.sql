@@ -29,5 +29,5 @@ grant select on public.operations_delta, public.operations_rollup, public.operat
     public.operations_rollup_partition, public.operations_partition_version, public.operations_shard_state to operations_monitor;
 grant execute on function public.operations_doctor(boolean), public.operations_doctor_server(), public.operations_doctor_replication(),
     public.operations_doctor_vacuum(), public.operations_doctor_growth(), public.operations_doctor_jobs(),
-    public.operations_doctor_partitions(), public.operations_doctor_sums(boolean), public.operations_stale_sums(),
+    public.operations_pg_cron_jobs(), public.operations_doctor_partitions(), public.operations_doctor_sums(boolean), public.operations_stale_sums(),
     public.operations_sampled_sums() to operations_monitor;

@@ -181,17 +181,15 @@ fn sender(row: &Row) -> Result<Sender, postgres::Error> {
 /// The file that tells where each earlier timeline ended. Only some roles may read it; whoever is refused each few seconds would fill
 /// the server's log.
 pub(crate) fn history(session: &mut Client, timeline: u32) -> Vec<(u32, Lsn)> {
+    // The form without a range is in no PostgreSQL before 16.
     const MAY_READ: &str =
-        "SELECT pg_catalog.has_function_privilege('pg_catalog.pg_read_file(text, boolean)', 'EXECUTE')";
+        "SELECT pg_catalog.has_function_privilege('pg_catalog.pg_read_file(text, bigint, bigint, boolean)', 'EXECUTE')";
+    const READ: &str = "SELECT pg_catalog.pg_read_file($1, 0, 1 << 20, true)";
     if !session.query_one(MAY_READ, &[]).and_then(|row| row.try_get::<_, bool>(0)).unwrap_or(false) {
         return Vec::new();
     }
     let file = format!("pg_wal/{timeline:08X}.history");
-    let text = session
-        .query_one("SELECT pg_read_file($1, true)", &[&file])
-        .and_then(|row| row.try_get::<_, Option<String>>(0))
-        .ok()
-        .flatten();
+    let text = session.query_one(READ, &[&file]).and_then(|row| row.try_get::<_, Option<String>>(0)).ok().flatten();
     parse_history(&text.unwrap_or_default())
 }
 

@@ -97,34 +97,20 @@ begin
         end if;
     end if;
 
-    -- Whoever asks reads the tables with rights of their own: they must be pg_cron's.
-    if not @extschema@.operations_has_pg_cron() then
-        return;
-    end if;
-    return query execute $query$
-        select 'job_wrong_database', 'broken',
-               format('pg_cron runs the job %s in database %s, not in %s', j.jobname, j.database, current_database()),
-               'call @extschema@.operations_schedule();'
-        from cron.job j
-        where j.jobname in ('operation_insert_one', 'change_status', 'operations_maintain_partitions', 'operations_prune_job_history')
-          and j.command = 'call @extschema@.' || j.jobname || '()'
-          and j.database <> current_database()
-    $query$;
-    return query execute $query$
-        select 'job_overlaps', 'degraded',
-               format('%s runs of %s are at work at once: processes %s', count(*), j.jobname, string_agg(d.job_pid::text, ', ' order by d.job_pid)),
-               'select * from cron.job_run_details where end_time is null order by runid desc;'
-        from cron.job j
-        join cron.job_run_details d on d.jobid = j.jobid
-        join pg_stat_activity a on a.pid = d.job_pid
-        where j.database = current_database() and d.status = 'running' and d.start_time > pg_postmaster_start_time()
-          and j.jobname in ('operation_insert_one', 'change_status', 'operations_maintain_partitions', 'operations_prune_job_history')
-          and j.command = 'call @extschema@.' || j.jobname || '()'
-          -- A day's history has tens of thousands of rows.
-          and d.runid > (select max(n.runid) - 1000 from cron.job_run_details n)
-        group by j.jobname
-        having count(*) > 1
-    $query$;
+    return query
+    select 'job_wrong_database', 'broken',
+           format('pg_cron runs the job %s in database %s, not in %s', j.job_name, j.database, current_database()),
+           'call @extschema@.operations_schedule();'
+    from @extschema@.operations_pg_cron_jobs() j
+    where j.database <> current_database();
+
+    return query
+    select 'job_overlaps', 'degraded',
+           format('%s runs of %s are at work at once: processes %s', cardinality(j.running), j.job_name, array_to_string(j.running, ', ')),
+           'select * from cron.job_run_details where end_time is null order by runid desc;'
+    from @extschema@.operations_pg_cron_jobs() j
+    where j.database = current_database() and cardinality(j.running) > 1;
+
     return query
     select 'scheduler_missing', 'broken', 'pg_cron should run the jobs, but its launcher does not run',
            format('alter system set shared_preload_libraries = %s; alter system set cron.database_name = %L; -- then restart',

@@ -138,6 +138,64 @@ fn whom_it_was_granted_sees_the_jobs_and_nobody_elses() {
 }
 
 #[test]
+fn whoever_may_examine_the_server_sees_the_jobs_of_pg_cron() {
+    let Some(server) = server_with_pg_cron("whoever_may_examine_the_server_sees_the_jobs_of_pg_cron") else { return };
+    let mut admin = server.session().unwrap();
+    run(&mut admin, "CREATE EXTENSION pg_cron");
+    let mut stranger = make_stranger(&server, &mut admin);
+    run(&mut admin, "CALL operations_schedule()");
+    let roles = std::fs::read_to_string(operations_cluster::repository("docker/init_main/06_roles.sql")).unwrap();
+    let roles = server.write_file("roles.sql", &roles).unwrap();
+    let psql = server.psql(DATABASE, &format!("\\i {}", roles.display())).unwrap();
+    assert!(psql.is_success(), "{psql:?}");
+    run(&mut admin, "SET ROLE operations_monitor");
+    let found = |code: &str| {
+        format!("SELECT coalesce(string_agg(evidence, '; '), 'nothing') FROM operations_doctor() WHERE code = '{code}'")
+    };
+    assert_eq!(text(&mut admin, &found("not_permitted")).unwrap(), "nothing");
+    assert_eq!(text(&mut admin, &found("job_wrong_database")).unwrap(), "nothing");
+    // Another one's job of that name, whose role may not call ours, is no finding.
+    run(&mut stranger, "SELECT cron.schedule('change_status', '0 0 1 1 *', 'call public.change_status()')");
+    run(
+        &mut admin,
+        "RESET ROLE; UPDATE cron.job SET database = 'postgres' WHERE jobname = 'change_status'; SET ROLE operations_monitor",
+    );
+    assert_eq!(
+        text(&mut admin, &found("job_wrong_database")).unwrap(),
+        format!("pg_cron runs the job change_status in database postgres, not in {DATABASE}")
+    );
+    run(&mut admin, "RESET ROLE; CALL operations_schedule(); SET ROLE operations_monitor");
+    assert_eq!(text(&mut admin, &found("job_wrong_database")).unwrap(), "nothing");
+    assert_eq!(text(&mut admin, &found("job_overlaps")).unwrap(), "nothing");
+    // Two runs that hold each other up: both are named.
+    run(
+        &mut admin,
+        "RESET ROLE; SELECT cron.unschedule(jobid) FROM cron.job; \
+         SELECT cron.schedule('operation_insert_one', '0 0 1 1 *', 'call public.operation_insert_one()'); \
+         INSERT INTO cron.job_run_details (jobid, runid, job_pid, database, username, command, status, start_time) \
+         SELECT j.jobid, nextval('cron.runid_seq'), a.pid, j.database, j.username, j.command, 'running', now() \
+         FROM cron.job j, pg_stat_activity a WHERE a.backend_type IN ('checkpointer', 'walwriter'); \
+         SET ROLE operations_monitor",
+    );
+    assert_eq!(text(&mut admin, &found("history_grows")).unwrap(), "nothing");
+    // Of others' runs nothing is said: nothing of ours prunes them.
+    let old = |job: &str| {
+        format!(
+            "RESET ROLE; INSERT INTO cron.job_run_details (jobid, runid, database, username, command, status, start_time, end_time) \
+             SELECT jobid, -jobid, database, username, command, 'succeeded', now() - interval '30 days', now() - interval '30 days' \
+             FROM cron.job WHERE {job}; SET ROLE operations_monitor"
+        )
+    };
+    run(&mut stranger, "SELECT cron.schedule('other', '0 0 1 1 *', 'select 1')");
+    run(&mut admin, &old("jobname = 'other'"));
+    assert_eq!(text(&mut admin, &found("history_grows")).unwrap(), "nothing");
+    run(&mut admin, &old("jobname = 'operation_insert_one'"));
+    assert_ne!(text(&mut admin, &found("history_grows")).unwrap(), "nothing");
+    let overlap = text(&mut admin, &found("job_overlaps")).unwrap();
+    assert!(overlap.starts_with("2 runs of operation_insert_one are at work at once: processes "), "{overlap}");
+}
+
+#[test]
 fn a_run_inserts_as_many_operations_as_are_set() {
     let settings = [("cron.use_background_workers", "on"), ("operations_ext.insert_batch", "7")];
     let Some(server) = server_with_settings("a_run_inserts_as_many_operations_as_are_set", &settings) else { return };

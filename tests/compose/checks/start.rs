@@ -26,7 +26,8 @@ pub fn up_from_nothing(demo: &Demo) -> Outcome {
 }
 
 /// What there is, what is wanted, and how to ask for it.
-const OBJECTS: [(&str, &str, &str); 10] = [
+const OBJECTS: [(&str, &str, &str); 11] = [
+    ("encoding of the database", "UTF8", "SELECT pg_catalog.current_setting('server_encoding')"),
     ("table", "p", "SELECT relkind FROM pg_catalog.pg_class WHERE oid = 'public.operations'::regclass"),
     ("materialized view", "m", "SELECT relkind FROM pg_catalog.pg_class WHERE oid = 'public.client_type_sum_mv'::regclass"),
     (

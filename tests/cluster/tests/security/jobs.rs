@@ -22,6 +22,7 @@ fn a_schema_named_cron_is_not_taken_for_pg_cron() {
     lab.expect_armed("SELECT * FROM cron.job, cron.job_run_details", &["cron.job", "cron.job_run_details"]);
     let calls = [
         "SELECT * FROM public.operations_jobs()",
+        "SELECT * FROM public.operations_pg_cron_jobs()",
         "SELECT * FROM public.operations_doctor()",
         "CALL public.operations_schedule()",
         "CALL public.operations_prune_job_history(0)",
