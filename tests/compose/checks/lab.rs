@@ -49,7 +49,11 @@ pub fn lab_sees_that_all_is_well(demo: &Demo) -> Outcome {
     nothing_is_lost(demo)?;
     // The page asks as a role that may only look, and must see as much.
     let as_page = "SET ROLE operations_lab; SELECT pg_catalog.count(*) FROM public.operations_doctor() WHERE code = 'not_permitted'";
-    same("what the page's role may not see", "0", demo.primary().container()?.psql(as_page)?.lines().last().unwrap_or_default())?;
+    same(
+        "what the page's role may not see",
+        "0",
+        demo.primary().container()?.psql(as_page)?.lines().last().unwrap_or_default(),
+    )?;
     let rows = demo.compose().run(&["exec", "--no-TTY", "lab", "psql", "-Atc", "select pg_is_in_recovery()"])?;
     same("psql of the lab asks whoever takes writes", "f", rows.as_str())
 }
