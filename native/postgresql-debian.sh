@@ -33,7 +33,10 @@ apt_get() {
         -o Acquire::AllowInsecureRepositories=false -o Acquire::AllowWeakRepositories=false -o APT::Get::AllowUnauthenticated=false "$@"
 }
 apt_get update
-apt_get install -y --download-only --no-install-recommends "postgresql-$major" libpq-dev
+wanted=("postgresql-$major" libpq-dev)
+# The pg_cron of Debian 12 is too old: it knows no seconds.
+[ "$release" = bookworm ] || wanted+=("postgresql-$major-cron")
+apt_get install -y --download-only --no-install-recommends "${wanted[@]}"
 # What it depends on is compilers.
 (cd "$apt/archives" && apt_get download "postgresql-server-dev-$major")
 

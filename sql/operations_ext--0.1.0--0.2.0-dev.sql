@@ -35,7 +35,7 @@ comment on function @extschema@.operations_hidden_rows() is
 
 -- What the doctor asks of pg_cron's tables, with the rights of the extension's owner, as operations_jobs() does and for the same reason.
 create function @extschema@.operations_pg_cron_jobs()
-returns table (job_name text, database text, running integer[])
+returns table (job_name text, database text, running integer[], oldest timestamptz)
 language plpgsql
 stable
 security definer
@@ -46,7 +46,7 @@ begin
         return;
     end if;
     return query execute $query$
-        select j.jobname::text, j.database::text, coalesce(r.running, '{}')
+        select j.jobname::text, j.database::text, coalesce(r.running, '{}'), o.oldest
         from cron.job j
         left join lateral (
             select array_agg(d.job_pid order by d.job_pid) as running
@@ -56,6 +56,11 @@ begin
               -- A day's history has tens of thousands of rows.
               and d.runid > (select max(n.runid) - 1000 from cron.job_run_details n)
         ) r on true
+        left join lateral (
+            select min(f.start_time) as oldest
+            from (select d.jobid, d.start_time from cron.job_run_details d order by d.runid limit 1000) f
+            where f.jobid = j.jobid
+        ) o on true
         where j.jobname in ('operation_insert_one', 'change_status', 'operations_maintain_partitions', 'operations_prune_job_history')
           and j.command = 'call @extschema@.' || j.jobname || '()'
           -- A job of a role that may not call ours is somebody else's.
@@ -74,7 +79,7 @@ $function$;
 revoke all on function @extschema@.operations_pg_cron_jobs() from public;
 
 comment on function @extschema@.operations_pg_cron_jobs() is
-    'The jobs that pg_cron has: in which database each runs, and the processes of the runs that are at work now. Part of operations_doctor().';
+    'The jobs that pg_cron has: in which database each runs, the processes of the runs that are at work now, and when the oldest run in the history began, if it is among the thousand oldest of all. Part of operations_doctor().';
 
 create or replace function @extschema@.operations_doctor_jobs()
 returns table (code text, severity text, evidence text, next_command text)
@@ -194,6 +199,58 @@ begin
     where pg_has_role('pg_read_all_stats', 'usage')
       and exists (select from @extschema@.operations_jobs() j where j.scheduler = 'pg_cron')
       and not exists (select from pg_stat_activity a where a.backend_type = 'pg_cron launcher');
+end
+$function$;
+
+create or replace function @extschema@.operations_doctor_growth()
+returns table (code text, severity text, evidence text, next_command text)
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $function$
+declare
+    -- The daily job keeps seven days.
+    kept constant interval := interval '9 days';
+    oldest timestamptz;
+begin
+    -- A replica counts no dead rows of its own, and its history is the primary's.
+    if pg_is_in_recovery() then
+        return;
+    end if;
+
+    select min(h.finished_at) into oldest
+    from @extschema@.operations_job j
+    cross join lateral (
+        select d.finished_at
+        from @extschema@.operations_job_run_details d
+        where d.job_name = j.job_name
+        order by d.finished_at
+        limit 1
+    ) h;
+    oldest := least(oldest, (select min(j.oldest) from @extschema@.operations_pg_cron_jobs() j));
+    return query
+    select 'history_grows', 'degraded',
+           format('the oldest run in the jobs'' history is of %s, and a daily job should keep 7 days', oldest::date),
+           'call @extschema@.operations_prune_job_history();'
+    where oldest < clock_timestamp() - kept;
+
+    return query
+    select 'catalogs_grow', 'degraded',
+           format('%s has %s dead rows and %s live ones (%s), last vacuumed %s', t.relname, t.n_dead_tup, t.n_live_tup,
+                  pg_size_pretty(pg_total_relation_size(t.relid)), coalesce(greatest(t.last_vacuum, t.last_autovacuum)::text, 'never')),
+           format('select * from @extschema@.operations_doctor_vacuum(); vacuum (verbose) pg_catalog.%I;', t.relname)
+    from pg_stat_sys_tables t
+    where t.schemaname = 'pg_catalog' and t.n_dead_tup > 50000 + 2 * t.n_live_tup
+    order by t.n_dead_tup desc
+    limit 3;
+
+    return query
+    select 'delta_grows', 'degraded',
+           format('operations_delta has %s rows and %s dead ones (%s): change_status() folds it and vacuum cleans it', t.n_live_tup,
+                  t.n_dead_tup, pg_size_pretty(pg_total_relation_size(t.relid))),
+           'call @extschema@.change_status(); vacuum @extschema@.operations_delta;'
+    from pg_stat_user_tables t
+    where t.relid = '@extschema@.operations_delta'::regclass and t.n_live_tup + t.n_dead_tup > 1000000;
 end
 $function$;
 

@@ -189,11 +189,7 @@ pub(crate) fn history(session: &mut Client, timeline: u32) -> Vec<(u32, Lsn)> {
         return Vec::new();
     }
     let file = format!("pg_wal/{timeline:08X}.history");
-    let text = session
-        .query_one(READ, &[&file])
-        .and_then(|row| row.try_get::<_, Option<String>>(0))
-        .ok()
-        .flatten();
+    let text = session.query_one(READ, &[&file]).and_then(|row| row.try_get::<_, Option<String>>(0)).ok().flatten();
     parse_history(&text.unwrap_or_default())
 }
 

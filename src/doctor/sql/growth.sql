@@ -25,9 +25,7 @@ begin
         order by d.finished_at
         limit 1
     ) h;
-    if @extschema@.operations_has_pg_cron() then
-        execute 'select least($1, (select d.start_time from cron.job_run_details d order by d.runid limit 1))' into oldest using oldest;
-    end if;
+    oldest := least(oldest, (select min(j.oldest) from @extschema@.operations_pg_cron_jobs() j));
     return query
     select 'history_grows', 'degraded',
            format('the oldest run in the jobs'' history is of %s, and a daily job should keep 7 days', oldest::date),

@@ -154,7 +154,7 @@ comment on function @extschema@.operations_jobs() is
 
 -- What the doctor asks of pg_cron's tables, with the rights of the extension's owner, as operations_jobs() does and for the same reason.
 create function @extschema@.operations_pg_cron_jobs()
-returns table (job_name text, database text, running integer[])
+returns table (job_name text, database text, running integer[], oldest timestamptz)
 language plpgsql
 stable
 security definer
@@ -165,7 +165,7 @@ begin
         return;
     end if;
     return query execute $query$
-        select j.jobname::text, j.database::text, coalesce(r.running, '{}')
+        select j.jobname::text, j.database::text, coalesce(r.running, '{}'), o.oldest
         from cron.job j
         left join lateral (
             select array_agg(d.job_pid order by d.job_pid) as running
@@ -175,6 +175,11 @@ begin
               -- A day's history has tens of thousands of rows.
               and d.runid > (select max(n.runid) - 1000 from cron.job_run_details n)
         ) r on true
+        left join lateral (
+            select min(f.start_time) as oldest
+            from (select d.jobid, d.start_time from cron.job_run_details d order by d.runid limit 1000) f
+            where f.jobid = j.jobid
+        ) o on true
         where j.jobname in ('operation_insert_one', 'change_status', 'operations_maintain_partitions', 'operations_prune_job_history')
           and j.command = 'call @extschema@.' || j.jobname || '()'
           -- A job of a role that may not call ours is somebody else's.
@@ -193,4 +198,4 @@ $function$;
 revoke all on function @extschema@.operations_pg_cron_jobs() from public;
 
 comment on function @extschema@.operations_pg_cron_jobs() is
-    'The jobs that pg_cron has: in which database each runs, and the processes of the runs that are at work now. Part of operations_doctor().';
+    'The jobs that pg_cron has: in which database each runs, the processes of the runs that are at work now, and when the oldest run in the history began, if it is among the thousand oldest of all. Part of operations_doctor().';

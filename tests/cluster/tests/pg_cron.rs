@@ -149,12 +149,17 @@ fn whoever_may_examine_the_server_sees_the_jobs_of_pg_cron() {
     let psql = server.psql(DATABASE, &format!("\\i {}", roles.display())).unwrap();
     assert!(psql.is_success(), "{psql:?}");
     run(&mut admin, "SET ROLE operations_monitor");
-    let found = |code: &str| format!("SELECT coalesce(string_agg(evidence, '; '), 'nothing') FROM operations_doctor() WHERE code = '{code}'");
+    let found = |code: &str| {
+        format!("SELECT coalesce(string_agg(evidence, '; '), 'nothing') FROM operations_doctor() WHERE code = '{code}'")
+    };
     assert_eq!(text(&mut admin, &found("not_permitted")).unwrap(), "nothing");
     assert_eq!(text(&mut admin, &found("job_wrong_database")).unwrap(), "nothing");
     // Another one's job of that name, whose role may not call ours, is no finding.
     run(&mut stranger, "SELECT cron.schedule('change_status', '0 0 1 1 *', 'call public.change_status()')");
-    run(&mut admin, "RESET ROLE; UPDATE cron.job SET database = 'postgres' WHERE jobname = 'change_status'; SET ROLE operations_monitor");
+    run(
+        &mut admin,
+        "RESET ROLE; UPDATE cron.job SET database = 'postgres' WHERE jobname = 'change_status'; SET ROLE operations_monitor",
+    );
     assert_eq!(
         text(&mut admin, &found("job_wrong_database")).unwrap(),
         format!("pg_cron runs the job change_status in database postgres, not in {DATABASE}")
@@ -172,6 +177,20 @@ fn whoever_may_examine_the_server_sees_the_jobs_of_pg_cron() {
          FROM cron.job j, pg_stat_activity a WHERE a.backend_type IN ('checkpointer', 'walwriter'); \
          SET ROLE operations_monitor",
     );
+    assert_eq!(text(&mut admin, &found("history_grows")).unwrap(), "nothing");
+    // Of others' runs nothing is said: nothing of ours prunes them.
+    let old = |job: &str| {
+        format!(
+            "RESET ROLE; INSERT INTO cron.job_run_details (jobid, runid, database, username, command, status, start_time, end_time) \
+             SELECT jobid, -jobid, database, username, command, 'succeeded', now() - interval '30 days', now() - interval '30 days' \
+             FROM cron.job WHERE {job}; SET ROLE operations_monitor"
+        )
+    };
+    run(&mut stranger, "SELECT cron.schedule('other', '0 0 1 1 *', 'select 1')");
+    run(&mut admin, &old("jobname = 'other'"));
+    assert_eq!(text(&mut admin, &found("history_grows")).unwrap(), "nothing");
+    run(&mut admin, &old("jobname = 'operation_insert_one'"));
+    assert_ne!(text(&mut admin, &found("history_grows")).unwrap(), "nothing");
     let overlap = text(&mut admin, &found("job_overlaps")).unwrap();
     assert!(overlap.starts_with("2 runs of operation_insert_one are at work at once: processes "), "{overlap}");
 }

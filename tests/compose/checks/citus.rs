@@ -25,7 +25,8 @@ const DIFFERENCES: &str = "SELECT pg_catalog.count(*) FROM public.operations_doc
 const PLACES: &str = "SELECT pg_catalog.count(DISTINCT nodename) FROM pg_catalog.citus_shards WHERE table_name = 'public.operations'::pg_catalog.regclass";
 
 /// Whether a worker has any of their shards.
-const SHARDS: &str = "SELECT pg_catalog.count(*) > 0 FROM pg_catalog.pg_class WHERE relname LIKE 'operations\\_2025\\_08\\_%'";
+const SHARDS: &str =
+    "SELECT pg_catalog.count(*) > 0 FROM pg_catalog.pg_class WHERE relname LIKE 'operations\\_2025\\_08\\_%'";
 
 /// Also where the check before has failed, or was none of these.
 fn need(demo: &Demo) -> Outcome {
