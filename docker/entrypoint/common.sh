@@ -83,16 +83,20 @@ require_insert_batch() {
     fi
 }
 
-# take_number VOLUME: descriptor 9 stays open in what this script becomes, and holds the number for as long as it lives.
+# hold FILE: whether nobody else holds it. Descriptor 9 stays open in what this script becomes, and holds it for as long as that lives.
+hold() {
+    [ -e "$1" ] || : >"$1"
+    # Where it is asked for its answer, a failure does not end the script by itself.
+    exec 9<"$1" || die "$1 cannot be opened"
+    flock --nonblock 9
+}
+
+# take_number VOLUME: the first one that no other holds, which this script then does.
 take_number() {
     local volume=$1
     for ((number = 1; number <= 32; number++)); do
         lock=$volume/replica_$number.lock
-        [ -e "$lock" ] || : >"$lock"
-        exec 9<"$lock"
-        if flock --nonblock 9; then
-            return
-        fi
+        if hold "$lock"; then return; fi
     done
     die "32 replicas hold this volume already"
 }
@@ -101,4 +105,32 @@ take_number() {
 require_without_patroni() {
     [ ! -e "$PGDATA.patroni" ] ||
         refuse "the data in the volume are a cluster's under Patroni: add --file docker/compose.ha.yaml, or take another project name"
+}
+
+escape() { printf '%s' "$1" | sed -e 's/\\/\\\\/g' -e 's/:/\\:/g'; }
+
+# login ROLE PASSWORD: a line of a password file, for all servers.
+login() {
+    printf '*:*:*:%s:%s\n' "$(escape "$1")" "$(escape "$2")"
+}
+
+# With docker/compose.citus.yaml: servers log in to the workers as who asks them, the superuser or the lab. Nobody else reads the file,
+# and it goes with the container.
+log_in_to_workers() {
+    [ -n "${OPERATIONS_WORKERS:-}" ] || return 0
+    export PGPASSFILE=/var/run/postgresql/pgpass
+    (
+        umask 077
+        {
+            login "$POSTGRES_USER" "${POSTGRES_PASSWORD:-}"
+            [ -z "${LAB_PASSWORD:-}" ] || login operations_lab "$LAB_PASSWORD"
+        } >"$PGPASSFILE.new"
+    )
+    mv "$PGPASSFILE.new" "$PGPASSFILE"
+}
+
+# A replica of the coordinator has no rows: a commit on the workers waits for nobody.
+require_no_sync_on_citus() {
+    [ -z "${OPERATIONS_WORKERS:-}" ] || [ "${SYNC:-off}" = off ] ||
+        refuse "SYNC=on: the rows are on the workers, which have no replicas, so no commit of theirs would wait: set SYNC=off"
 }

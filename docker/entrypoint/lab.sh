@@ -9,9 +9,8 @@ for name in POSTGRES_PASSWORD REPLICATION_PASSWORD LAB_PASSWORD; do from_file "$
 
 # For psql, which docker compose exec runs as root.
 if [ "$(id -u)" = 0 ]; then
-    escape() { printf '%s' "$1" | sed -e 's/\\/\\\\/g' -e 's/:/\\:/g'; }
     mkdir -p "$(dirname "$PGPASSFILE")"
-    (umask 077 && printf '*:*:*:%s:%s\n' "$(escape "$POSTGRES_USER")" "$(escape "$POSTGRES_PASSWORD")" >"$PGPASSFILE")
+    (umask 077 && login "$POSTGRES_USER" "$POSTGRES_PASSWORD" >"$PGPASSFILE")
 fi
 go_on_as_postgres "$folder" "$@"
 

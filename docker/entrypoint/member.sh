@@ -3,6 +3,7 @@
 # kept from what is no whole database.
 # shellcheck source-path=SCRIPTDIR source=common.sh
 . "$(dirname "$0")/common.sh"
+[ -z "${OPERATIONS_WORKERS:-}" ] || refuse "docker/compose.ha.yaml and docker/compose.citus.yaml do not go together: leave one of them away"
 here=$(dirname "$(readlink -f "$0")")
 volume=/var/lib/postgresql/data
 config=$PATRONICTL_CONFIG_FILE
@@ -28,9 +29,7 @@ done
 # holds the folder for as long as Patroni lives.
 if [ -n "${OPERATIONS_MEMBER:-}" ]; then
     PGDATA=$volume/primary lock=$volume/primary.lock
-    [ -e "$lock" ] || : >"$lock"
-    exec 9<"$lock"
-    flock --nonblock 9 || die "another container runs $OPERATIONS_MEMBER on this volume"
+    hold "$lock" || die "another container runs $OPERATIONS_MEMBER on this volume"
 else
     take_number "$volume"
     PGDATA=$volume/replica_$number OPERATIONS_MEMBER=postgres_replica_$number

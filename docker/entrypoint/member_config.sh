@@ -59,7 +59,7 @@ bootstrap:
 $common
   method: operations
   operations:
-    command: /usr/local/lib/operations/entrypoint/member_bootstrap.sh
+    command: /usr/local/lib/operations/entrypoint/make_data.sh
     no_params: true
   post_bootstrap: /usr/local/lib/operations/entrypoint/member_init.sh
 postgresql:

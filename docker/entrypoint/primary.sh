@@ -12,7 +12,9 @@ go_on_as_postgres "$(dirname "$PGDATA")" "$@"
 require_wal_level
 require_insert_batch
 require_switch SYNC
+require_no_sync_on_citus
 require_without_patroni
+log_in_to_workers
 # It starts this script again, as soon as this server may be opened.
 [ -n "${OPERATIONS_NODE:-}" ] || exec operations-lab node --data "$PGDATA" -- "$0" "$@"
 
@@ -40,8 +42,10 @@ fi
 if [ -e "$PGDATA" ]; then
     require_same_names
 else
-    : >"$mark"
+    : >>"$mark"
     sync "$(dirname "$PGDATA")"
+    # shellcheck source=workers.sh
+    [ -z "${OPERATIONS_WORKERS:-}" ] || . "$(dirname "$0")/workers.sh"
 fi
 
 # Asks the server to stop between two runs of its jobs, so that none is recorded as failed; and again, for what runs the init

@@ -5,13 +5,15 @@
 . "$(dirname "$0")/common.sh"
 
 # The superuser's is for the day on which it was the primary: see operations-lab node.
-for name in POSTGRES_PASSWORD REPLICATION_PASSWORD; do from_file "$name"; done
+for name in POSTGRES_PASSWORD REPLICATION_PASSWORD LAB_PASSWORD; do from_file "$name"; done
 
 volume=/var/lib/postgresql/data
 go_on_as_postgres "$volume" "$@"
 require_wal_level
 require_insert_batch
 require_switch SYNC
+require_no_sync_on_citus
+log_in_to_workers
 
 take_number "$volume"
 export PGDATA=$volume/replica_$number REPLICATION_SLOT=${REPLICATION_SLOT:-postgres_replica}_$number

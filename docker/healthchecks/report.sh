@@ -113,9 +113,9 @@ require_ready() {
     esac
 }
 
-# Runs a file that returns the reasons for not being healthy, and judges.
+# judge FILE [SUMS]: runs a file that returns the reasons for not being healthy, and judges; once a minute also that of the sums.
 judge() {
-    local answer address user=${POSTGRES_USER:-postgres} password=${POSTGRES_PASSWORD:-}
+    local answer address sums=${2-sums.sql} user=${POSTGRES_USER:-postgres} password=${POSTGRES_PASSWORD:-}
     if [ -z "$password" ] && [ -n "${POSTGRES_PASSWORD_FILE:-}" ]; then
         password=$(<"$POSTGRES_PASSWORD_FILE")
     fi
@@ -131,8 +131,9 @@ judge() {
         esac
     fi
     [ -z "$answer" ] || unhealthy "$answer"
+    [ -n "$sums" ] || healthy
     if [ -z "$(find "$last_sums" -newermt '-1 minute' 2>/dev/null)" ]; then
-        answer=$(ask sums.sql "$address") || answer="no_answer: ${answer%%$'\n'*}"
+        answer=$(ask "$sums" "$address") || answer="no_answer: ${answer%%$'\n'*}"
         printf '%s' "$answer" >"$last_sums"
     fi
     answer=$(<"$last_sums")

@@ -183,11 +183,8 @@ pub fn require_may_act_as_owner_of(table: RelationOid, owner: pg_sys::Oid) -> Re
 ///
 /// It is taken back with the [`Settings`] in force here, and on the nodes with the transaction.
 pub fn set_search_path_of_nodes() -> Result<(), Error> {
-    for statement in ["set local citus.propagate_set_commands = 'local'", "set local search_path = pg_catalog, pg_temp"]
-    {
-        query::run(statement, &[])?;
-    }
-    Ok(())
+    session::set_by_statement(c"set local citus.propagate_set_commands = 'local'")?;
+    session::set_by_statement(c"set local search_path = pg_catalog, pg_temp")
 }
 
 /// Asks that who owns the operations and the views has the rights of the role that works on the shards. All that a transaction of

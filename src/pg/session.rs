@@ -3,7 +3,7 @@
 use std::ffi::{CStr, c_char, c_int};
 use std::time::Duration;
 
-use pgrx::{check_for_interrupts, pg_sys};
+use pgrx::{Spi, check_for_interrupts, pg_sys};
 
 use crate::error::Error;
 use crate::pg::major;
@@ -128,6 +128,21 @@ pub fn keep_backtraces_from_clients() {
     for name in ["RUST_BACKTRACE", "RUST_LIB_BACKTRACE"] {
         // SAFETY: a server process has one thread, so nobody reads the environment meanwhile.
         unsafe { std::env::remove_var(name) }
+    }
+}
+
+/// Sets something by a statement, which Citus sends on to the nodes. Takes no transaction id, of which a replica has none.
+///
+/// # Errors
+///
+/// If it is no statement.
+pub fn set_by_statement(statement: &CStr) -> Result<(), Error> {
+    let check = |code| Spi::check_status(code).map(|_| ()).map_err(Error::Spi);
+    // SAFETY: SPI is connected and finished here; an error in between finishes it with the transaction. The statement ends in NUL.
+    unsafe {
+        check(pg_sys::SPI_connect())?;
+        check(pg_sys::SPI_execute(statement.as_ptr(), false, 0))?;
+        check(pg_sys::SPI_finish())
     }
 }
 

@@ -19,6 +19,13 @@ pub enum FailoverError {
         command: &'static str,
     },
 
+    /// The rows are on the workers, which know more than a replica of the coordinator.
+    #[error(
+        "failover is not for a coordinator of Citus: what its replica has not received, the workers have committed, so that ids might be \
+             given out twice; nothing was changed: docker compose up --detach --wait starts the coordinator where it does not run"
+    )]
+    CoordinatorOfCitus,
+
     /// It could not be proved that a server is gone.
     #[error("the {server} on port {port} could not be fenced off, so nothing was promoted or changed: {why}")]
     NotFenced {

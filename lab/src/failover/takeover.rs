@@ -55,9 +55,15 @@ const JOBS_LEFT: &str = "\
     left join public.operations_jobs() as job on job.job_name = wanted.name \
     where not coalesce(job.last_status = 'succeeded' and job.last_finished_at > timestamptz 'SINCE', false)";
 
+/// The variable that says to the lab that the primary is a coordinator of Citus.
+const CITUS: &str = "LAB_CITUS";
+
 /// Fences the primary of the demo in a folder off, and makes its replica the primary.
 pub fn failover(folder: Option<&Path>) -> Result<(), Error> {
     crate::patroni::refuse("failover")?;
+    if std::env::var_os(CITUS).is_some_and(|value| value == "on") {
+        return Err(FailoverError::CoordinatorOfCitus.into());
+    }
     let demo = Demo::as_started(folder)?;
     let _lock = lock_demo(&demo.layout, LOCK)?;
     let candidates = demo.candidates()?;

@@ -4,7 +4,7 @@
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use operations_lab::checks::{Outcome, require};
+use operations_lab::checks::{Outcome, Stop, require};
 use operations_lab::tools::Major;
 
 use crate::demo::Demo;
@@ -32,6 +32,21 @@ pub fn settings() -> [(&'static str, String); 4] {
         ("RUST_IMAGE", "operations-test/rust:machine".to_owned()),
         ("ROOT_IMAGE", format!("operations-test/root:{release}")),
     ]
+}
+
+/// The variable that names a base image with Citus, of the major that is tested, such as one of citusdata/citus.
+const CITUS_POSTGRES_IMAGE: &str = "CITUS_POSTGRES_IMAGE";
+
+/// The base image with Citus, where one is given: it can neither be pulled here nor be made.
+pub fn citus_image() -> Option<String> {
+    std::env::var(CITUS_POSTGRES_IMAGE).ok().filter(|image| !image.is_empty())
+}
+
+/// Skips what needs it.
+pub fn need_citus() -> Outcome {
+    citus_image().map(|_| ()).ok_or_else(|| {
+        Stop::Skipped(format!("{CITUS_POSTGRES_IMAGE} names no image of PostgreSQL {} with Citus", *MAJOR))
+    })
 }
 
 /// Makes those that are missing: minutes, the first time.

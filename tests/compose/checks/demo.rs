@@ -28,6 +28,28 @@ pub const REPLICATION_PASSWORD: &str = r#"h:i\j "k" $l'm%n"#;
 /// How many replicas may be started: so many ports from `replica_port` on are free.
 pub const REPLICAS: u16 = 3;
 
+/// What the demo is made of.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Shape {
+    /// A primary and its replica.
+    Plain,
+    /// Three servers under Patroni.
+    Patroni,
+    /// A coordinator of Citus, its replica and two workers.
+    Citus,
+}
+
+impl Shape {
+    /// The file of docker/ that lies over compose.yaml.
+    fn file(self) -> Option<&'static str> {
+        match self {
+            Self::Plain => None,
+            Self::Patroni => Some("docker/compose.ha.yaml"),
+            Self::Citus => Some("docker/compose.citus.yaml"),
+        }
+    }
+}
+
 /// The demo, the engine that it runs on, and a folder for the files of the checks.
 pub struct Demo {
     pub primary_port: u16,
@@ -37,8 +59,7 @@ pub struct Demo {
     pub state: PathBuf,
     folder: TempDir,
     log: RefCell<File>,
-    /// Whether docker/compose.ha.yaml lies over compose.yaml.
-    is_cluster: Cell<bool>,
+    shape: Cell<Shape>,
     /// Whether checks were asked for by name.
     is_asked: bool,
     pub engine: Engine,
@@ -63,8 +84,8 @@ impl Subject for Demo {
         };
         let not_these: Vec<_> = (replica_port..replica_port + REPLICAS).chain([primary_port]).collect();
         let lab_port = free_port(&not_these)?;
-        let (folder, is_cluster, is_asked) = (tempfile::tempdir()?, Cell::new(false), !patterns.is_empty());
-        let demo = Self { primary_port, replica_port, lab_port, state, folder, log, is_cluster, is_asked, engine };
+        let (folder, shape, is_asked) = (tempfile::tempdir()?, Cell::new(Shape::Plain), !patterns.is_empty());
+        let demo = Self { primary_port, replica_port, lab_port, state, folder, log, shape, is_asked, engine };
         bases::need(&demo)?;
         // An earlier run may have been killed.
         demo.down_with_data()?;
@@ -116,13 +137,15 @@ impl Demo {
             ("LAB_PORT", self.lab_port.to_string()),
         ];
         let mut plain = self.plain_compose(&checkout().join("compose.yaml"));
-        if self.is_cluster.get() {
-            plain = plain.file(checkout().join("docker/compose.ha.yaml"));
+        if let Some(file) = self.shape.get().file() {
+            plain = plain.file(checkout().join(file));
         }
+        let base = bases::citus_image().filter(|_| self.shape.get() == Shape::Citus);
         bases::settings()
             .into_iter()
             .chain(settings)
             .chain([project])
+            .chain(base.map(|image| ("POSTGRES_IMAGE", image)))
             .fold(plain, |compose, (name, value)| compose.env(name, value))
     }
 
@@ -133,13 +156,19 @@ impl Demo {
 
     /// The demo is up, however the check before left it.
     pub fn need(&self) -> Outcome {
-        self.become_one(false)?;
+        self.turn_into(Shape::Plain)?;
         self.compose().up(&[])
     }
 
     /// From now on it is three servers under Patroni, until a check needs the demo without it.
     pub fn become_cluster(&self) -> Outcome {
-        self.become_one(true)
+        self.turn_into(Shape::Patroni)
+    }
+
+    /// From now on it is a coordinator and two workers, until a check needs it without Citus.
+    pub fn become_citus(&self) -> Outcome {
+        bases::need_citus()?;
+        self.turn_into(Shape::Citus)
     }
 
     /// For what takes a minute or more, and is run by name alone.
@@ -152,10 +181,10 @@ impl Demo {
         }
     }
 
-    fn become_one(&self, cluster: bool) -> Outcome {
-        if self.is_cluster.get() != cluster {
+    fn turn_into(&self, shape: Shape) -> Outcome {
+        if self.shape.get() != shape {
             self.down_with_data()?;
-            self.is_cluster.set(cluster);
+            self.shape.set(shape);
         }
         Ok(())
     }

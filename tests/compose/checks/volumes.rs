@@ -13,7 +13,7 @@ use crate::demo::{Demo, PROJECT, took_at_most};
 use crate::start::all_objects;
 
 /// The demo with one more init file on the primary, between the test data and the materialized view.
-fn with_init<'a>(demo: &'a Demo, sql: &str) -> Outcome<Compose<'a>> {
+pub fn with_init<'a>(demo: &'a Demo, sql: &str) -> Outcome<Compose<'a>> {
     let file = demo.path("extra.sql");
     std::fs::write(&file, format!("{sql}\n"))?;
     // Whatever the umask is, the server's user reads it.

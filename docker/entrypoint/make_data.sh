@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Makes the data of a cluster under Patroni, as the official entrypoint does, and in them the database. Called by Patroni at the first start.
+# Makes data as the official entrypoint does, and in them the database. Called at the first start of a worker of Citus, and by Patroni at
+# that of a cluster.
 set -euo pipefail
-# Stands beside PGDATA until the last init file has run: see member.sh and init-finished.sh.
+# Stands beside PGDATA until all of the first start is done: see worker.sh, member.sh and init-finished.sh.
 : >"$PGDATA.initialising"
 sync "$(dirname "$PGDATA")"
 PATH=$(dirname "$(readlink -f "$0")")/first_start:$PATH
