@@ -178,6 +178,17 @@ begin
         end if;
     end if;
 
+    if not @extschema@.operations_has_pg_cron() then
+        return;
+    end if;
+    -- Who could ask before an update brought the function may not call it yet.
+    if not has_function_privilege('@extschema@.operations_pg_cron_jobs()', 'EXECUTE') then
+        return query
+        select 'not_permitted', 'unknown', 'jobs: what pg_cron runs is not seen, for lack of EXECUTE on operations_pg_cron_jobs()',
+               format('grant execute on function @extschema@.operations_pg_cron_jobs() to %I;', current_user);
+        return;
+    end if;
+
     return query
     select 'job_wrong_database', 'broken',
            format('pg_cron runs the job %s in database %s, not in %s', j.job_name, j.database, current_database()),
@@ -227,7 +238,10 @@ begin
         order by d.finished_at
         limit 1
     ) h;
-    oldest := least(oldest, (select min(j.oldest) from @extschema@.operations_pg_cron_jobs() j));
+    -- Else operations_doctor_jobs() says so.
+    if @extschema@.operations_has_pg_cron() and has_function_privilege('@extschema@.operations_pg_cron_jobs()', 'EXECUTE') then
+        oldest := least(oldest, (select min(j.oldest) from @extschema@.operations_pg_cron_jobs() j));
+    end if;
     return query
     select 'history_grows', 'degraded',
            format('the oldest run in the jobs'' history is of %s, and a daily job should keep 7 days', oldest::date),

@@ -334,14 +334,14 @@ impl Error {
                 "Add citus to shared_preload_libraries, restart the server, and run CREATE EXTENSION citus.".into()
             }
             Self::NotAlone { role } => format!(
-                "Send the CALL alone, outside of a transaction block and with constants as arguments, or as a role that has the \
-                 rights of \"{role}\"."
+                "Send the CALL alone, as a simple query (as psql does), outside of a transaction block and with constants as arguments, or as a \
+                 role that has the rights of \"{role}\"."
             ),
             Self::FixedSnapshot => "Call it in a transaction of its own, with isolation level READ COMMITTED.".into(),
             Self::NotSuperuser { .. } => "Have a superuser call it.".into(),
             Self::OtherColocation { .. } => OPERATIONS_FIRST.into(),
             Self::OtherViews { schema } => format!("Drop the view that was changed and run CALL {schema}.operations_setup();"),
-            Self::ShardsMissing { .. } => "Run DELETE FROM operations_shard_key; and call it again.".into(),
+            Self::ShardsMissing { .. } => "Run DELETE FROM operations_shard_key; CALL operations_distribute(); and call it again.".into(),
             Self::RowsMissing { .. } => "Run it again; if that does not help, see that all nodes have the same version of operations_ext.".into(),
             Self::RowsOnCoordinator { .. } => {
                 "Run what operations_doctor() has as next command of hidden_rows, after a look at operations_hidden_rows().".into()

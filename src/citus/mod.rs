@@ -116,7 +116,7 @@ pub fn is_sharded(schema: &Schema) -> bool {
     let is = |name, kind: &str| {
         schema.relation_named(name).and_then(|table| catalogs.kind_of(table)) == Some(Kind::DistributedBy(kind.into()))
     };
-    is("operations", DISTRIBUTION_COLUMN) && is("operations_shard", "key")
+    is("operations", DISTRIBUTION_COLUMN) && is("operations_shard", "key") && is("operations_shard_load", "key")
 }
 
 /// The query of what differs between the sums and the rows of a table that was distributed. All of it is asked as one role, who is to

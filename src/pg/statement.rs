@@ -7,15 +7,9 @@ use pgrx::{PgList, pg_sys};
 use crate::pg::catalog;
 
 /// Whether nothing of the caller's ran in the transaction before what runs now: it is a job of our worker, or the call of a procedure
-/// of this extension that a client has sent alone, with arguments that nothing had to be evaluated for.
+/// of this extension that a client has sent alone, as a simple query, with constants as arguments.
 pub fn is_alone() -> bool {
-    // SAFETY: the arguments of a call that was analysed are nodes, and valid while it runs.
-    unsafe {
-        let is_given = |argument| is_value(argument) || is_integer_as_bigint(argument);
-        is_job()
-            || only_call()
-                .is_some_and(|function| PgList::<pg_sys::Node>::from_pg(function.args).iter_ptr().all(is_given))
-    }
+    is_job() || only_call().is_some_and(|function| is_simple_query() && has_constants(function))
 }
 
 /// The same, whatever the arguments were.
@@ -50,28 +44,30 @@ fn only_call<'a>() -> Option<&'a pg_sys::FuncExpr> {
     }
 }
 
-/// Whether nothing has to be evaluated for the expression.
-///
-/// # Safety
-///
-/// It must be a node.
-unsafe fn is_value(node: *mut pg_sys::Node) -> bool {
-    // SAFETY: by the contract; each node begins with its tag.
-    unsafe { matches!((*node).type_, pg_sys::NodeTag::T_Const | pg_sys::NodeTag::T_Param) }
+/// Whether the transaction began with the message of the simple protocol that runs now. What Parse and Bind of the extended protocol
+/// run, functions in a statement that is planned and checks of the domains of parameters, leaves no other trace: the transaction has
+/// begun before.
+fn is_simple_query() -> bool {
+    // SAFETY: reads the session's state. A portal with a plan of the cache was bound by the extended protocol.
+    unsafe {
+        pg_sys::ActivePortal.as_ref().is_some_and(|portal| portal.cplan.is_null())
+            && pg_sys::GetCurrentTransactionStartTimestamp() == pg_sys::GetCurrentStatementStartTimestamp()
+    }
 }
 
-/// Whether it is an integer where a bigint is asked for: PostgreSQL calls a function of its own, which has no side effect.
-///
-/// # Safety
-///
-/// It must be a node of a statement that was analysed.
-unsafe fn is_integer_as_bigint(node: *mut pg_sys::Node) -> bool {
-    // SAFETY: by the contract; what a node is its tag says, and the arguments of a call are nodes.
+/// Whether nothing has to be evaluated for the arguments. Of an integer where a bigint is asked for PostgreSQL makes one by a function of its own.
+fn has_constants(function: &pg_sys::FuncExpr) -> bool {
+    // SAFETY: the arguments of a call that was analysed are nodes, and valid while it runs; what a node is its tag says.
     unsafe {
-        (*node).type_ == pg_sys::NodeTag::T_FuncExpr && {
-            let call = node.cast::<pg_sys::FuncExpr>();
-            (*call).funcid == pg_sys::Oid::from(pg_sys::F_INT8_INT4)
-                && PgList::<pg_sys::Node>::from_pg((*call).args).iter_ptr().all(|argument| is_value(argument))
-        }
+        let is_constant = |node: *mut pg_sys::Node| (*node).type_ == pg_sys::NodeTag::T_Const;
+        let is_given = |node: *mut pg_sys::Node| {
+            is_constant(node)
+                || ((*node).type_ == pg_sys::NodeTag::T_FuncExpr && {
+                    let call = node.cast::<pg_sys::FuncExpr>();
+                    (*call).funcid == pg_sys::Oid::from(pg_sys::F_INT8_INT4)
+                        && PgList::<pg_sys::Node>::from_pg((*call).args).iter_ptr().all(is_constant)
+                })
+        };
+        PgList::<pg_sys::Node>::from_pg(function.args).iter_ptr().all(is_given)
     }
 }

@@ -25,7 +25,10 @@ begin
         order by d.finished_at
         limit 1
     ) h;
-    oldest := least(oldest, (select min(j.oldest) from @extschema@.operations_pg_cron_jobs() j));
+    -- Else operations_doctor_jobs() says so.
+    if @extschema@.operations_has_pg_cron() and has_function_privilege('@extschema@.operations_pg_cron_jobs()', 'EXECUTE') then
+        oldest := least(oldest, (select min(j.oldest) from @extschema@.operations_pg_cron_jobs() j));
+    end if;
     return query
     select 'history_grows', 'degraded',
            format('the oldest run in the jobs'' history is of %s, and a daily job should keep 7 days', oldest::date),

@@ -154,6 +154,16 @@ fn whoever_may_examine_the_server_sees_the_jobs_of_pg_cron() {
     };
     assert_eq!(text(&mut admin, &found("not_permitted")).unwrap(), "nothing");
     assert_eq!(text(&mut admin, &found("job_wrong_database")).unwrap(), "nothing");
+    // As after an update from a version without the function.
+    run(
+        &mut admin,
+        "RESET ROLE; REVOKE EXECUTE ON FUNCTION operations_pg_cron_jobs() FROM operations_monitor; SET ROLE operations_monitor",
+    );
+    let missing =
+        text(&mut admin, "SELECT next_command FROM operations_doctor() WHERE code = 'not_permitted'").unwrap();
+    assert_eq!(missing, "grant execute on function public.operations_pg_cron_jobs() to operations_monitor;");
+    run(&mut admin, &format!("RESET ROLE; {missing} SET ROLE operations_monitor"));
+    assert_eq!(text(&mut admin, &found("not_permitted")).unwrap(), "nothing");
     // Another one's job of that name, whose role may not call ours, is no finding.
     run(&mut stranger, "SELECT cron.schedule('change_status', '0 0 1 1 *', 'call public.change_status()')");
     run(

@@ -150,7 +150,8 @@ impl Log {
 
     /// No line of it may have these parts in their order.
     pub fn does_not_say(&self, parts: &[&str], why: &str) -> Outcome {
-        require(!self.has(parts), format!("{why}: the log says {parts:?}"))
+        let line = self.0.lines().find(|line| has(line, parts));
+        require(line.is_none(), format!("{why}: the log says {}", line.unwrap_or_default()))
     }
 
     /// A line of it must begin so.
@@ -159,9 +160,11 @@ impl Log {
     }
 
     fn has(&self, parts: &[&str]) -> bool {
-        self.0.lines().any(|line| {
-            let rest = parts.iter().try_fold(line, |rest, part| rest.split_once(part).map(|(_, after)| after));
-            rest.is_some()
-        })
+        self.0.lines().any(|line| has(line, parts))
     }
+}
+
+/// Whether a line has these, in their order.
+fn has(line: &str, parts: &[&str]) -> bool {
+    parts.iter().try_fold(line, |rest, part| rest.split_once(part).map(|(_, after)| after)).is_some()
 }

@@ -1,12 +1,60 @@
 //! What somebody with few rights, or in a session with other settings, could do to the nodes.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
 use operations_cluster::expect::{expect_refused, run};
 use operations_cluster::{DATABASE, db_error, repository, text, value};
 use postgres::Client;
+use postgres::types::ToSql;
 
 use crate::common::{Cluster, NOT_SUPPORTED, done, expect_says, expect_sums, flip, insert};
 
 const NOT_ALONE: &[&str] = &["25001"];
+
+/// A session whose messages need not be in the order in which drivers send them.
+struct Wire(TcpStream);
+
+impl Wire {
+    /// Of a role that needs no password.
+    fn of(role: &str, port: u16) -> Self {
+        let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        let mut wire = Self(stream);
+        let startup =
+            [&196_608_i32.to_be_bytes()[..], format!("user\0{role}\0database\0{DATABASE}\0\0").as_bytes()].concat();
+        wire.0.write_all(&(startup.len() as i32 + 4).to_be_bytes()).unwrap();
+        wire.0.write_all(&startup).unwrap();
+        assert_eq!(wire.answer(), None);
+        wire
+    }
+
+    fn send(&mut self, kind: u8, body: &[u8]) {
+        let length = (body.len() as i32 + 4).to_be_bytes();
+        self.0.write_all(&[&[kind][..], &length, body].concat()).unwrap();
+    }
+
+    /// The SQLSTATE of the first error before the server is ready for the next query.
+    fn answer(&mut self) -> Option<String> {
+        let mut error = None;
+        loop {
+            let mut head = [0; 5];
+            self.0.read_exact(&mut head).unwrap();
+            let mut body = vec![0; u32::from_be_bytes([head[1], head[2], head[3], head[4]]) as usize - 4];
+            self.0.read_exact(&mut body).unwrap();
+            match head[0] {
+                b'E' if error.is_none() => {
+                    let fields: Vec<_> = body.split(|byte| *byte == 0).collect();
+                    let code = fields.iter().find(|field| field.first() == Some(&b'C')).unwrap();
+                    error = Some(String::from_utf8_lossy(&code[1..]).into_owned());
+                }
+                b'Z' => return error,
+                _ => {}
+            }
+        }
+    }
+}
 
 /// A role that may do the work, and look at the sums, and how the coordinator logs in as it.
 fn clerk(cluster: &Cluster, session: &mut Client) -> Client {
@@ -79,9 +127,16 @@ fn nothing_of_the_callers_runs_on_the_nodes_as_another_role() {
 
     // What is alone works.
     run(&mut clerk, "CALL change_status(10)");
-    clerk.execute("CALL change_status($1)", &[&10]).unwrap();
     run(&mut clerk, "CALL operations_maintain_partitions(9)");
-    assert_eq!(done(&mut session), before + 20);
+    assert_eq!(done(&mut session), before + 10);
+    // By the extended protocol, whose Bind has run what checks the domain of a parameter, and Parse what it plans.
+    for (call, parameters) in
+        [("CALL change_status($1)", &[&10 as &(dyn ToSql + Sync)][..]), ("CALL change_status(10)", &[])]
+    {
+        let error = db_error(clerk.execute(call, parameters)).unwrap();
+        assert_eq!(error.code().code(), NOT_ALONE[0], "{call}: {error:?}");
+    }
+    assert_eq!(done(&mut session), before + 10);
     for none in ["operations_verify_rollup()", "operations_stale_sums()", "operations_doctor_sums(true)"] {
         assert_eq!(text(&mut clerk, &format!("SELECT * FROM {none}")).unwrap(), "", "{none}");
     }
@@ -213,4 +268,39 @@ fn what_a_worker_has_truncated_is_mended_by_repair() {
     run(&mut session, "SELECT * FROM operations_verify_rollup(true)");
     expect_sums(&mut session, "repair");
     flip(&mut session, 5);
+}
+
+/// Parse and Bind plan a statement, and so run what is immutable in it. Without Execute and Sync the next message is of the same transaction.
+#[test]
+fn what_was_only_bound_has_run_too() {
+    let Some((cluster, mut session)) = Cluster::sharded("attacks::what_was_only_bound_has_run_too") else { return };
+    drop(clerk(&cluster, &mut session));
+    run(
+        &mut session,
+        "CREATE FUNCTION hers() RETURNS integer IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN RAISE WARNING 'hers ran'; RETURN 1; END $$",
+    );
+    let hba = cluster.coordinator.data().join("pg_hba.conf");
+    let rules = std::fs::read_to_string(&hba).unwrap();
+    std::fs::write(&hba, format!("host all clerk 127.0.0.1/32 trust\n{rules}")).unwrap();
+    run(&mut session, "SELECT pg_reload_conf()");
+    let mut wire = Wire::of("clerk", cluster.coordinator.port());
+    let before = done(&mut session);
+    let bind = |wire: &mut Wire| {
+        wire.send(b'P', b"\0SELECT hers()\0\0\0");
+        wire.send(b'B', &[0; 8]);
+    };
+    bind(&mut wire);
+    wire.send(b'Q', b"CALL public.change_status(10)\0");
+    assert_eq!(wire.answer().as_deref(), Some(NOT_ALONE[0]));
+    bind(&mut wire);
+    wire.send(b'P', b"call\0CALL public.change_status(10)\0\0\0");
+    wire.send(b'B', b"\0call\0\0\0\0\0\0\0");
+    wire.send(b'E', &[0; 5]);
+    wire.send(b'S', b"");
+    assert_eq!(wire.answer().as_deref(), Some(NOT_ALONE[0]));
+    assert_eq!(done(&mut session), before);
+    assert!(cluster.coordinator.log().unwrap().contains("hers ran"));
+    wire.send(b'Q', b"CALL public.change_status(10)\0");
+    assert_eq!(wire.answer(), None);
+    assert_eq!(done(&mut session), before + 10);
 }
