@@ -158,6 +158,13 @@ slot_state() {
 
 create_slot() { replication "CREATE_REPLICATION_SLOT $REPLICATION_SLOT PHYSICAL RESERVE_WAL" 2>&1 >/dev/null | filtered; }
 
+# need_slot STATE: one that is lost is made anew.
+need_slot() {
+    # What still holds it is the receiver of a server that has just ended.
+    [ "$1" != lost ] || replication "DROP_REPLICATION_SLOT $REPLICATION_SLOT WAIT" 2>&1 >/dev/null | filtered
+    [[ $1 != @(none|lost) ]] || create_slot
+}
+
 control() { pg_controldata -D "$1" 2>/dev/null | sed -n "s/^$2: *//p"; }
 
 is_promoted() { [ -s "$PGDATA/PG_VERSION" ] && [ ! -e "$PGDATA/standby.signal" ]; }
@@ -271,6 +278,8 @@ clone() {
             --slot="$REPLICATION_SLOT" --checkpoint=fast --progress 2>&1 | filtered; do
         [ $((SECONDS - started)) -lt 60 ] || die "cloning failed: see the lines above"
         sleep 2
+        # A new one reserves WAL from the last checkpoint on, which may be more than the primary keeps; since 18 it is then of no use.
+        need_slot "$(slot_state)"
     done
     follow_primary "$PGDATA.clone"
     sync "$PGDATA.clone/postgresql.auto.conf" "$PGDATA.clone/standby.signal" "$PGDATA.clone"
@@ -345,12 +354,7 @@ prepare() {
         [ -z "$why" ] || : >"$PGDATA.behind"
         [ -z "$why" ] || say "cloning anew what is in $PGDATA: $why"
     fi
-    if [ "$slot" = lost ]; then
-        # What still holds it is the receiver of a server that has just ended.
-        replication "DROP_REPLICATION_SLOT $REPLICATION_SLOT WAIT" 2>&1 >/dev/null | filtered
-        slot=none
-    fi
-    [ "$slot" != none ] || create_slot
+    need_slot "$slot"
     if [ ! -e "$PGDATA" ] || [ -n "$why" ]; then clone; fi
     follow_primary "$PGDATA"
 }

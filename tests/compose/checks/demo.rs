@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use crate::bases;
 use crate::compose::Compose;
 use crate::engine::{self, Engine};
-use crate::programs::last_lines;
+use crate::programs::{last_lines, wait};
 use crate::service::Service;
 
 pub const PROJECT: &str = "operations-test";
@@ -157,7 +157,8 @@ impl Demo {
     /// The demo is up, however the check before left it.
     pub fn need(&self) -> Outcome {
         self.turn_into(Shape::Plain)?;
-        self.compose().up(&[])
+        // On a busy machine the check before may have left a server unhealthy for a while, and that ends `up`.
+        wait("the demo to be up", 120, || self.compose().up(&[]))
     }
 
     /// From now on it is three servers under Patroni, until a check needs the demo without it.
