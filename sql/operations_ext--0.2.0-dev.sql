@@ -1082,7 +1082,7 @@ begin
         limit 1
     ) h;
     -- Else operations_doctor_jobs() says so.
-    if @extschema@.operations_has_pg_cron() and has_function_privilege('@extschema@.operations_pg_cron_jobs()', 'EXECUTE') then
+    if has_function_privilege('@extschema@.operations_pg_cron_jobs()', 'EXECUTE') then
         oldest := least(oldest, (select min(j.oldest) from @extschema@.operations_pg_cron_jobs() j));
     end if;
     return query

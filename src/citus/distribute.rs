@@ -5,7 +5,7 @@ use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::spi::{quote_identifier, quote_literal};
 use pgrx::{Spi, pg_extern};
 
-use super::{DISTRIBUTION_COLUMN, OnCitus, sharded};
+use super::{DISTRIBUTION_COLUMN, ORDERS, OnCitus, sharded};
 use crate::error::Error;
 use crate::pg::call::Call;
 use crate::pg::catalog::{self, LockMode, RelationOid};
@@ -155,7 +155,7 @@ fn put_triggers(schema: &Schema, operations: RelationOid) -> Result<(), Error> {
         run_each(schema, DROP_TRIGGERS)?;
         run_each(schema, TRIGGERS)?;
     }
-    for table in ["operations_shard", "operations_shard_load"] {
+    for table in ORDERS {
         let of_table = |file: &str| file.replace("@table@", table);
         if !is(schema, &of_table(HAS_TRIGGER))? {
             run_each(schema, &of_table(SHARD_TRIGGER))?;

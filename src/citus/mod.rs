@@ -25,6 +25,9 @@ use crate::schema::Schema;
 /// The column that operations are distributed by: each sum is of one client, and so of one shard.
 const DISTRIBUTION_COLUMN: &str = "client_id";
 
+/// Tables with a row in each shard, by `key`: who updates it has the trigger on it work on the shard.
+const ORDERS: [&str; 2] = ["operations_shard", "operations_shard_load"];
+
 /// Where a procedure or function works, of which errors have the name.
 #[derive(Clone, Copy, Debug)]
 pub enum OnCitus {
@@ -116,7 +119,7 @@ pub fn is_sharded(schema: &Schema) -> bool {
     let is = |name, kind: &str| {
         schema.relation_named(name).and_then(|table| catalogs.kind_of(table)) == Some(Kind::DistributedBy(kind.into()))
     };
-    is("operations", DISTRIBUTION_COLUMN) && is("operations_shard", "key") && is("operations_shard_load", "key")
+    is("operations", DISTRIBUTION_COLUMN) && ORDERS.into_iter().all(|table| is(table, "key"))
 }
 
 /// The query of what differs between the sums and the rows of a table that was distributed. All of it is asked as one role, who is to

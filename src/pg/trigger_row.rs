@@ -1,6 +1,6 @@
 //! The row that a trigger BEFORE UPDATE is called for, and gives back.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, c_int};
 
 use pgrx::callconv::{BoxRet, FcInfo};
 use pgrx::datum::Datum;
@@ -43,16 +43,19 @@ impl TriggerRow {
         RelationOid::from_oid(unsafe { (*self.relation).rd_id })
     }
 
+    /// The number of a column; `None` if there is no such one.
+    fn column(&self, name: &CStr) -> Option<c_int> {
+        // SAFETY: the row is one of the relation.
+        let number = unsafe { pg_sys::SPI_fnumber((*self.relation).rd_att, name.as_ptr()) };
+        (number > 0).then_some(number)
+    }
+
     /// The value of a column as text; `None` if it is null, or there is no such column.
     pub fn text(&self, column: &CStr) -> Option<String> {
+        let number = self.column(column)?;
         // SAFETY: the row is one of the relation; what SPI_getvalue returns is NULL or a string that ends in NUL.
         unsafe {
-            let descriptor = (*self.relation).rd_att;
-            let number = pg_sys::SPI_fnumber(descriptor, column.as_ptr());
-            if number <= 0 {
-                return None;
-            }
-            let text = pg_sys::SPI_getvalue(self.tuple, descriptor, number);
+            let text = pg_sys::SPI_getvalue(self.tuple, (*self.relation).rd_att, number);
             (!text.is_null()).then(|| CStr::from_ptr(text).to_string_lossy().into_owned())
         }
     }
@@ -60,13 +63,10 @@ impl TriggerRow {
     /// The value of a column of type bigint, integer or date, the last in days since 2000-01-01; `None` if it is null, or there is no
     /// such column.
     pub fn number(&self, column: &CStr) -> Option<i64> {
+        let number = self.column(column)?;
         // SAFETY: the row is one of the relation; values of these types are passed by value.
         unsafe {
             let descriptor = (*self.relation).rd_att;
-            let number = pg_sys::SPI_fnumber(descriptor, column.as_ptr());
-            if number <= 0 {
-                return None;
-            }
             let mut is_null = false;
             let value = pg_sys::SPI_getbinval(self.tuple, descriptor, number, &raw mut is_null);
             match pg_sys::SPI_gettypeid(descriptor, number) {
@@ -80,11 +80,11 @@ impl TriggerRow {
 
     /// The row with another number in a column of type bigint. Without that column it stays as it is.
     pub fn with(self, column: &CStr, value: i64) -> Self {
+        let Some(mut number) = self.column(column) else { return self };
         // SAFETY: as above; heap_modify_tuple_by_cols copies the row, in the memory context of the call.
         let tuple = unsafe {
             let descriptor = (*self.relation).rd_att;
-            let mut number = pg_sys::SPI_fnumber(descriptor, column.as_ptr());
-            if number <= 0 || pg_sys::SPI_gettypeid(descriptor, number) != pg_sys::INT8OID {
+            if pg_sys::SPI_gettypeid(descriptor, number) != pg_sys::INT8OID {
                 return self;
             }
             let mut value = pg_sys::Datum::from(value);

@@ -34,6 +34,14 @@ fn make_stranger(server: &Server, admin: &mut Client) -> Client {
     server.connect_as("stranger", DATABASE).unwrap()
 }
 
+/// The roles of the demo.
+fn make_roles(server: &Server) {
+    let roles = std::fs::read_to_string(operations_cluster::repository("docker/init_main/06_roles.sql")).unwrap();
+    let roles = server.write_file("roles.sql", &roles).unwrap();
+    let psql = server.psql(DATABASE, &format!("\\i {}", roles.display())).unwrap();
+    assert!(psql.is_success(), "{psql:?}");
+}
+
 #[test]
 fn another_users_job_of_that_name_does_not_stop_the_workers() {
     let Some(server) = server_with_pg_cron("another_users_job_of_that_name_does_not_stop_the_workers") else { return };
@@ -107,10 +115,7 @@ fn whom_it_was_granted_sees_the_jobs_and_nobody_elses() {
         "SELECT cron.schedule('operation_insert_one', '0 0 1 1 *', 'call public.operation_insert_one()')",
     );
     run(&mut admin, "CALL operations_schedule()");
-    let roles = std::fs::read_to_string(operations_cluster::repository("docker/init_main/06_roles.sql")).unwrap();
-    let roles = server.write_file("roles.sql", &roles).unwrap();
-    let psql = server.psql(DATABASE, &format!("\\i {}", roles.display())).unwrap();
-    assert!(psql.is_success(), "{psql:?}");
+    make_roles(&server);
     for role in ["operations_reader", "operations_worker"] {
         run(&mut admin, &format!("SET ROLE {role}"));
         let jobs = "SELECT string_agg(format('%s %s %s', job_name, scheduler, schedule), ', ' ORDER BY job_name COLLATE \"C\") \
@@ -144,10 +149,7 @@ fn whoever_may_examine_the_server_sees_the_jobs_of_pg_cron() {
     run(&mut admin, "CREATE EXTENSION pg_cron");
     let mut stranger = make_stranger(&server, &mut admin);
     run(&mut admin, "CALL operations_schedule()");
-    let roles = std::fs::read_to_string(operations_cluster::repository("docker/init_main/06_roles.sql")).unwrap();
-    let roles = server.write_file("roles.sql", &roles).unwrap();
-    let psql = server.psql(DATABASE, &format!("\\i {}", roles.display())).unwrap();
-    assert!(psql.is_success(), "{psql:?}");
+    make_roles(&server);
     run(&mut admin, "SET ROLE operations_monitor");
     let found = |code: &str| {
         format!("SELECT coalesce(string_agg(evidence, '; '), 'nothing') FROM operations_doctor() WHERE code = '{code}'")

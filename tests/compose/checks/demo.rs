@@ -157,8 +157,12 @@ impl Demo {
     /// The demo is up, however the check before left it.
     pub fn need(&self) -> Outcome {
         self.turn_into(Shape::Plain)?;
-        // On a busy machine the check before may have left a server unhealthy for a while, and that ends `up`.
-        wait("the demo to be up", 120, || self.compose().up(&[]))
+        self.comes_up(120)
+    }
+
+    /// It comes to be up: what the check before has left unhealthy for a while ends `up`.
+    pub fn comes_up(&self, seconds: u64) -> Outcome {
+        wait("the demo to be up", seconds, || self.compose().up(&[]))
     }
 
     /// From now on it is three servers under Patroni, until a check needs the demo without it.

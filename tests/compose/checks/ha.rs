@@ -5,9 +5,10 @@ use std::time::Instant;
 use operations_lab::checks::{Outcome, require, same};
 use serde_json::Value;
 
+use crate::access::has_no_password;
 use crate::container::Container;
 use crate::contents::jobs_tick_on;
-use crate::demo::{Demo, PASSWORD, PROJECT, REPLICATION_PASSWORD, took_at_most};
+use crate::demo::{Demo, PROJECT, took_at_most};
 use crate::lab::{comes_to_be_ok, nothing_is_lost, try_lab};
 use crate::programs::wait;
 use crate::service::Service;
@@ -21,8 +22,7 @@ const REJOINS: u64 = 90;
 /// Also where the check before has failed, or was none of these.
 pub fn need(demo: &Demo) -> Outcome {
     demo.become_cluster()?;
-    // What the check before has left unhealthy ends `up`.
-    wait("the cluster to be up", 180, || demo.compose().up(&[]))?;
+    demo.comes_up(180)?;
     comes_to_be_ok(demo, 120)?;
     Ok(())
 }
@@ -192,10 +192,7 @@ pub fn passwords_of_a_cluster_are_nowhere_to_be_seen(demo: &Demo) -> Outcome {
             container.log()?.0,
             kept.clone(),
         ];
-        for password in [PASSWORD, REPLICATION_PASSWORD, &PASSWORD[..4], &REPLICATION_PASSWORD[..4]] {
-            let line = seen.iter().flat_map(|text| text.lines()).find(|line| line.contains(password));
-            require(line.is_none(), format!("a password of {member}: {}", line.unwrap_or_default()))?;
-        }
+        has_no_password(&member, &seen)?;
         let others = ["find", "/run/operations", "/var/lib/postgresql/data", "-maxdepth", "1", "-type", "f"];
         let readable = container.exec("root", &[&others[..], &["-perm", "/044", "-size", "+0"]].concat())?;
         let secret: Vec<_> = readable

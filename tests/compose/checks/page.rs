@@ -24,12 +24,17 @@ pub fn roles(demo: &Demo) -> Outcome<Vec<String>> {
     Ok(servers.iter().map(|server| format!("{} {}", text(&server["name"]), text(&server["role"]))).collect())
 }
 
-pub fn page_and_metrics_are_served(demo: &Demo) -> Outcome {
-    demo.need()?;
+/// The page comes to show both servers.
+pub fn shows_both_servers(demo: &Demo) -> Outcome {
     wait("the page to show both servers", 60, || {
         let wanted = ["postgres_primary primary".to_owned(), "postgres_replica_1 replica".to_owned()];
         same("servers", wanted.as_slice(), roles(demo)?.as_slice())
-    })?;
+    })
+}
+
+pub fn page_and_metrics_are_served(demo: &Demo) -> Outcome {
+    demo.need()?;
+    shows_both_servers(demo)?;
     let page = get(demo, "127.0.0.1", "/")?;
     require(page.status == 200 && page.body.contains("<title>Operations lab</title>"), page.body)?;
     // As Prometheus asks, by the name of the service; and as somebody else's page would.

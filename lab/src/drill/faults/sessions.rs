@@ -113,11 +113,9 @@ impl FailingJob {
 
 const ALLOW: &str = "ALTER TABLE public.operations DROP CONSTRAINT IF EXISTS drill";
 
-/// The same where it was not done yet: the other form waits for its lock also where there is nothing to drop.
-const ALLOW_IF_FORBIDDEN: &str = "DO $$ BEGIN \
-    IF EXISTS (SELECT FROM pg_catalog.pg_constraint WHERE conrelid = 'public.operations'::pg_catalog.regclass AND conname = 'drill') THEN \
-        ALTER TABLE public.operations DROP CONSTRAINT IF EXISTS drill; \
-    END IF; END $$";
+/// Where there is nothing to drop ALLOW waits for its lock, too.
+const IS_FORBIDDEN: &str = "\
+    EXISTS (SELECT FROM pg_catalog.pg_constraint WHERE conrelid = 'public.operations'::pg_catalog.regclass AND conname = 'drill')";
 
 /// The jobs hold locks on the table, for as long as their runs take.
 const PATIENTLY: &str = "SET lock_timeout = '15s'";
@@ -125,7 +123,8 @@ const PATIENTLY: &str = "SET lock_timeout = '15s'";
 impl Fault for FailingJob {
     fn cause(&mut self, scene: &Scene) -> Result<String, Error> {
         let forbid = "ALTER TABLE public.operations ADD CONSTRAINT drill CHECK (status = 0) NOT VALID";
-        scene.run_and_undo(Role::Primary, &[PATIENTLY, forbid], &[PATIENTLY, ALLOW_IF_FORBIDDEN])?;
+        let allow = format!("DO $$ BEGIN IF {IS_FORBIDDEN} THEN {ALLOW}; END IF; END $$");
+        scene.run_and_undo(Role::Primary, &[PATIENTLY, forbid], &[PATIENTLY, &allow])?;
         Ok("a CHECK constraint on operations made each run of change_status fail".to_owned())
     }
 

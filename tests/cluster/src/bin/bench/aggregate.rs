@@ -7,7 +7,7 @@ use std::time::Instant;
 use operations_cluster::{DATABASE, Error, Server};
 use postgres::Client;
 
-use crate::numbers::{grouped, seconds, transactions};
+use crate::numbers::{grouped, seconds, tenths, transactions};
 use crate::options::Options;
 use crate::processor::Processor;
 use crate::report::Report;
@@ -72,7 +72,7 @@ fn updates(server: &Server, session: &mut Client, options: &Options, report: &mu
         let what = format!("single-row updates, {clients} client{plural}, synchronous_commit = off, vs no triggers");
         report.line(&what, "rows/s", (&measured[0], &measured[1]), ">= 0.8", grouped);
         let what = format!("processor time of the server for each of them, {clients} client{plural}, vs no triggers");
-        report.line(&what, "us", (&used[0], &used[1]), "<= 1.25", |value| format!("{value:.1}"));
+        report.line(&what, "us", (&used[0], &used[1]), "<= 1.25", tenths);
     }
     Ok(())
 }
@@ -118,7 +118,7 @@ fn readers(server: &Server, session: &mut Client, options: &Options, report: &mu
             }
         }
         let what = format!("longest read of {view} during refreshes (<= 50 ms), vs in quiet");
-        report.line(&what, "ms", (&measured[0], &measured[1]), "", |value| format!("{value:.1}"));
+        report.line(&what, "ms", (&measured[0], &measured[1]), "", tenths);
     }
     Ok(())
 }

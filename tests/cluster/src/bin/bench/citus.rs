@@ -4,7 +4,7 @@
 use operations_cluster::{DATABASE, Error, Server, missing_citus};
 use postgres::Client;
 
-use crate::numbers::{grouped, seconds};
+use crate::numbers::{grouped, seconds, tenths};
 use crate::options::Options;
 use crate::report::Report;
 
@@ -67,10 +67,6 @@ pub fn run(_: &Server, options: &Options, report: &mut Report) -> Result<(), Err
         report.line(&line, "ms", (&place.sums, &one.sums), "", tenths);
     }
     Ok(())
-}
-
-fn tenths(value: f64) -> String {
-    format!("{value:.1}")
 }
 
 impl Place {

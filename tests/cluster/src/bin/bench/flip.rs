@@ -4,7 +4,7 @@ use operations_cluster::{Error, Server, value};
 use postgres::Client;
 
 use crate::aggregate::{OFF, ON};
-use crate::numbers::{grouped, median, seconds};
+use crate::numbers::{grouped, median, seconds, tenths};
 use crate::options::Options;
 use crate::processor::Processor;
 use crate::report::Report;
@@ -84,7 +84,7 @@ pub fn run(server: &Server, options: &Options, report: &mut Report) -> Result<()
     let batch = grouped(f64::from(options.batch));
     for (size, _, times) in &databases {
         let size = grouped(*size as f64);
-        let mut line = |what: &str, pair: (&[f64], &[f64]), aim: &str| report.line(what, "ms", pair, aim, milliseconds);
+        let mut line = |what: &str, pair: (&[f64], &[f64]), aim: &str| report.line(what, "ms", pair, aim, tenths);
         let what = format!("change_status, flip of {batch} alone at {size} rows, vs the smallest table");
         line(&what, (&times.flip, &first.flip), "<= 1.3");
         let what = format!("change_status, whole call at {size} rows, vs the smallest table");
@@ -104,10 +104,6 @@ pub fn run(server: &Server, options: &Options, report: &mut Report) -> Result<()
         line(&what, (&times.used_refresh, &times.used_refresh_full), aim);
     }
     Ok(())
-}
-
-fn milliseconds(value: f64) -> String {
-    format!("{value:.1}")
 }
 
 /// A database of one size.

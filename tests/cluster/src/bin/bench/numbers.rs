@@ -42,6 +42,11 @@ pub fn median(values: &[f64]) -> f64 {
     }
 }
 
+/// A number with one digit after the point.
+pub fn tenths(number: f64) -> String {
+    format!("{number:.1}")
+}
+
 /// A number with its digits in groups of three: 1 234 567.
 pub fn grouped(number: f64) -> String {
     let digits = format!("{number:.0}");

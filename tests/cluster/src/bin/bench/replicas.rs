@@ -6,7 +6,7 @@ use std::time::Duration;
 use operations_cluster::{DATABASE, Error, Server, Stop};
 use postgres::Client;
 
-use crate::numbers::transactions;
+use crate::numbers::{grouped, tenths, transactions};
 use crate::options::Options;
 use crate::processor::{Processor, milliseconds_of};
 use crate::report::Report;
@@ -55,17 +55,13 @@ pub fn run(_: &Server, options: &Options, report: &mut Report) -> Result<(), Err
     let [none, others @ ..] = &figures;
     for ((name, ..), way) in WAYS[1..].iter().zip(others) {
         let line = format!("operations inserted, {name}, vs none");
-        report.line(&line, "rows/s", (&way.rate, &none.rate), "", crate::numbers::grouped);
+        report.line(&line, "rows/s", (&way.rate, &none.rate), "", grouped);
         let line = format!("processor time of the primary, {name}, vs none");
         report.line(&line, "ms/1000 rows", (&way.used, &none.used), "", tenths);
         let line = format!("WAL senders of the primary, {name}, vs the primary without a replica");
         report.line(&line, "ms/1000 rows", (&way.senders, &none.used), "", tenths);
     }
     Ok(())
-}
-
-fn tenths(value: f64) -> String {
-    format!("{value:.1}")
 }
 
 impl Servers {
