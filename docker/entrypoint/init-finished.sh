@@ -5,8 +5,6 @@ for name in POSTGRES_USER POSTGRES_DB REPLICATION_USER; do
     printf '%s=%s\n' "$name" "${!name:-}"
 done >"$PGDATA/operations.names"
 sync "$PGDATA/operations.names"
-PGOPTIONS='' psql --no-psqlrc --no-password --quiet --set ON_ERROR_STOP=1 --username "$POSTGRES_USER" --dbname "$POSTGRES_DB" \
-    --file /usr/local/lib/operations/entrypoint/stop_after_init.sql >/dev/null
 # From the next start on: nobody follows yet, and the init files would wait for ever.
 if [ -n "${OPERATIONS_STANDBYS:-}" ]; then
     printf "synchronous_standby_names = '%s'\n" "$OPERATIONS_STANDBYS" >>"$PGDATA/postgresql.auto.conf"

@@ -148,7 +148,10 @@ pub fn run<S: Subject>(title: &str, groups: &[Group<S>]) -> ExitCode {
             return ExitCode::FAILURE;
         }
     }
-    let Tally { passed, failed, skipped } = tally;
+    let Tally { passed, failures, skipped } = tally;
+    // Once more: the evidence above is long, and whoever keeps only the end of a log must find the reasons in it.
+    failures.iter().for_each(|failure| println!("{failure}"));
+    let failed = failures.len();
     println!("{title}: {passed} passed, {failed} failed, {skipped} skipped");
     match INTERRUPTED.load(Ordering::Relaxed) {
         true => ExitCode::from(130),
@@ -160,7 +163,7 @@ pub fn run<S: Subject>(title: &str, groups: &[Group<S>]) -> ExitCode {
 #[derive(Default)]
 struct Tally {
     passed: usize,
-    failed: usize,
+    failures: Vec<String>,
     skipped: usize,
 }
 
@@ -202,10 +205,10 @@ fn run_group<S: Subject>(
                 repeat_at_the_end(&line);
             }
             Err(Stop::Failed(why)) => {
-                tally.failed += 1;
                 println!("FAILED  {name} ({took} s)");
                 let evidence = subject.evidence();
                 evidence.lines().chain(why.lines()).for_each(|line| println!("        {line}"));
+                tally.failures.push(format!("FAILED  {name}: {why}"));
             }
         }
     }
