@@ -41,6 +41,7 @@ make_root_image() {
 }
 
 make_postgres_image() {
+    make_root_image
     say "making the stand-in for the postgres image"
     docker compose -f "$base/compose.yaml" --progress plain build
 }
@@ -62,6 +63,5 @@ make_rust_image() {
     rm -r "$staging"
 }
 
-make_root_image
-make_postgres_image
+case $POSTGRES_IMAGE in operations-test/*) make_postgres_image ;; esac
 make_rust_image

@@ -1,5 +1,5 @@
 //! Stand-ins for the two base images, since none can be pulled here: see base/. What ships is built on them by nothing but build
-//! arguments.
+//! arguments. `POSTGRES_IMAGE` names another one for PostgreSQL, such as the official one.
 
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -23,23 +23,32 @@ fn release() -> Option<&'static str> {
     Major::ALL.into_iter().find(|major| major.to_string() == *MAJOR)?.debian()
 }
 
+/// An image that a variable names.
+fn given(variable: &str) -> Option<String> {
+    std::env::var(variable).ok().filter(|image| !image.is_empty())
+}
+
 /// What compose.yaml and base/make.sh are told.
 pub fn settings() -> [(&'static str, String); 4] {
     let release = release().unwrap_or("none");
+    let stand_in = || format!("operations-test/postgres:{}-{release}", *MAJOR);
     [
         ("PG_MAJOR", MAJOR.clone()),
-        ("POSTGRES_IMAGE", format!("operations-test/postgres:{}-{release}", *MAJOR)),
+        (POSTGRES_IMAGE, given(POSTGRES_IMAGE).unwrap_or_else(stand_in)),
         ("RUST_IMAGE", "operations-test/rust:machine".to_owned()),
         ("ROOT_IMAGE", format!("operations-test/root:{release}")),
     ]
 }
+
+/// The variable that names the base image.
+const POSTGRES_IMAGE: &str = "POSTGRES_IMAGE";
 
 /// The variable that names a base image with Citus, of the major that is tested, such as one of citusdata/citus.
 const CITUS_POSTGRES_IMAGE: &str = "CITUS_POSTGRES_IMAGE";
 
 /// The base image with Citus, where one is given: it can neither be pulled here nor be made.
 pub fn citus_image() -> Option<String> {
-    std::env::var(CITUS_POSTGRES_IMAGE).ok().filter(|image| !image.is_empty())
+    given(CITUS_POSTGRES_IMAGE)
 }
 
 /// Skips what needs it.
@@ -51,9 +60,17 @@ pub fn need_citus() -> Outcome {
 
 /// Makes those that are missing: minutes, the first time.
 pub fn need(demo: &Demo) -> Outcome {
+    let is_given = given(POSTGRES_IMAGE).is_some();
     require(
-        release().is_some(),
-        format!("PG={}: no Debian has it, so there is no base image of it: 15, 17 or 18", *MAJOR),
+        is_given || release().is_some(),
+        format!(
+            "PG={}: no Debian has it, so there is no base image of it: 17 or 18, or one that POSTGRES_IMAGE names",
+            *MAJOR
+        ),
+    )?;
+    require(
+        is_given || *MAJOR != "15",
+        "PG=15: the demo takes pg_cron 1.5 or newer, and Debian 12 has 1.4: name an image in POSTGRES_IMAGE, as postgres:15-bookworm",
     )?;
     println!("making the base images, where they are missing (all of it: {})", demo.log_file().display());
     let mut make = demo.script("tests/compose/base/make.sh");
