@@ -61,6 +61,12 @@ require_same_names() {
     done < <(cat "$PGDATA/operations.names" 2>/dev/null)
 }
 
+# Throws away what a first start that was cut short has left. The folder may be a mount point.
+empty_data() {
+    say "the first start was cut short: making the database anew"
+    [ ! -d "$PGDATA" ] || find -H "$PGDATA" -mindepth 1 -delete
+}
+
 require_switch() {
     case ${!1:=off} in
         on | off) ;;

@@ -2,6 +2,8 @@
 # Runs the init files on the first server of a cluster under Patroni, as the official entrypoint does. Called by Patroni, once in the life
 # of the cluster. Where one fails Patroni throws the data away, and the next start makes them anew.
 set -euo pipefail
+# The order of the files.
+export LC_ALL=C
 
 run_sql() {
     psql --set ON_ERROR_STOP=1 --no-psqlrc --no-password --host /var/run/postgresql --username "$POSTGRES_USER" --dbname "$POSTGRES_DB" "$@"

@@ -34,12 +34,11 @@ fi
 # anyone, so it may go.
 mark=$PGDATA.initialising
 if [ -e "$mark" ]; then
-    say "the first start was cut short: making the database anew"
-    rm -rf "$PGDATA"
+    empty_data
 elif [ -d "$PGDATA" ] && [ ! -s "$PGDATA/PG_VERSION" ] && [ -n "$(ls -A "$PGDATA")" ]; then
     die "$PGDATA holds files but no database: empty the volume, or take another one"
 fi
-if [ -e "$PGDATA" ]; then
+if [ -s "$PGDATA/PG_VERSION" ]; then
     require_same_names
 else
     : >>"$mark"

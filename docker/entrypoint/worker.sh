@@ -9,11 +9,10 @@ from_file POSTGRES_PASSWORD
 go_on_as_postgres "$(dirname "$PGDATA")" "$@"
 [ -n "${POSTGRES_PASSWORD:-}" ] || refuse "POSTGRES_PASSWORD is not set"
 
-if [ -e "$PGDATA.initialising" ]; then
-    say "the first start was cut short: making the database anew"
-    rm -rf "$PGDATA"
-fi
-if [ -e "$PGDATA" ]; then
+# A second container on the volume would take the first one's start for one that was cut short.
+hold "$PGDATA.server" || die "another container has this volume"
+[ ! -e "$PGDATA.initialising" ] || empty_data
+if [ -s "$PGDATA/PG_VERSION" ]; then
     require_same_names
 else
     "$(dirname "$0")/make_data.sh"

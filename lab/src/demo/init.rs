@@ -38,7 +38,9 @@ impl Demo {
         stopped?;
         let (from, to) = (half_made.path(), self.layout.data(Role::Primary));
         let moved = self.layout.owner.files(|| {
-            File::open(from.join("global/pg_control"))?.sync_all()?;
+            for file in ["global/pg_control", "pg_hba.conf"] {
+                File::open(from.join(file))?.sync_all()?;
+            }
             std::fs::rename(from, to.path())?;
             File::open(&self.layout.folder)?.sync_all()
         });
@@ -57,6 +59,8 @@ impl Demo {
                 "operations_ext.database=".clone_into(setting);
             }
         }
+        // Nor does pg_cron run what the stop after the init files would cut short.
+        settings.push("cron.launch_active_jobs=off".to_owned());
         self.start_for_init(programs, &settings)?;
         self.run_init_files(programs)
     }

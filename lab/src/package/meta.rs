@@ -12,7 +12,7 @@ pub(super) const ABSTRACT: &str = "A live PostgreSQL operations lab in one exten
 pub(super) const MAINTAINER: &str = "the operations_ext founders";
 
 /// The oldest PostgreSQL that it is for.
-const OLDEST: &str = "16.0.0";
+const OLDEST: &str = "15.0.0";
 
 pub(super) fn json() -> Result<Vec<u8>, Error> {
     let meta = json!({

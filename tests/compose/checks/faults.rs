@@ -91,6 +91,31 @@ pub fn idle_job_is_noticed(demo: &Demo) -> Outcome {
     primary.becomes("healthy", 30)
 }
 
+pub fn busy_server_that_tells_its_sums_later_is_healthy(demo: &Demo) -> Outcome {
+    demo.need()?;
+    let primary = demo.primary().container()?;
+    let mut session = demo.primary().connect()?;
+    let look = || {
+        primary.exec("root", &["rm", "-f", "/run/health.sums.asked"])?;
+        primary.try_exec("root", &["/usr/local/lib/operations/healthchecks/primary.sh"])
+    };
+    // Each time for one look only, since the jobs wait for the lock, too.
+    let mut look_at_locked = || {
+        let mut transaction = session.transaction()?;
+        transaction.batch_execute("LOCK TABLE public.client_type_sum_mv")?;
+        let seen = look()?;
+        transaction.rollback()?;
+        Outcome::Ok(seen)
+    };
+    let late = look_at_locked()?;
+    require(late.success, format!("it is unhealthy while the sums are locked: {}", late.text()))?;
+    primary.exec("root", &["sh", "-c", "printf 'sums_wrong: said before' >/run/health.sums"])?;
+    let late = look_at_locked()?.refused("what was said before cannot be taken back by it")?;
+    same("the reason", "sums_wrong: said before", late.text().trim())?;
+    let free = look()?;
+    require(free.success, format!("it is unhealthy with sums that are right: {}", free.text()))
+}
+
 pub fn r3_replica_killed_for_a_minute(demo: &Demo) -> Outcome {
     demo.need()?;
     let replica = demo.replica().container()?;

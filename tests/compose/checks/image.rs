@@ -178,18 +178,25 @@ pub fn image_is_made_of_packages(demo: &Demo) -> Outcome {
 
     let stage = folder.join("packaged.yaml");
     std::fs::write(&stage, format!("services:\n  postgres_primary:\n    image: {image}\n"))?;
-    let build = demo.compose().instead_of_the_checkout(&folder.join("compose.yaml")).file(stage);
+    let build = || {
+        let compose = demo.compose().instead_of_the_checkout(&folder.join("compose.yaml")).file(stage.clone());
+        compose.env("EXTENSION_FROM", "package").try_run(&["build", "postgres_primary"])
+    };
     let began = Instant::now();
-    let built = build.env("EXTENSION_FROM", "package").try_run(&["build", "postgres_primary"])?;
+    let built = build()?;
     let answer = built.text();
     built.output()?;
     took_at_most(began, 60, "the build of the image from packages")?;
+    std::fs::copy(dist.join("operations-lab_0.1.0-1_tests.deb"), dist.join("operations-lab_0.0.9-1_tests.deb"))?;
+    let several = build()?.refused("there are two packages of operations-lab");
     let version = demo.engine.ask(&["run", "--rm", "--entrypoint", "operations-lab", image, "--version"]);
     let look =
         "cat /usr/share/postgresql/$PG_MAJOR/extension/operations_ext.control; ls /usr/lib/postgresql/$PG_MAJOR/lib";
     let files = demo.engine.ask(&["run", "--rm", "--entrypoint", "sh", image, "-euc", look]);
     demo.engine.ask(&["image", "rm", image])?;
     require(!answer.contains("Compiling"), "something was compiled")?;
+    let several = several?.text();
+    require(several.contains("error: dist/ has several packages operations-lab: leave one of them"), several)?;
     let wanted = format!("operations-lab {}", env!("CARGO_PKG_VERSION"));
     same("the program", wanted.as_str(), version?.trim())?;
     let files = files?;

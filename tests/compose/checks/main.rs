@@ -41,7 +41,7 @@ const CHECKS: &[Check<Demo>] = checks! {
     start: up_from_nothing all_objects rows_grow_and_flip replica_is_equal replica_refuses_writes second_up_changes_nothing
         down_and_up_keep_the_data;
     access: wrong_passwords_are_refused replication_from_outside_is_refused passwords_are_nowhere_to_be_seen;
-    faults: r1_primary_killed_under_load idle_job_is_noticed r3_replica_killed_for_a_minute r7_network_cut_for_half_a_minute
+    faults: r1_primary_killed_under_load idle_job_is_noticed busy_server_that_tells_its_sums_later_is_healthy r3_replica_killed_for_a_minute r7_network_cut_for_half_a_minute
         r9_disk_full r14_stop_while_jobs_run;
     lab: lab_sees_that_all_is_well lab_has_no_way_to_docker drills_run_beside_the_servers;
     page: page_and_metrics_are_served;

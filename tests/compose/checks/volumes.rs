@@ -12,7 +12,7 @@ use crate::contents::{ROWS, are_equal, at_least, system_identifier};
 use crate::demo::{Demo, PROJECT, took_at_most};
 use crate::start::all_objects;
 
-/// The demo with one more init file on the primary, between the test data and the materialized view.
+/// The demo with one more init file on the primary, as somebody may add one: by its name it comes after all of ours but the last.
 pub fn with_init<'a>(demo: &'a Demo, sql: &str) -> Outcome<Compose<'a>> {
     let file = demo.path("extra.sql");
     std::fs::write(&file, format!("{sql}\n"))?;
@@ -27,7 +27,7 @@ pub fn first_start_cut_short_is_done_over(demo: &Demo) -> Outcome {
     demo.down_with_data()?;
     let endless = with_init(demo, "SELECT pg_catalog.pg_sleep(3600);")?;
     endless.run(&["up", "--detach", "postgres_primary"])?;
-    demo.primary().comes_to_say(&["running ", "035_extra.sql"], 120)?;
+    demo.primary().comes_to_say(&["running ", "zz_extra.sql"], 120)?;
     demo.primary().container()?.kill()?;
     demo.compose().up(&[])?;
     demo.primary().log()?.says(&["first start was cut short"])?;
@@ -40,7 +40,7 @@ pub fn failing_init_fails_the_start(demo: &Demo) -> Outcome {
     demo.down_with_data()?;
     let failing = with_init(demo, "SELECT 1 / 0;")?;
     failing.try_run(&["up", "--detach", "--wait", "--wait-timeout", "300"])?.refused("an init file fails")?;
-    demo.primary().log()?.says(&["035_extra.sql:1: ERROR: ", "division by zero"])?;
+    demo.primary().log()?.says(&["zz_extra.sql:1: ERROR: ", "division by zero"])?;
     took_at_most(began, 120, "the failure")
 }
 

@@ -47,10 +47,9 @@ pub fn drill_is_refused_by_an_unwell_demo(user: &User) -> Outcome {
 }
 
 pub fn interrupted_drill_heals(user: &User) -> Outcome {
-    // Its finding takes 5 s; until then it is broken.
     let log = user.path("drill.log");
     let output = std::fs::File::create(&log)?;
-    let mut make = user.make(&["drill", "NAME=replay-delayed"]);
+    let mut make = user.make(&["drill", "NAME=replay-delayed", "DRILL=--hold 600"]);
     make.process_group(0).stderr(output.try_clone()?).stdout(output);
     let mut drill = Running(make.spawn()?);
     let delay = "SELECT current_setting('recovery_min_apply_delay');";

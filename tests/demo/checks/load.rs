@@ -29,10 +29,11 @@ pub fn load_comes_at_the_rate(user: &User) -> Outcome {
     {
         user.printed(text)?;
     }
-    user.printed("Load of 6 s: ")?;
+    // It says how long it took, which may be more than it was asked for.
+    user.printed("Load of ")?;
     let marks = std::fs::read_to_string(user.demo("marks"))?;
     let marks: Vec<_> = marks.lines().filter(|line| line.contains("\"kind\":\"load\"")).collect();
-    require(marks.len() == 2 && marks[1].contains("Load of 6 s: "), "the load is not marked for the page")?;
+    require(marks.len() == 2 && marks[1].contains("Load of "), "the load is not marked for the page")?;
     user.printed(" 0 failed")?;
     for when in ["before    lag ", "meanwhile lag ", "after     lag "] {
         user.printed(when)?;

@@ -34,21 +34,45 @@ impl Release {
         if !git(&["tag", "--list", &tag])?.is_empty() {
             return Err(Error::Environment(format!("the tag {tag} is there already")));
         }
+        if git(&["branch", "--show-current"])?.is_empty() {
+            return Err(Error::Environment(
+                "no branch is checked out, and nothing else would keep the release".to_owned(),
+            ));
+        }
+        let before = git(&["rev-parse", "HEAD"])?;
         let plan = plan(checkout(), &Version::current(), version)?;
         let date = finish(utc_date())?.success()?;
-        prepare(checkout(), &plan, date.trim()).and_then(|()| verify()).map_err(|error| {
+        let made = prepare(checkout(), &plan, date.trim()).and_then(|()| verify()).and_then(|()| record(version, &tag));
+        let next = made.map_err(|error| {
+            let undone = match undo(before.trim(), &tag) {
+                Ok(()) => "nothing is committed".to_owned(),
+                Err(undoing) => format!("what was committed could not be taken back: {undoing}"),
+            };
             let changed = CHANGED.join(" ");
             Error::Environment(format!(
-                "{error}\nnothing was committed; take the changes back with: git restore {changed} && git clean --force sql"
+                "{error}\n{undone}; take the changes back with: git restore --staged --worktree {changed} && git clean --force sql"
             ))
         })?;
-        commit(&format!("Release {version}"))?;
-        git(&["tag", "--annotate", &tag, "--message", &format!("operations_ext {version}")])?;
-        let next = begin_next(checkout(), version)?;
-        commit(&format!("Begin {next}"))?;
         say(&format!("{version} is committed and tagged {tag}, {next} is begun: git push --follow-tags"));
         Ok(0)
     }
+}
+
+/// Commits and tags the release, and begins the version that it returns.
+fn record(version: &Version, tag: &str) -> Result<Version, Error> {
+    commit(&format!("Release {version}"))?;
+    git(&["tag", "--annotate", tag, "--message", &format!("operations_ext {version}")])?;
+    let next = begin_next(checkout(), version)?;
+    commit(&format!("Begin {next}"))?;
+    Ok(next)
+}
+
+/// Takes back what [`record`] has done; the files stay as they are.
+fn undo(before: &str, tag: &str) -> Result<(), Error> {
+    if !git(&["tag", "--list", tag])?.is_empty() {
+        git(&["tag", "--delete", tag])?;
+    }
+    git(&["reset", "--quiet", "--soft", before]).map(drop)
 }
 
 /// By programs of their own: this one was built with the version before.

@@ -253,11 +253,28 @@ fn the_archive_installs_and_leaves_nothing() {
     assert!(machine.stderr.contains("machines, and this one is s390x"), "{machine:?}");
     let user = root.run(&format!("runuser -u postgres -- sh {folder}/install.sh"));
     assert!(!user.is_success() && user.stderr.contains("cannot be written: run this as root"), "{user:?}");
-    let control = format!("/usr/share/postgresql/{major}/extension/operations_ext.control");
+    // Root runs no program that another user can replace.
+    let theirs = format!("#!/bin/sh\\ntouch /tmp/ran\\necho PostgreSQL {major}.1\\n");
+    root.run(&format!(
+        "install -d -o nobody /tmp/theirs && printf '{theirs}' >/tmp/theirs/pg_config && chmod +x /tmp/theirs/pg_config"
+    ))
+    .success()
+    .unwrap();
+    refuses("/tmp/theirs/pg_config", "error: /tmp/theirs/pg_config is not root's alone: run this as its owner");
+    assert!(!root.path().join("tmp/ran").exists(), "it was run");
+    let extension = format!("/usr/share/postgresql/{major}/extension");
+    root.run(&format!("chmod o+w {extension}")).success().unwrap();
+    refuses("", "/extension is not root's alone: run this as its owner");
+    root.run(&format!("chmod o-w {extension}")).success().unwrap();
+    let control = format!("{extension}/operations_ext.control");
     assert!(!root.path().join(&control[1..]).exists(), "something was installed all the same");
 
+    // What somebody has put among the files of the archive, where that was unpacked in a folder of theirs.
+    root.run(&format!("touch {folder}/extension/operations_ext--0.1.0--9.sql")).success().unwrap();
     let installed = install("").success().unwrap();
     assert!(installed.contains(&format!("Installed operations_ext {VERSION} into PostgreSQL {major}")), "{installed}");
+    let added = root.run(&format!("ls {extension} | grep -e --9 -e new"));
+    assert!(!added.is_success(), "{added:?}");
     let worked = root.with_running_server(WORKLOAD);
     assert!(worked.is_success() && worked.stdout.ends_with("good\n"), "{worked:?}");
     // Again, over itself.
@@ -270,7 +287,7 @@ fn the_archive_installs_and_leaves_nothing() {
     root.run(&format!("truncate --size=-1 {folder}/lib/operations_ext.so")).success().unwrap();
     let half = install("");
     assert!(!half.is_success() && half.stderr.contains("are not those of the archive: unpack it again"), "{half:?}");
-    root.run(&format!("rm -r {folder} /tmp/archive.tar.gz /tmp/bin /tmp/pg_config")).success().unwrap();
+    root.run(&format!("rm -r {folder} /tmp/archive.tar.gz /tmp/bin /tmp/pg_config /tmp/theirs")).success().unwrap();
     assert_eq!(root.files(), before, "after it was removed");
 }
 
