@@ -25,6 +25,9 @@ pub fn with_init<'a>(demo: &'a Demo, sql: &str) -> Outcome<Compose<'a>> {
 
 pub fn first_start_cut_short_is_done_over(demo: &Demo) -> Outcome {
     demo.down_with_data()?;
+    // A folder that is there before is no database.
+    let make = ["run", "--rm", "--no-deps", "--entrypoint", "install", "postgres_primary", "-d", "-o", "postgres"];
+    demo.compose().run(&[&make[..], &["/var/lib/postgresql/data/primary"]].concat())?;
     let endless = with_init(demo, "SELECT pg_catalog.pg_sleep(3600);")?;
     endless.run(&["up", "--detach", "postgres_primary"])?;
     demo.primary().comes_to_say(&["running ", "zz_extra.sql"], 120)?;
