@@ -102,7 +102,7 @@ pub fn busy_server_that_tells_its_sums_later_is_healthy(demo: &Demo) -> Outcome 
     // Each time for one look only, since the jobs wait for the lock, too.
     let mut look_at_locked = || {
         let mut transaction = session.transaction()?;
-        transaction.batch_execute("LOCK TABLE public.client_type_sum_mv")?;
+        transaction.batch_execute("LOCK TABLE public.operations_rollup")?;
         let seen = look()?;
         transaction.rollback()?;
         Outcome::Ok(seen)
