@@ -23,9 +23,9 @@ pub use containers::become_servers_user;
 pub use layout::Layout;
 pub(crate) use lock::{DataLock, lock_demo};
 pub use programs::{Programs, Scheduler};
-#[cfg(test)]
-pub(crate) use roles::make_up;
 pub(crate) use roles::{DataState, FENCED, REWINDING, is_noted, timeline_of_wal};
+#[cfg(test)]
+pub(crate) use roles::{IN_ARCHIVE_RECOVERY, make_up, set_state};
 pub use settings::{Named, Settings, port_variable};
 pub(crate) use start::may_lose_what_only_it_has;
 pub use start::{check_before_the_folder_is_made, start};

@@ -227,7 +227,7 @@ mod tests {
     #[test]
     fn data_with_a_note_beside_them_are_not_the_primary() {
         let noted = |is_fenced, is_rewinding, timeline, is_replica| {
-            Some(DataState { system_identifier: 7, timeline, is_replica, is_fenced, is_rewinding })
+            Some(DataState { system_identifier: 7, timeline, is_replica, is_fenced, is_rewinding, is_promoting: false })
         };
         let half_rewound = noted(true, true, 2, false);
         for (states, primary, last) in [

@@ -23,6 +23,9 @@ pub(crate) struct DataState {
     pub timeline: u32,
     /// Whether it starts as a replica.
     pub is_replica: bool,
+    /// Whether it starts as a primary, and its promotion has not ended: PostgreSQL removes `standby.signal` before it writes the history of
+    /// the new timeline, so that need not be known here yet.
+    pub is_promoting: bool,
     /// Whether a note beside it says that it was fenced off.
     pub is_fenced: bool,
     /// Whether a note beside it says that pg_rewind has begun to change it, and nobody has ended that.
@@ -49,6 +52,7 @@ impl DataState {
             system_identifier,
             timeline: timeline.max(newest.unwrap_or(0)),
             is_replica: signal.is_ok(),
+            is_promoting: signal.is_err() && is_in_recovery(&control),
             is_fenced: is_noted(data, FENCED, owner),
             is_rewinding: is_noted(data, REWINDING, owner),
         })
@@ -84,6 +88,16 @@ fn parse_control(bytes: &[u8]) -> Option<(u64, u32)> {
     let identifier = bytes.get(..8)?.try_into().ok()?;
     let timeline = bytes.get(48..52)?.try_into().ok()?;
     Some((u64::from_ne_bytes(identifier), u32::from_ne_bytes(timeline)))
+}
+
+/// Where the control file says what the server is at, a DBState. The place and the values are the same from PostgreSQL 13 to 18.
+const STATE: std::ops::Range<usize> = 16..20;
+const SHUT_DOWN_IN_RECOVERY: u32 = 2;
+pub(crate) const IN_ARCHIVE_RECOVERY: u32 = 5;
+
+fn is_in_recovery(control: &[u8]) -> bool {
+    let state = control.get(STATE).and_then(|bytes| bytes.try_into().ok()).map(u32::from_ne_bytes);
+    matches!(state, Some(SHUT_DOWN_IN_RECOVERY | IN_ARCHIVE_RECOVERY))
 }
 
 /// The newest timeline of which a server has WAL: the one it was on. It may know newer ones, whose history a receiver has
@@ -123,6 +137,16 @@ pub(crate) fn make_up(data: &Path, system_identifier: u64, timeline: u32, is_rep
     if is_replica {
         std::fs::write(data.join("standby.signal"), "").unwrap();
     }
+}
+
+/// Has such a data directory say what its server is at.
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by a panic")]
+pub(crate) fn set_state(data: &Path, state: u32) {
+    let path = data.join("global/pg_control");
+    let mut control = std::fs::read(&path).unwrap();
+    control[STATE].copy_from_slice(&state.to_ne_bytes());
+    std::fs::write(&path, control).unwrap();
 }
 
 #[cfg(test)]

@@ -42,6 +42,7 @@ impl Keeper {
         let newer = newer_than(&own, &states).filter(|_| !keeps || fenced);
         let is_back = |state: &DataState| {
             state.opens_for_writes()
+                && !state.is_promoting
                 && state.system_identifier == own.system_identifier
                 && state.timeline == own.timeline
         };
@@ -154,7 +155,7 @@ impl Keeper {
 #[allow(clippy::unwrap_used, reason = "a test fails by a panic")]
 mod tests {
     use super::*;
-    use crate::demo::make_up;
+    use crate::demo::{IN_ARCHIVE_RECOVERY, make_up, set_state};
     use crate::server::Owner;
 
     /// The primary's container, beside a replica's data.
@@ -203,6 +204,29 @@ mod tests {
         assert_eq!(decided(), "old");
         std::fs::write(other.join("standby.signal"), "").unwrap();
         assert_eq!(decided(), "waits");
+    }
+
+    /// A server that is promoted removes standby.signal first, and writes the history of its new timeline then.
+    #[test]
+    fn data_are_not_taken_for_brought_back_by_a_promotion_that_goes_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let keeper = keeper(folder.path());
+        let other = folder.path().join("replica/replica_1");
+        let decided = || what(&keeper.part(Instant::now()));
+        make_up(&keeper.data, 7, 1, true);
+        std::fs::write(keeper.beside(FENCED), "").unwrap();
+        make_up(&other, 7, 1, false);
+        set_state(&other, IN_ARCHIVE_RECOVERY);
+        assert_eq!(decided(), "waits");
+        assert!(keeper.beside(FENCED).exists());
+        std::fs::write(other.join("pg_wal/00000002.history"), "").unwrap();
+        assert_eq!(decided(), "old");
+        set_state(&other, 6);
+        assert_eq!(decided(), "old");
+        // As pg_rewind leaves its data.
+        std::fs::write(keeper.data.join("pg_wal/00000002.history"), "").unwrap();
+        assert_eq!(decided(), "starts");
+        assert!(!keeper.beside(FENCED).exists());
     }
 
     #[test]
