@@ -61,10 +61,11 @@ require_same_names() {
     done < <(cat "$PGDATA/operations.names" 2>/dev/null)
 }
 
-# Throws away what a first start that was cut short has left. The folder may be a mount point.
-empty_data() {
+# Throws away what a first start that was cut short has left. A mount point stays, empty.
+start_over() {
     say "the first start was cut short: making the database anew"
     [ ! -d "$PGDATA" ] || find -H "$PGDATA" -mindepth 1 -delete
+    rmdir "$PGDATA" 2>/dev/null || true
 }
 
 require_switch() {

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# The last of the init files, also of those that somebody adds, by its name: from here on the database is whole. See primary.sh, and require_same_names in common.sh.
+# The last of the init files, by its name also after those that somebody adds: from here on the database is whole. See primary.sh, and
+# require_same_names in common.sh.
 set -euo pipefail
 for name in POSTGRES_USER POSTGRES_DB REPLICATION_USER; do
     printf '%s=%s\n' "$name" "${!name:-}"

@@ -48,8 +48,7 @@ made() { etcdctl --command-timeout=5s get --print-value-only "$initialised" 2>/d
 
 # What a first start that was cut short has left was never served to anyone.
 if [ -e "$PGDATA.initialising" ]; then
-    say "the first start was cut short: making the database anew"
-    rm -rf "$PGDATA"
+    start_over
     rm -f "$PGDATA.initialising"
 fi
 require_same_names

@@ -34,7 +34,7 @@ fi
 # anyone, so it may go.
 mark=$PGDATA.initialising
 if [ -e "$mark" ]; then
-    empty_data
+    start_over
 elif [ -d "$PGDATA" ] && [ ! -s "$PGDATA/PG_VERSION" ] && [ -n "$(ls -A "$PGDATA")" ]; then
     die "$PGDATA holds files but no database: empty the volume, or take another one"
 fi

@@ -11,7 +11,7 @@ go_on_as_postgres "$(dirname "$PGDATA")" "$@"
 
 # A second container on the volume would take the first one's start for one that was cut short.
 hold "$PGDATA.server" || die "another container has this volume"
-[ ! -e "$PGDATA.initialising" ] || empty_data
+[ ! -e "$PGDATA.initialising" ] || start_over
 if [ -s "$PGDATA/PG_VERSION" ]; then
     require_same_names
 else

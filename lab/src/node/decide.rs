@@ -174,8 +174,13 @@ mod tests {
         }
     }
 
-    fn what(part: &Part) -> &'static str {
-        match part {
+    /// The same, and the replica's data.
+    fn pair(folder: &std::path::Path) -> (Keeper, std::path::PathBuf) {
+        (keeper(folder), folder.join("replica/replica_1"))
+    }
+
+    fn what(keeper: &Keeper) -> &'static str {
+        match keeper.part(Instant::now()) {
             Part::Starts(_) => "starts",
             Part::Old(_) => "old",
             Part::Waits(_) => "waits",
@@ -185,9 +190,8 @@ mod tests {
     #[test]
     fn half_rewound_data_are_cloned_and_never_opened() {
         let folder = tempfile::tempdir().unwrap();
-        let keeper = keeper(folder.path());
-        let other = folder.path().join("replica/replica_1");
-        let decided = || what(&keeper.part(Instant::now()));
+        let (keeper, other) = pair(folder.path());
+        let decided = || what(&keeper);
         make_up(&keeper.data, 7, 2, false);
         make_up(&other, 7, 2, false);
         for notes in [&[REWINDING][..], &[REWINDING, FENCED], &[FENCED]] {
@@ -210,9 +214,8 @@ mod tests {
     #[test]
     fn data_are_not_taken_for_brought_back_by_a_promotion_that_goes_on() {
         let folder = tempfile::tempdir().unwrap();
-        let keeper = keeper(folder.path());
-        let other = folder.path().join("replica/replica_1");
-        let decided = || what(&keeper.part(Instant::now()));
+        let (keeper, other) = pair(folder.path());
+        let decided = || what(&keeper);
         make_up(&keeper.data, 7, 1, true);
         std::fs::write(keeper.beside(FENCED), "").unwrap();
         make_up(&other, 7, 1, false);
@@ -232,9 +235,8 @@ mod tests {
     #[test]
     fn what_cannot_be_read_may_have_been_promoted() {
         let folder = tempfile::tempdir().unwrap();
-        let keeper = keeper(folder.path());
-        let other = folder.path().join("replica/replica_1");
-        let decided = || what(&keeper.part(Instant::now()));
+        let (keeper, other) = pair(folder.path());
+        let decided = || what(&keeper);
         make_up(&keeper.data, 7, 1, false);
         assert_eq!(decided(), "starts", "there is nothing of another one yet");
         make_up(&other, 7, 1, true);
