@@ -11,6 +11,10 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+/// How much longer a check waits for what must come about than that takes on a machine that does nothing else: CI's builds an image and
+/// runs other servers meanwhile. Who waits has it in his limit; what is to be measured is measured.
+pub const PATIENCE: u32 = 5;
+
 /// Why a check ended early.
 #[derive(Debug)]
 pub enum Stop {

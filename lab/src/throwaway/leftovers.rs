@@ -5,7 +5,8 @@ use std::fs::{File, OpenOptions};
 use std::path::Path;
 
 use crate::error::{Context, Error};
-use crate::server::{DataDirectory, LIMIT, Owner, Stop};
+use crate::server::{DataDirectory, Owner, Stop};
+use crate::throwaway::LIMIT;
 
 /// The file in a server's folder whose lock says that the folder is in use.
 const IN_USE: &str = "in_use";

@@ -19,6 +19,11 @@
 //! # }
 //! ```
 
+use std::time::Duration;
+
+use crate::checks::PATIENCE;
+use crate::server;
+
 mod builder;
 mod citus;
 mod clients;
@@ -37,3 +42,6 @@ pub use connect::Notices;
 pub use environment::repository;
 pub use replica::ReplicaBuilder;
 pub use server::Server;
+
+/// How long they may take to start, to stop or to replay, for many run at once.
+const LIMIT: Duration = server::LIMIT.saturating_mul(PATIENCE);

@@ -10,7 +10,7 @@ use postgres::error::DbError;
 use crate::{Error, Server, db_error, text, try_wait, value};
 
 /// How long something that takes a moment may take on a busy machine.
-pub const SOON: Duration = Duration::from_secs(60);
+pub const SOON: Duration = Duration::from_secs(300);
 
 /// Count, sum and a hash of all rows of `operations`, whatever their order: equal contents give equal lines.
 pub const CONTENTS: &str = "\

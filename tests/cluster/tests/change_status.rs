@@ -120,7 +120,7 @@ fn eight_sessions_flip_every_row_once() {
         .map(|number| {
             let mut session = server.session().unwrap();
             std::thread::spawn(move || {
-                wait_until("all rows to be done", SOON * 4, || {
+                wait_until("all rows to be done", SOON, || {
                     // Batches of different sizes, so that sessions overlap in all ways.
                     run(&mut session, &format!("CALL change_status({})", 150 + number * 50));
                     match value::<i64>(&mut session, left).unwrap() {

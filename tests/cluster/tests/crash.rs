@@ -5,7 +5,6 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use operations_cluster::expect::{AGGREGATE_DIFFERENCE, CONTENTS, SOON, expect_indexes_match, run, wait_for_text};
 use operations_cluster::{Server, text, value, wait_until};
@@ -43,7 +42,7 @@ fn r1_a_killed_postmaster_loses_nothing_that_was_acknowledged() {
         assert!(rows.len() >= 3 * EACH && !flips.is_empty());
 
         primary.start().unwrap();
-        replica.wait_streaming(Duration::from_secs(15)).unwrap();
+        replica.wait_streaming(SOON).unwrap();
         let mut session = primary.session().unwrap();
         expect_rows(&mut session, &rows, round);
         let ids: Vec<i64> = flips.into_iter().collect();

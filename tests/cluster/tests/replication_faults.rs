@@ -2,7 +2,6 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
 
 use std::path::Path;
-use std::time::Duration;
 
 use operations_cluster::expect::{CONTENTS, SOON, expect_equal, run, wait_for_text};
 use operations_cluster::{Server, Stop, text, value, wait_until};
@@ -19,7 +18,7 @@ fn r3_a_killed_replica_streams_again_without_a_new_clone() {
         "CALL operations_test_data('2025-08-01', '2025-11-30', 50000); CALL change_status(10000); CHECKPOINT",
     );
     replica.start().unwrap();
-    replica.wait_streaming(Duration::from_secs(60)).unwrap();
+    replica.wait_streaming(SOON).unwrap();
     expect_equal(&primary, &replica);
     assert_eq!(replica.cloned_at().unwrap(), made);
 }
@@ -98,7 +97,7 @@ fn r8_a_replica_that_was_away_too_long_heals_itself() {
     replica.stop(Stop::Fast).unwrap();
     let mut session = primary.session().unwrap();
     let lost = "SELECT wal_status FROM pg_replication_slots WHERE slot_name = 'replica_slot'";
-    wait_until("the slot to be lost", SOON * 4, || {
+    wait_until("the slot to be lost", SOON, || {
         run(&mut session, "CALL operations_test_data('2025-08-01', '2025-11-30', 100000)");
         run(&mut session, "CHECKPOINT");
         let status = text(&mut session, lost).unwrap();
@@ -110,9 +109,8 @@ fn r8_a_replica_that_was_away_too_long_heals_itself() {
     let wal = "SELECT sum(size) < 400 * 1024 * 1024 FROM pg_ls_waldir()";
     assert!(value::<bool>(&mut session, wal).unwrap());
     replica.launch().unwrap();
-    let limit = Duration::from_secs(120);
-    replica.wait_ready(limit).unwrap();
-    replica.wait_streaming(limit).unwrap();
+    replica.wait_ready(SOON).unwrap();
+    replica.wait_streaming(SOON).unwrap();
     expect_equal(&primary, &replica);
 }
 

@@ -126,7 +126,7 @@ impl Slow {
     fn tc(&self, arguments: &[&str]) -> Outcome {
         let mut command = Command::new("nsenter");
         command.args(["--net", "--target", &self.0, "tc", "qdisc"]).args(arguments);
-        finish(command, Duration::from_secs(10))?.output()?;
+        finish(command, Duration::from_secs(60))?.output()?;
         Ok(())
     }
 }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::Duration;
 
-use operations_lab::checks::Subject;
+use operations_lab::checks::{PATIENCE, Subject};
 pub use operations_lab::checks::{Outcome, Stop, require};
 use operations_lab::server::ports::{free_port, is_free};
 use operations_lab::server::{Owner, try_wait};
@@ -222,10 +222,10 @@ impl User {
         Ok(text.lines().skip(2).collect::<Vec<_>>().join("\n"))
     }
 
-    /// Waits until something gives this text.
+    /// Waits until something gives this text, which takes so many seconds at most on a machine that does nothing else.
     pub fn becomes(&self, wanted: &str, seconds: u64, question: impl Fn() -> Outcome<String>) -> Outcome {
         let what = format!("\"{wanted}\"");
-        Ok(try_wait(&what, Duration::from_secs(seconds), || match question() {
+        Ok(try_wait(&what, PATIENCE * Duration::from_secs(seconds), || match question() {
             Ok(found) if found == wanted => Ok(()),
             Ok(found) => Err(found),
             Err(Stop::Failed(why) | Stop::Skipped(why)) => Err(why),

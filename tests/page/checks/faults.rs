@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use operations_demo_checks::Running;
-use operations_lab::checks::{Outcome, Stop, require};
+use operations_lab::checks::{Outcome, PATIENCE, Stop, require};
 use operations_lab::drill::{DRILLS, Drill, Length};
 use operations_lab::server::try_wait;
 
@@ -69,7 +69,7 @@ fn is_seen(viewer: &Viewer, name: &str, hold: u32) -> Outcome {
         format!("it was on the page after {} ms", seen.saturating_sub(begun)),
     )?;
     let missing = || viewer.browser.text(&without_flag(begun, "mark-drill"));
-    try_wait("a flag in every plot", Duration::from_secs(5), || match missing() {
+    try_wait("a flag in every plot", PATIENCE * Duration::from_secs(5), || match missing() {
         Ok(missing) if missing.is_empty() => Ok(()),
         Ok(missing) => Err(format!("none in {missing}")),
         Err(stop) => Err(format!("{stop:?}")),
@@ -109,7 +109,7 @@ fn watch(viewer: &Viewer, drill: &Drill, running: &mut Running) -> Outcome<(u64,
     let asked_since = viewer.browser.ask("return Date.now()")?.as_u64().ok_or("no time")?;
     let mut seen = None;
     let mut ended: Option<Instant> = None;
-    try_wait(&format!("{} on the page", codes.join(" or ")), BEGUN, || {
+    try_wait(&format!("{} on the page", codes.join(" or ")), PATIENCE * BEGUN, || {
         let shown = viewer.browser.ask(&script).map_err(|stop| format!("{stop:?}"))?;
         let begun = shown[0].as_u64().filter(|begun| *begun + 1000 >= asked_since);
         if shown[1] == true && seen.is_none() {

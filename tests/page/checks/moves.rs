@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use operations_lab::checks::{Outcome, require, same};
+use operations_lab::checks::{Outcome, PATIENCE, require, same};
 use operations_lab::server::try_wait;
 
 use crate::pixels::PICTURES;
@@ -21,7 +21,7 @@ pub fn plots_move_by_themselves(viewer: &Viewer) -> Outcome {
         &format!("return Number(document.getElementById('plots').dataset.samples) >= {}", first + 3),
         "return document.getElementById('plots').dataset.samples",
     )?;
-    try_wait("all plots to look otherwise", Duration::from_secs(10), || {
+    try_wait("all plots to look otherwise", PATIENCE * Duration::from_secs(10), || {
         let now = browser.ask(PICTURES).map_err(|stop| format!("{stop:?}"))?;
         let still = now.as_array().map_or(0, |now| now.iter().zip(&before).filter(|(now, then)| now == then).count());
         if still == 0 { Ok(()) } else { Err(format!("{still} of {} look as before", before.len())) }

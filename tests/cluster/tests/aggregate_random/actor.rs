@@ -346,7 +346,7 @@ fn copy(session: &mut Client, sql: &str, lines: &str) -> Result<(), postgres::Er
 
 /// Connects, for as long as the server may be down.
 fn connect(shared: &Shared, number: usize) -> Result<Client, String> {
-    let connected = try_wait("a session", SOON * 2, || {
+    let connected = try_wait("a session", SOON, || {
         let server = shared.server.read().map_err(|error| error.to_string())?;
         let mut session = server.session().map_err(|error| error.to_string())?;
         let settings = format!("SET application_name = 'actor {number}'; SET lock_timeout = '400ms'");

@@ -152,7 +152,7 @@ fn the_live_workload_goes_on_beside_a_load() {
         pids.iter().map(i32::to_string).collect::<Vec<_>>().join(","),
     );
     let mut longest_wait = 0_f64;
-    wait_until("the load to end", SOON * 2, || {
+    wait_until("the load to end", SOON, || {
         longest_wait = longest_wait.max(value(&mut session, &waits).unwrap());
         if load.is_over() { Ok(()) } else { Err("it runs".to_owned()) }
     });

@@ -4,16 +4,13 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
-use operations_cluster::expect::{run, wait_until};
+use operations_cluster::expect::{SOON, run, wait_until};
 use operations_lab::http;
 use operations_lab::role::Role;
 use operations_lab::serve::{Options, Servers, USER};
 use operations_lab::target::Target;
 
 use crate::lab::{Lab, MALLORY};
-
-/// How long it may take until a collector that is asked every few seconds has been asked again.
-const ASKED: Duration = Duration::from_secs(60);
 
 /// Serves the page of a database, until the test ends, and returns its port.
 fn serve(lab: &Lab) -> u16 {
@@ -34,7 +31,7 @@ fn get(port: u16, path: &str) -> Result<String, String> {
 /// Waits until these lines are in `/metrics`, and those are not.
 #[track_caller]
 fn wait_for(port: u16, what: &str, there: &[&str], gone: &[&str]) {
-    wait_until(what, ASKED, || {
+    wait_until(what, SOON, || {
         let metrics = get(port, "/metrics")?;
         let is_there = |line: &&&str| metrics.contains(**line);
         match there.iter().all(|line| is_there(&line)) && !gone.iter().any(|line| is_there(&line)) {
@@ -86,7 +83,7 @@ fn metrics_read_nothing_of_a_role_that_is_no_superuser() {
         let planned = format!("SELECT count(*) FROM public.{relation} WHERE status = 0");
         lab.expect_armed(&planned, &["index"]);
         let before = tries(port).unwrap();
-        wait_until("both to be asked again", ASKED, || {
+        wait_until("both to be asked again", SOON, || {
             let now = tries(port)?;
             match now.iter().any(|line| before.contains(line)) {
                 true => Err(now.join("\n")),

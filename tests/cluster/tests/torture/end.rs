@@ -1,8 +1,7 @@
 //! What must hold when scripts have ended: on the replica, after a crash and recovery, for indexes and files.
 
-use std::time::Duration;
 
-use operations_cluster::expect::expect_indexes_match;
+use operations_cluster::expect::{SOON, expect_indexes_match};
 use operations_cluster::{Error, Server, Stop, db_error, text};
 use postgres::Client;
 
@@ -67,7 +66,7 @@ pub fn finish(cluster: &mut Cluster, round: &mut [Done]) -> Result<(), (usize, S
         }
     }
     if let Some(replica) = &cluster.replica {
-        replica.wait_streaming(Duration::from_secs(30)).unwrap();
+        replica.wait_streaming(SOON).unwrap();
     }
     on_the_replica(cluster, round)?;
     cluster.drop_copies().unwrap();
