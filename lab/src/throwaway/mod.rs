@@ -22,7 +22,6 @@
 use std::time::Duration;
 
 use crate::checks::PATIENCE;
-use crate::server;
 
 mod builder;
 mod citus;
@@ -44,4 +43,4 @@ pub use replica::ReplicaBuilder;
 pub use server::Server;
 
 /// How long they may take to start, to stop or to replay, for many run at once.
-const LIMIT: Duration = server::LIMIT.saturating_mul(PATIENCE);
+const LIMIT: Duration = crate::server::LIMIT.saturating_mul(PATIENCE);
