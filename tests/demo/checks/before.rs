@@ -1,10 +1,13 @@
 //! What make says when there is no demo yet, and when it cannot make one.
 
+use std::fs::File;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use operations_lab::checkout;
+use operations_lab::checks::same;
 use operations_lab::server::ports::listens;
 use operations_lab::tools::Major;
 
@@ -59,6 +62,36 @@ pub fn without_a_demo(user: &User) -> Outcome {
     user.printed("The demo is not running")?;
     user.succeeds(&["clean"])?;
     user.printed("There is no demo data")
+}
+
+/// A program and a cargo of the check's own: what they print says who was run.
+pub fn cargo_is_asked_when_a_source_is_newer_than_the_program(user: &User) -> Outcome {
+    let (debug, bin) = (user.make_folder("target/debug")?, user.make_folder("fake")?);
+    let (program, source) = (debug.join("operations-lab"), user.path("source.rs"));
+    for (file, text) in [(&program, "#!/bin/sh\necho the program\n"), (&bin.join("cargo"), "#!/bin/sh\necho cargo\nexit 1\n")] {
+        std::fs::write(file, text)?;
+        std::fs::set_permissions(file, PermissionsExt::from_mode(0o755))?;
+    }
+    std::fs::write(&source, "")?;
+    std::fs::write(debug.join("operations-lab.d"), format!("{}: {}\n", program.display(), source.display()))?;
+    let path = std::env::var("PATH")?;
+    let status = || {
+        let mut make = user.make(&["status"]);
+        make.env("CARGO_TARGET_DIR", user.path("target")).env("PATH", format!("{}:{path}", bin.display()));
+        make
+    };
+    let built = std::fs::metadata(&program)?.modified()?;
+    let set = |time| File::options().write(true).open(&source).and_then(|file| file.set_modified(time));
+
+    set(built - Duration::from_secs(1))?;
+    require(user.run(status())?, "make status failed")?;
+    same("printed", "the program\n", user.output().as_str())?;
+    set(built + Duration::from_secs(1))?;
+    require(!user.run(status())?, "cargo was not asked")?;
+    same("the first line", Some("cargo"), user.output().lines().next())?;
+    std::fs::remove_file(&source)?;
+    require(!user.run(status())?, "cargo was not asked after a source was removed")?;
+    same("the first line", Some("cargo"), user.output().lines().next())
 }
 
 pub fn wrong_pg_config(user: &User) -> Outcome {

@@ -18,7 +18,7 @@ use crate::commands::INTERRUPTED;
 const PACKAGES: [&str; 5] =
     ["operations_model", "operations_lab", "operations_cluster", "operations_demo_checks", "operations_page_checks"];
 
-/// How long the random tests run in `make test`, in seconds: long enough to see that they work.
+/// How long the random tests run in `make test` and in CI, in seconds: long enough to see that they work.
 const SHORT: &str = "10";
 
 static IS_INTERRUPTED: AtomicBool = AtomicBool::new(false);
@@ -126,7 +126,7 @@ fn clusters(tools: &Toolbox, which: Which, skipped: &Path) -> Result<bool, Error
     // Most of them wait most of the time: three for each core keep it busy.
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     cargo.args(["--test-threads", &(3 * cores).to_string()]).env("OPERATIONS_SKIPPED", skipped);
-    if matches!(which, Which::Short | Which::Round) && std::env::var_os("OPERATIONS_RANDOM_SECONDS").is_none() {
+    if matches!(which, Which::Short | Which::Ci | Which::Round) && std::env::var_os("OPERATIONS_RANDOM_SECONDS").is_none() {
         cargo.env("OPERATIONS_RANDOM_SECONDS", SHORT);
     }
     match which {

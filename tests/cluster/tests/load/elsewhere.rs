@@ -14,7 +14,7 @@ fn progress_is_shown_from_first_to_last() {
     let server = Server::primary().with_extension().start().unwrap();
     let mut session = server.session().unwrap();
     let dates = Dates::of(&mut session);
-    let rows = 1_800_000;
+    let rows = 600_000;
     for (strategy, workers, phases) in [
         (Strategy::New, 2, ["inserting rows", "building indexes"]),
         (Strategy::Full, 2, ["inserting rows", "inserting rows"]),
