@@ -34,7 +34,8 @@ PATH=$PATH:${CARGO_HOME:-$HOME/.cargo}/bin
 # than most commands.
 is_built() {
     [ -x "$lab" ] && [ ! "$checkout/Cargo.toml" -nt "$lab" ] && [ ! "$checkout/Cargo.lock" -nt "$lab" ] &&
-        [ ! "$checkout/lab/Cargo.toml" -nt "$lab" ] && MAKEFLAGS='' make --question --silent --file="$lab.d" "$lab" 2>/dev/null
+        [ ! "$checkout/lab/Cargo.toml" -nt "$lab" ] &&
+        MAKEFLAGS='' make --question --silent --file="$lab.d" --eval="$lab: ; cargo build" "$lab" 2>/dev/null
 }
 is_built && exec "$lab" "$@"
 

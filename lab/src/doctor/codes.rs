@@ -106,6 +106,7 @@ pub const OF_A_SERVER: &[&str] = &[
     "check_failed",
     "checksum_failures",
     "checksums_off",
+    "citus_node_away",
     "citus_table",
     "citus_worker",
     "connections_nearly_full",

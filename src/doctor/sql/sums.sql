@@ -9,6 +9,8 @@ as $function$
 declare
     differences bigint;
     example text;
+    patience text;
+    is_away boolean;
     -- Reading so much takes some 10 ms.
     largest_sample constant bigint := 8 * 1024 * 1024;
 begin
@@ -18,6 +20,27 @@ begin
     end if;
     if exists (select from @extschema@.operations_citus_tables() c where c.kind <> 'distributed by operations_distribute()') then
         return; -- citus_table, citus_worker
+    end if;
+    -- First, for once a question was not answered the transaction can only end. Citus waits for a node for 30 s by default.
+    if exists (select from @extschema@.operations_citus_tables()) then
+        patience := current_setting('citus.node_connection_timeout');
+        perform set_config('citus.node_connection_timeout', '1s', true);
+        return query execute $query$
+            select 'citus_node_away', 'broken',
+                   format('node %s:%s, which has shards, cannot be asked as role %I: whatever needs them fails', n.nodename, n.nodeport, current_user),
+                   format('select citus_check_connection_to_node(%L, %s); -- its warning says why: start that server, see docs/doctor.md',
+                          n.nodename, n.nodeport)
+            from pg_dist_node n
+            where n.isactive and n.noderole = 'primary'
+              and exists (select from pg_dist_placement p where p.groupid = n.groupid)
+              and not citus_check_connection_to_node(n.nodename, n.nodeport)
+            order by n.nodeid
+        $query$;
+        is_away := found;
+        perform set_config('citus.node_connection_timeout', patience, true);
+        if is_away then
+            return;
+        end if;
     end if;
 
     if not (select c.relispopulated from pg_class c where c.oid = '@extschema@.client_type_sum_mv'::regclass) then
@@ -96,6 +119,6 @@ end
 $function$;
 
 comment on function @extschema@.operations_doctor_sums(boolean) is
-    'The part of operations_doctor() about the sums: client_type_sum_mv against client_type_sum_live, and the rollups against the rows: of one small month, or with p_full of all.';
+    'The part of operations_doctor() about the sums: client_type_sum_mv against client_type_sum_live, and the rollups against the rows: of one small month, or with p_full of all. On Citus first whether the nodes answer.';
 
 revoke all on function @extschema@.operations_doctor_sums(boolean) from public;

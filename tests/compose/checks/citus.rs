@@ -123,7 +123,7 @@ pub fn killed_worker_comes_back(demo: &Demo) -> Outcome {
     let worker = demo.service(WORKERS[1]);
     let rows = demo.primary().ask(ROWS)?;
     worker.container()?.kill()?;
-    let report = comes_to_find(demo, "question_failed", "postgres_primary", 60)?;
+    let report = comes_to_find(demo, "citus_node_away", "postgres_primary", 60)?;
     require(report.contains(WORKERS[1]), format!("the doctor does not say who is away: {report}"))?;
     worker.container()?.start()?;
     worker.becomes("healthy", 60)?;
