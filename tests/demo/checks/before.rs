@@ -68,7 +68,9 @@ pub fn without_a_demo(user: &User) -> Outcome {
 pub fn cargo_is_asked_when_a_source_is_newer_than_the_program(user: &User) -> Outcome {
     let (debug, bin) = (user.make_folder("target/debug")?, user.make_folder("fake")?);
     let (program, source) = (debug.join("operations-lab"), user.path("source.rs"));
-    for (file, text) in [(&program, "#!/bin/sh\necho the program\n"), (&bin.join("cargo"), "#!/bin/sh\necho cargo\nexit 1\n")] {
+    for (file, text) in
+        [(&program, "#!/bin/sh\necho the program\n"), (&bin.join("cargo"), "#!/bin/sh\necho cargo\nexit 1\n")]
+    {
         std::fs::write(file, text)?;
         std::fs::set_permissions(file, PermissionsExt::from_mode(0o755))?;
     }

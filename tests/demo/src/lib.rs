@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::Duration;
 
-use operations_lab::checks::{PATIENCE, Subject};
 pub use operations_lab::checks::{Outcome, Stop, require};
+use operations_lab::checks::{PATIENCE, Subject};
 use operations_lab::server::ports::{free_port, is_free};
 use operations_lab::server::{Owner, try_wait};
 use operations_lab::{checkout, server};

@@ -126,7 +126,9 @@ fn clusters(tools: &Toolbox, which: Which, skipped: &Path) -> Result<bool, Error
     // Most of them wait most of the time: three for each core keep it busy.
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     cargo.args(["--test-threads", &(3 * cores).to_string()]).env("OPERATIONS_SKIPPED", skipped);
-    if matches!(which, Which::Short | Which::Ci | Which::Round) && std::env::var_os("OPERATIONS_RANDOM_SECONDS").is_none() {
+    if matches!(which, Which::Short | Which::Ci | Which::Round)
+        && std::env::var_os("OPERATIONS_RANDOM_SECONDS").is_none()
+    {
         cargo.env("OPERATIONS_RANDOM_SECONDS", SHORT);
     }
     match which {

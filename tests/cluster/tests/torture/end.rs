@@ -1,6 +1,5 @@
 //! What must hold when scripts have ended: on the replica, after a crash and recovery, for indexes and files.
 
-
 use operations_cluster::expect::{SOON, expect_indexes_match};
 use operations_cluster::{Error, Server, Stop, db_error, text};
 use postgres::Client;
