@@ -12,7 +12,11 @@ have() { command -v "$1" >/dev/null 2>&1; }
 
 [ "$(uname)" = Linux ] || die "the native way runs on Linux only: see README.md for the one with Docker"
 checkout=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
-lab=${CARGO_TARGET_DIR:-$checkout/target}/debug/operations-lab
+# cargo is run in the checkout, and takes a relative folder for one in it.
+target=${CARGO_TARGET_DIR:-target}
+[ "${target:0:1}" = / ] || target=$checkout/$target
+[ -z "${CARGO_TARGET_DIR:-}" ] || export CARGO_TARGET_DIR=$target
+lab=$target/debug/operations-lab
 
 # Where nothing was built yet, the program of a package will do that is of the same version. For work on the project it is built.
 if [ ! -x "$lab" ] && [ "${EXTENSION:-}" != build ] && packaged=$(command -v operations-lab); then
@@ -30,12 +34,17 @@ fi
 
 PATH=$PATH:${CARGO_HOME:-$HOME/.cargo}/bin
 
-# Whether the program is younger than all that cargo has built it from, which stands beside it as a makefile: to ask cargo takes longer
-# than most commands.
+# Whether nothing that the program is built from has changed since cargo was last asked for it, by the list that cargo puts beside it: to
+# ask cargo takes longer than most commands. Whenever the list is not of this checkout, or cannot be read, cargo is asked.
 is_built() {
-    [ -x "$lab" ] && [ ! "$checkout/Cargo.toml" -nt "$lab" ] && [ ! "$checkout/Cargo.lock" -nt "$lab" ] &&
-        [ ! "$checkout/lab/Cargo.toml" -nt "$lab" ] &&
-        MAKEFLAGS='' make --question --silent --file="$lab.d" --eval="$lab: ; cargo build" "$lab" 2>/dev/null
+    local list file
+    [ -x "$lab" ] && [ -e "$lab.asked" ] && [ -r "$lab.d" ] || return 1
+    # shellcheck disable=SC2162 # A blank in a name has a backslash before it there.
+    read -a list <"$lab.d" || return 1
+    [ "${list[0]}" = "$lab:" ] && [[ " ${list[*]} " == *" $checkout/lab/src/main.rs "* ]] || return 1
+    for file in "$checkout/Cargo.toml" "$checkout/Cargo.lock" "$checkout/lab/Cargo.toml" "${list[@]:1}"; do
+        [ -e "$file" ] && [ "$lab.asked" -nt "$file" ] || return 1
+    done
 }
 is_built && exec "$lab" "$@"
 
@@ -56,8 +65,14 @@ found=$(cd "$checkout" && rustc --version | cut -d' ' -f2)
         "${install[@]}" || { apt-get -qq update && "${install[@]}"; } || die "the C compiler could not be installed: see above"
     fi
     [ -x "$lab" ] || echo "Building operations-lab (once, about a minute)"
+    # What is changed from now on, the next command builds.
+    mkdir -p "$target/debug"
+    : >"$lab.asking.$$"
     # Not optimised, as for the tests: a first build is quick.
-    env -C "$checkout" cargo build --quiet --locked -p operations_lab </dev/null ||
+    env -C "$checkout" cargo build --quiet --locked -p operations_lab </dev/null || {
+        rm -f "$lab.asking.$$"
         die "the program operations-lab could not be built: see above"
+    }
+    mv "$lab.asking.$$" "$lab.asked"
 } >&2
 exec "$lab" "$@"

@@ -277,8 +277,12 @@ as $function$
 declare
     differences bigint;
     example text;
+    distributed oid[];
     patience text;
-    is_away boolean;
+    started timestamptz;
+    node record;
+    answers boolean;
+    is_away boolean := false;
     -- Reading so much takes some 10 ms.
     largest_sample constant bigint := 8 * 1024 * 1024;
 begin
@@ -289,22 +293,39 @@ begin
     if exists (select from @extschema@.operations_citus_tables() c where c.kind <> 'distributed by operations_distribute()') then
         return; -- citus_table, citus_worker
     end if;
-    -- First, for once a question was not answered the transaction can only end. Citus waits for a node for 30 s by default.
-    if exists (select from @extschema@.operations_citus_tables()) then
-        patience := current_setting('citus.node_connection_timeout');
-        perform set_config('citus.node_connection_timeout', '1s', true);
-        return query execute $query$
-            select 'citus_node_away', 'broken',
-                   format('node %s:%s, which has shards, cannot be asked as role %I: whatever needs them fails', n.nodename, n.nodeport, current_user),
-                   format('select citus_check_connection_to_node(%L, %s); -- its warning says why: start that server, see docs/doctor.md',
-                          n.nodename, n.nodeport)
+    -- First, for once a question was not answered the transaction can only end.
+    select array_agg(c.relation) into distributed from @extschema@.operations_citus_tables() c;
+    select s.setting into patience from pg_settings s where s.name = 'citus.node_connection_timeout';
+    if distributed is not null and patience is not null then
+        started := clock_timestamp();
+        -- In ms. Citus waits for 30 s by default.
+        perform set_config('citus.node_connection_timeout', least(patience::integer, 1000)::text, true);
+        for node in execute $query$
+            select n.nodename, n.nodeport
             from pg_dist_node n
-            where n.isactive and n.noderole = 'primary'
-              and exists (select from pg_dist_placement p where p.groupid = n.groupid)
-              and not citus_check_connection_to_node(n.nodename, n.nodeport)
+            where n.noderole = 'primary' and n.groupid <> (select l.groupid from pg_dist_local_group l)
+              and exists (select
+                          from pg_dist_placement p
+                          join pg_dist_shard s on s.shardid = p.shardid
+                          where p.groupid = n.groupid and s.logicalrelid = any ($1))
             order by n.nodeid
-        $query$;
-        is_away := found;
+        $query$ using distributed
+        loop
+            execute 'select citus_check_connection_to_node($1, $2)' into answers using node.nodename, node.nodeport;
+            if not answers then
+                is_away := true;
+                -- Others may be away just for this role.
+                return query
+                select 'citus_node_away',
+                       case when (select r.rolsuper from pg_roles r where r.rolname = current_user) then 'broken' else 'unknown' end,
+                       format('node %s:%s has shards of operations and cannot be asked as role %I: what needs them fails',
+                              node.nodename, node.nodeport, current_user),
+                       format('select citus_check_connection_to_node(%L, %s); -- its warning says why: see docs/doctor.md',
+                              node.nodename, node.nodeport);
+                -- Whoever asks for all this waits for some seconds only.
+                exit when clock_timestamp() > started + interval '1 s';
+            end if;
+        end loop;
         perform set_config('citus.node_connection_timeout', patience, true);
         if is_away then
             return;

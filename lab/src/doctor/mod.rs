@@ -52,7 +52,9 @@ fn may_pass(code: &str) -> Option<Duration> {
         | codes::UPSTREAM_GONE
         | codes::FOLLOWS_ANOTHER
         | codes::WRITES_WAIT => Some(Duration::from_millis(2500)),
-        "connections_nearly_full" | "scheduler_missing" | "job_overlaps" => Some(Duration::from_secs(1)),
+        "citus_node_away" | "connections_nearly_full" | "scheduler_missing" | "job_overlaps" => {
+            Some(Duration::from_secs(1))
+        }
         _ => None,
     }
 }

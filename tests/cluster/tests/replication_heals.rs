@@ -86,7 +86,7 @@ fn a_replica_that_hangs_does_not_hold_up_checkpoints() {
     let mut session = primary.session().unwrap();
     let began = Instant::now();
     while text(&mut session, LOST).unwrap() != "lost" {
-        assert!(began.elapsed() < SOON, "the slot is not given up");
+        assert!(began.elapsed() < Duration::from_secs(60), "the slot is not given up");
         run(&mut session, "CALL operations_test_data('2025-08-01', '2025-11-30', 100000)");
         run(&mut session, "CHECKPOINT");
     }

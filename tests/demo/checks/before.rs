@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -65,9 +66,11 @@ pub fn without_a_demo(user: &User) -> Outcome {
 }
 
 /// A program and a cargo of the check's own: what they print says who was run.
-pub fn cargo_is_asked_when_a_source_is_newer_than_the_program(user: &User) -> Outcome {
-    let (debug, bin) = (user.make_folder("target/debug")?, user.make_folder("fake")?);
-    let (program, source) = (debug.join("operations-lab"), user.path("source.rs"));
+pub fn cargo_is_asked_when_a_source_has_changed(user: &User) -> Outcome {
+    let (target, bin) = (user.path("a $(target)"), user.make_folder("fake")?);
+    let debug = user.make_folder("a $(target)/debug")?;
+    let (program, source, list) =
+        (debug.join("operations-lab"), user.path("a source.rs"), debug.join("operations-lab.d"));
     for (file, text) in
         [(&program, "#!/bin/sh\necho the program\n"), (&bin.join("cargo"), "#!/bin/sh\necho cargo\nexit 1\n")]
     {
@@ -75,25 +78,35 @@ pub fn cargo_is_asked_when_a_source_is_newer_than_the_program(user: &User) -> Ou
         std::fs::set_permissions(file, PermissionsExt::from_mode(0o755))?;
     }
     std::fs::write(&source, "")?;
-    std::fs::write(debug.join("operations-lab.d"), format!("{}: {}\n", program.display(), source.display()))?;
+    std::fs::write(debug.join("operations-lab.asked"), "")?;
+    let escaped = |path: &Path| path.display().to_string().replace(' ', "\\ ");
+    let main = checkout().join("lab/src/main.rs");
+    let of = |program: &Path, main: &Path| format!("{}: {} {}\n", escaped(program), escaped(&source), escaped(main));
     let path = std::env::var("PATH")?;
-    let status = || {
+    let expect = |what: &str, wanted: &str| {
         let mut make = user.make(&["status"]);
-        make.env("CARGO_TARGET_DIR", user.path("target")).env("PATH", format!("{}:{path}", bin.display()));
-        make
+        make.env("CARGO_TARGET_DIR", &target).env("PATH", format!("{}:{path}", bin.display()));
+        user.run(make)?;
+        same(what, wanted, user.output().lines().next().unwrap_or_default())
     };
-    let built = std::fs::metadata(&program)?.modified()?;
-    let set = |time| File::options().write(true).open(&source).and_then(|file| file.set_modified(time));
+    let asked = std::fs::metadata(debug.join("operations-lab.asked"))?.modified()?;
+    let change = |time| File::options().write(true).open(&source).and_then(|file| file.set_modified(time));
 
-    set(built - Duration::from_secs(1))?;
-    require(user.run(status())?, "make status failed")?;
-    same("printed", "the program\n", user.output().as_str())?;
-    set(built + Duration::from_secs(1))?;
-    require(!user.run(status())?, "cargo was not asked")?;
-    same("the first line", "cargo", user.output().lines().next().unwrap_or_default())?;
+    change(asked - Duration::from_secs(1))?;
+    std::fs::write(&list, of(&program, &main))?;
+    expect("nothing has changed", "the program")?;
+    change(asked + Duration::from_secs(1))?;
+    expect("a source has changed", "cargo")?;
+    change(asked - Duration::from_secs(1))?;
+    std::fs::write(&list, of(Path::new("/elsewhere/operations-lab"), &main))?;
+    expect("the list is of another folder", "cargo")?;
+    std::fs::write(&list, of(&program, Path::new("/elsewhere/lab/src/main.rs")))?;
+    expect("the list is of another checkout", "cargo")?;
+    std::fs::write(&list, "")?;
+    expect("the list is empty", "cargo")?;
+    std::fs::write(&list, of(&program, &main))?;
     std::fs::remove_file(&source)?;
-    require(!user.run(status())?, "cargo was not asked after a source was removed")?;
-    same("the first line", "cargo", user.output().lines().next().unwrap_or_default())
+    expect("a source is gone", "cargo")
 }
 
 pub fn wrong_pg_config(user: &User) -> Outcome {
