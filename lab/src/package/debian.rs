@@ -15,6 +15,8 @@ pub(super) const DESCRIPTION: &str = "It keeps a database at work with simulated
     every 3, and sums that are always right. For testing applications,\n\
     monitoring, change data capture, backup and failover.";
 
+const BEFORE_REMOVAL: &str = include_str!("prerm.sh");
+
 /// Debian has no address of ours.
 const ADDRESS: &str = "operations-ext@localhost.localdomain";
 
@@ -46,6 +48,8 @@ struct Card {
     suggests: String,
     summary: &'static str,
     description: &'static str,
+    /// The script that dpkg runs before the files are removed.
+    before_removal: Option<String>,
 }
 
 impl Package {
@@ -68,6 +72,7 @@ impl Package {
             suggests: format!("postgresql-{major}-cron, {PROGRAM}"),
             summary: ABSTRACT,
             description: DESCRIPTION,
+            before_removal: Some(BEFORE_REMOVAL.replace("@MAJOR@", &major.to_string())),
         };
         self.pack(&root, &card, &made.join(&self.names.debian))
     }
@@ -82,6 +87,7 @@ impl Package {
             summary: "Runs, judges and breaks the servers of an operations lab",
             description: "It asks a primary and its replicas whether all is well and says why not,\n\
                 serves a live page and metrics, and runs the demo of operations_ext\nfrom a checkout of its sources.",
+            before_removal: None,
         };
         self.pack(&root, &card, &made.join(&self.names.program))
     }
@@ -103,6 +109,9 @@ impl Package {
         sums.current_dir(root).arg("--").args(&files);
         write(&root.join("DEBIAN/md5sums"), run(sums)?.as_bytes(), 0o644)?;
         write(&root.join("DEBIAN/control"), control(card, root, &files)?.as_bytes(), 0o644)?;
+        if let Some(script) = &card.before_removal {
+            write(&root.join("DEBIAN/prerm"), script.as_bytes(), 0o755)?;
+        }
         // Of what the caller's umask has made.
         let mut modes = Command::new("chmod");
         modes.args(["-R", "u=rwX,go=rX"]).arg(root);

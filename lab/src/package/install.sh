@@ -10,10 +10,16 @@ die() {
 }
 
 uninstall=
-if [ "${1:-}" = --uninstall ]; then
+case ${1:-} in
+--uninstall)
     uninstall=yes
     shift
-fi
+    ;;
+-h | --help)
+    sed -n '2,3s/^# //p' "$0"
+    exit
+    ;;
+esac
 [ $# -le 1 ] || die "one argument at most: the pg_config of a PostgreSQL @MAJOR@"
 given=${1:-${PG_CONFIG:-}}
 case $given in -*) die "$given is no option: sh install.sh [--uninstall] [PG_CONFIG]" ;; esac
@@ -23,7 +29,7 @@ machine=$(uname -m)
 [ "$machine" = @MACHINE@ ] || die "this is for @MACHINE@ machines, and this one is $machine"
 
 # What is left of a download that broke off is not installed.
-(cd "$here" && sha256sum --quiet --strict --check SHA256SUMS) ||
+(cd "$here" && [ -f SHA256SUMS ] && sha256sum --quiet --strict --check SHA256SUMS) ||
     die "the files in $here are not those of the archive: unpack it again"
 
 # is_ours FILE: whether nobody but root can change it, if this is root. Whoever can would run or write as root. In a sticky folder each file
@@ -34,21 +40,30 @@ is_ours() {
     [ -z "$(find "$real" "$(dirname -- "$real")" -prune \( ! -user 0 -o -perm /022 ! -perm -1000 \) 2>/dev/null)" ]
 }
 
+# version_of PG_CONFIG: what it is of, if it is one.
+version_of() {
+    text=$("$1" --version 2>/dev/null) || return 1
+    case $text in "PostgreSQL "[0-9]*) printf '%s\n' "$text" | head -n 1 ;; *) return 1 ;; esac
+}
+
 config=$given
 if [ -z "$config" ]; then
+    others=
     for found in "$(command -v pg_config || true)" /usr/lib/postgresql/@MAJOR@/bin/pg_config; do
         if [ -z "$found" ] || ! is_ours "$found"; then continue; fi
-        case $("$found" --version 2>/dev/null) in
+        version=$(version_of "$found") || continue
+        case $version in
         "PostgreSQL @MAJOR@" | "PostgreSQL @MAJOR@"[!0-9]*)
             config=$found
             break
             ;;
+        *) others=" ($found is of $version)" ;;
         esac
     done
-    [ -n "$config" ] || die "found no PostgreSQL @MAJOR@: sh install.sh /path/to/pg_config"
+    [ -n "$config" ] || die "found no PostgreSQL @MAJOR@$others: sh install.sh /path/to/pg_config"
 fi
 is_ours "$config" || die "$config is not root's alone: run this as its owner"
-version=$("$config" --version 2>/dev/null) || die "$config is not a pg_config that runs"
+version=$(version_of "$config") || die "$config is not a pg_config that runs"
 case $version in
 "PostgreSQL @MAJOR@" | "PostgreSQL @MAJOR@"[!0-9]*) ;;
 *) die "$config is of $version, and this is for PostgreSQL @MAJOR@" ;;
@@ -102,8 +117,13 @@ remove() {
 }
 
 if [ -n "$uninstall" ]; then
+    if [ ! -e "$extension/operations_ext.control" ] && [ ! -e "$libraries/operations_ext.so" ]; then
+        echo "There is no operations_ext in $version"
+        exit
+    fi
     remove
     echo "Removed operations_ext from $version"
+    echo "A server that names it in shared_preload_libraries does not start any more: take it out there"
     exit
 fi
 # Beside their places first: a full disk, or a stop, changes nothing.

@@ -41,6 +41,7 @@ impl State {
             }
             return Ok(Self { folder, owner, major });
         }
+        need_checkout()?;
         let own = checkout().join(".state");
         if is_usable(&own, &owner) {
             return Ok(Self { folder: own, owner, major });
@@ -88,6 +89,16 @@ impl State {
     pub fn logs(&self) -> PathBuf {
         self.of_major().join("logs")
     }
+}
+
+/// Fails for who has the program of a package, and calls it outside of a checkout: there is no demo, and nothing to build.
+pub(crate) fn need_checkout() -> Result<(), Error> {
+    if checkout().join("Cargo.toml").exists() {
+        return Ok(());
+    }
+    let text = "this takes a checkout of operations_ext, whose make runs it there; of servers of your own tell their addresses: \
+                operations-lab doctor --help";
+    Err(Error::Environment(text.to_owned()))
 }
 
 /// Removes a folder with all that is in it; nothing there is no error.

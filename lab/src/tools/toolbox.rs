@@ -7,7 +7,7 @@ use std::process::{Child, Command};
 use crate::checkout;
 use crate::error::{Context, Error};
 use crate::server::{DataDirectory, LIMIT, Stop, clean};
-use crate::tools::state::server_folder;
+use crate::tools::state::{need_checkout, server_folder};
 use crate::tools::{Major, Postgres, State, cargo_pgrx, extension, packages, shim, step, wheel_programs};
 
 /// The folder of the servers that tests make, in the state folder.
@@ -29,6 +29,7 @@ pub struct Toolbox {
 impl Toolbox {
     /// Gets what is missing.
     pub fn open() -> Result<Self, Error> {
+        need_checkout()?;
         let state = State::find()?;
         packages::need_c_toolchain(&state)?;
         let first = cargo_pgrx::need(&state)?;

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -107,6 +107,20 @@ pub fn cargo_is_asked_when_a_source_has_changed(user: &User) -> Outcome {
     std::fs::write(&list, of(&program, &main))?;
     std::fs::remove_file(&source)?;
     expect("a source is gone", "cargo")
+}
+
+/// The program of a package, where nobody has a checkout.
+pub fn without_a_checkout(user: &User) -> Outcome {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| checkout().join("target"), PathBuf::from);
+    let nowhere = user.path("nowhere");
+    for command in ["demo", "status", "doctor", "package", "failover", "test-servers"] {
+        let mut program = Command::new(target.join("debug/operations-lab"));
+        program.arg(command).env("OPERATIONS_CHECKOUT", &nowhere).stdin(Stdio::null());
+        program.env_remove("STATE_DIR").env_remove("DEMO_DIR").env_remove("OPERATIONS_TEST_DIR");
+        require(!user.run(program)?, format!("{command} succeeded"))?;
+        user.printed("error: this takes a checkout of operations_ext")?;
+    }
+    require(!nowhere.exists(), "something was made")
 }
 
 pub fn wrong_pg_config(user: &User) -> Outcome {

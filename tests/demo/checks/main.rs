@@ -32,7 +32,7 @@ const GROUPS: &[Group<User>] = &[
     Group::new("no_demo", checks! {
         User;
         before: help_names_every_target a_target_that_there_is_none_of
-            cargo_is_asked_when_a_source_has_changed wrong_ports wrong_test_rows wrong_reclone without_a_demo
+            cargo_is_asked_when_a_source_has_changed without_a_checkout wrong_ports wrong_test_rows wrong_reclone without_a_demo
             wrong_pg_config wrong_major taken_port folder_of_somebody_else unreadable_password_file
             servers_for_the_tests_of_an_application;
         other_users: root_follows_no_link_of_the_servers_user data_of_another_container_are_left_alone;

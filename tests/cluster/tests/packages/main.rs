@@ -193,6 +193,17 @@ fn the_debian_package_works_and_leaves_nothing() {
     let verified = root.run(&format!("dpkg --verify {package}"));
     assert!(verified.stdout.contains(&library), "{verified:?}");
 
+    // A server that is told to load it would not start again.
+    let main = format!("/etc/postgresql/{major}/main");
+    let removed = root.run(&format!(
+        "mkdir -p {main}/conf.d; echo \"#shared_preload_libraries = 'operations_ext'\" >{main}/postgresql.conf
+         echo \"shared_preload_libraries = 'pg_cron, operations_ext'\" >{main}/conf.d/lab.conf
+         dpkg --remove {package}; rm -r {main}; rmdir --ignore-fail-on-non-empty --parents /etc/postgresql/{major}"
+    ));
+    let warned = removed.stderr.contains("names operations_ext in shared_preload_libraries. Take it out of\n");
+    assert!(removed.is_success() && warned, "{removed:?}");
+    assert!(removed.stderr.contains(&format!("  {main}/conf.d/lab.conf\n")), "{removed:?}");
+    assert!(!removed.stderr.contains("postgresql.conf"), "{removed:?}");
     root.run(&format!("dpkg --purge {package}")).success().unwrap();
     assert_eq!(root.files(), before, "after the purge");
     let gone = root.with_running_server("sql -c 'create extension operations_ext' || true");
@@ -236,7 +247,11 @@ fn the_archive_installs_and_leaves_nothing() {
     };
 
     refuses("--force", "error: --force is no option");
-    refuses("/usr/bin/env", "error: /usr/bin/env is of env (GNU coreutils)");
+    let help = install("--help").success().unwrap();
+    assert!(help.ends_with("the one of Debian's package.\n") && help.contains("[--uninstall] [PG_CONFIG]"), "{help}");
+    let nothing = install("--uninstall").success().unwrap();
+    assert!(nothing.starts_with("There is no operations_ext in PostgreSQL"), "{nothing}");
+    refuses("/usr/bin/env", "error: /usr/bin/env is not a pg_config that runs\n");
     refuses("/no/pg_config", "error: /no/pg_config is not a pg_config that runs");
     let other = major + 1;
     root.run(&format!("printf '#!/bin/sh\\necho PostgreSQL {other}.1\\n' >/tmp/pg_config && chmod +x /tmp/pg_config"))
@@ -246,6 +261,10 @@ fn the_archive_installs_and_leaves_nothing() {
         "/tmp/pg_config",
         &format!("error: /tmp/pg_config is of PostgreSQL {other}.1, and this is for PostgreSQL {major}"),
     );
+    let found = root.run(&format!("mv /usr/lib/postgresql/{major}/bin/pg_config /tmp/aside; PATH=/tmp:$PATH sh {folder}/install.sh || true; mv /tmp/aside /usr/lib/postgresql/{major}/bin/pg_config"));
+    let wanted =
+        format!("error: found no PostgreSQL {major} (/tmp/pg_config is of PostgreSQL {other}.1): sh install.sh");
+    assert!(found.stderr.contains(&wanted), "{found:?}");
     let machine = root.run(&format!(
         "mkdir /tmp/bin && printf '#!/bin/sh\\necho s390x\\n' >/tmp/bin/uname && chmod +x /tmp/bin/uname
          PATH=/tmp/bin:$PATH sh {folder}/install.sh"
@@ -282,6 +301,7 @@ fn the_archive_installs_and_leaves_nothing() {
 
     let removed = install("--uninstall").success().unwrap();
     assert!(removed.contains("Removed operations_ext from PostgreSQL"), "{removed}");
+    assert!(removed.contains("shared_preload_libraries"), "{removed}");
 
     // A download that broke off.
     root.run(&format!("truncate --size=-1 {folder}/lib/operations_ext.so")).success().unwrap();
