@@ -6,7 +6,7 @@ use operations_lab::checks::{Outcome, require, same};
 
 use crate::contents::{jobs_tick_on, replica_comes_to_stream};
 use crate::demo::{DATABASE, Demo, PASSWORD, USER, took_at_most};
-use crate::lab::{comes_to_be_ok, comes_to_find, lab, nothing_is_lost, try_lab};
+use crate::lab::{comes_to_be_ok, comes_to_find, lab, nothing_is_lost, nothing_is_lost_that_was_not_kept, try_lab};
 use crate::programs::wait;
 use crate::service::Service;
 
@@ -109,6 +109,7 @@ pub fn old_primary_that_returns_takes_no_writes(demo: &Demo) -> Outcome {
     })
     .and_then(|kept| require(kept, "the old primary was opened for writes"))?;
     old.log()?.says(&["postgres_replica_1 is the primary now: making postgres_primary its replica"])?;
+    nothing_is_lost_that_was_not_kept(demo)?;
     fail_back(demo)?;
     nothing_is_lost(demo)
 }
@@ -122,6 +123,7 @@ pub fn killed_and_cut_off_primaries_are_fenced(demo: &Demo) -> Outcome {
     primary.start()?;
     follows(demo.primary())?;
     comes_to_be_ok(demo, 60)?;
+    nothing_is_lost_that_was_not_kept(demo)?;
     // The one that takes writes now lives, and nobody reaches it.
     replica.disconnect()?;
     let cut_off = lab(demo, &["failover"]);
@@ -130,7 +132,8 @@ pub fn killed_and_cut_off_primaries_are_fenced(demo: &Demo) -> Outcome {
     demo.primary().answers("it takes the writes", IN_RECOVERY, "f")?;
     lab(demo, &["rejoin"])?;
     comes_to_be_ok(demo, 60)?;
-    follows(demo.replica())
+    follows(demo.replica())?;
+    nothing_is_lost_that_was_not_kept(demo)
 }
 
 pub fn primary_that_cannot_be_fenced_is_left_alone(demo: &Demo) -> Outcome {
