@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use operations_lab::checks::{Outcome, require, same};
 
-use crate::contents::{jobs_tick_on, replica_comes_to_stream};
+use crate::contents::{come_to_be_more_than, jobs_tick_on, replica_comes_to_stream};
 use crate::demo::{DATABASE, Demo, PASSWORD, USER, took_at_most};
 use crate::lab::{comes_to_be_ok, comes_to_find, lab, nothing_is_lost, nothing_is_lost_that_was_not_kept, try_lab};
 use crate::programs::wait;
@@ -91,12 +91,19 @@ pub fn failover_and_back(demo: &Demo) -> Outcome {
     nothing_is_lost(demo)
 }
 
+const OPERATIONS: &str = "SELECT pg_catalog.count(*) FROM public.operations";
+
 pub fn old_primary_that_returns_takes_no_writes(demo: &Demo) -> Outcome {
     ready(demo)?;
-    let old = demo.primary().container()?;
-    old.kill()?;
+    let (old, replica) = (demo.primary().container()?, demo.replica().container()?);
+    // Its last commits are on no other server.
+    replica.disconnect()?;
+    let written = demo.primary().ask(OPERATIONS).and_then(|rows| come_to_be_more_than(demo, OPERATIONS, &rows));
+    let killed = written.and_then(|()| old.kill());
+    replica.reconnect("postgres_replica")?;
+    killed?;
     // Nobody has told the old one.
-    let promoted = demo.replica().container()?.psql("SELECT pg_catalog.pg_promote()")?;
+    let promoted = replica.psql("SELECT pg_catalog.pg_promote()")?;
     same("promoted", "t", promoted.as_str())?;
     old.start()?;
     // It is never a primary: whenever it answers, it follows.
