@@ -9,11 +9,13 @@ use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-/// How much longer a check waits for what must come about than that takes on a machine that does nothing else: CI's builds an image and
-/// runs other servers meanwhile. Who waits has it in his limit; what is to be measured is measured.
-pub const PATIENCE: u32 = 5;
+use crate::server::try_wait;
+
+/// How much longer is waited for what must come about than that takes on a machine that does nothing else: CI's builds an image and
+/// runs other servers meanwhile. What is to be measured is measured.
+pub(crate) const PATIENCE: u32 = 5;
 
 /// Why a check ended early.
 #[derive(Debug)]
@@ -41,6 +43,15 @@ pub fn require(holds: bool, otherwise: impl Display) -> Outcome {
 /// Ends a check unless what was found is what was wanted.
 pub fn same<T: PartialEq + std::fmt::Debug + ?Sized>(what: impl Display, wanted: &T, found: &T) -> Outcome {
     require(wanted == found, format!("{what}: wanted {wanted:?}, found {found:?}"))
+}
+
+/// Asks until the answer is no failure, which takes `limit` at most on a machine that does nothing else.
+pub fn wait<T>(what: &str, limit: Duration, mut condition: impl FnMut() -> Outcome<T>) -> Outcome<T> {
+    Ok(try_wait(what, PATIENCE * limit, || {
+        condition().map_err(|stop| match stop {
+            Stop::Failed(why) | Stop::Skipped(why) => why,
+        })
+    })?)
 }
 
 /// What the checks look at.

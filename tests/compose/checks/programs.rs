@@ -4,7 +4,7 @@ use std::io::{Read, Seek};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use operations_lab::checks::{Outcome, PATIENCE, Stop};
+use operations_lab::checks::{self, Outcome, Stop};
 use operations_lab::server::try_wait;
 
 /// A program that has ended.
@@ -76,11 +76,7 @@ pub fn last_lines(text: &str, count: usize) -> String {
     lines[lines.len().saturating_sub(count)..].join("\n")
 }
 
-/// Asks until the answer is no failure, which takes so many seconds at most on a machine that does nothing else.
-pub fn wait<T>(what: &str, seconds: u64, mut condition: impl FnMut() -> Outcome<T>) -> Outcome<T> {
-    Ok(try_wait(what, PATIENCE * Duration::from_secs(seconds), || {
-        condition().map_err(|stop| match stop {
-            Stop::Failed(why) | Stop::Skipped(why) => why,
-        })
-    })?)
+/// [`checks::wait`], with its limit in seconds.
+pub fn wait<T>(what: &str, seconds: u64, condition: impl FnMut() -> Outcome<T>) -> Outcome<T> {
+    checks::wait(what, Duration::from_secs(seconds), condition)
 }

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use operations_lab::checks::same;
 use operations_lab::server::ports::listens;
 use operations_lab::tools::Major;
 
-use crate::user::{Outcome, User, require};
+use crate::user::{Outcome, User, program, require};
 
 pub fn help_names_every_target(user: &User) -> Outcome {
     let none: [&str; 0] = [];
@@ -111,13 +111,12 @@ pub fn cargo_is_asked_when_a_source_has_changed(user: &User) -> Outcome {
 
 /// The program of a package, where nobody has a checkout.
 pub fn without_a_checkout(user: &User) -> Outcome {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| checkout().join("target"), PathBuf::from);
     let nowhere = user.path("nowhere");
     for command in ["demo", "status", "doctor", "package", "failover", "test-servers"] {
-        let mut program = Command::new(target.join("debug/operations-lab"));
-        program.arg(command).env("OPERATIONS_CHECKOUT", &nowhere).stdin(Stdio::null());
-        program.env_remove("STATE_DIR").env_remove("DEMO_DIR").env_remove("OPERATIONS_TEST_DIR");
-        require(!user.run(program)?, format!("{command} succeeded"))?;
+        let mut lab = Command::new(program());
+        lab.arg(command).env("OPERATIONS_CHECKOUT", &nowhere).stdin(Stdio::null());
+        lab.env_remove("STATE_DIR").env_remove("DEMO_DIR").env_remove("OPERATIONS_TEST_DIR");
+        require(!user.run(lab)?, format!("{command} succeeded"))?;
         user.printed("error: this takes a checkout of operations_ext")?;
     }
     require(!nowhere.exists(), "something was made")

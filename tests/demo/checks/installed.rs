@@ -1,13 +1,12 @@
 //! A demo of what packages have installed: nothing is compiled.
 
 use std::os::unix::fs::symlink;
-use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use operations_lab::checkout;
 
-use crate::user::{Outcome, User, require};
+use crate::user::{Outcome, User, program, require};
 
 /// A checkout as it is after a clone, on a machine without Rust that has the program and the extension.
 pub fn what_is_installed_is_used(user: &User) -> Outcome {
@@ -17,8 +16,7 @@ pub fn what_is_installed_is_used(user: &User) -> Outcome {
     copy.args(["-euc", &format!("{files} | xargs -0 cp --parents --target-directory \"$1\""), "sh"]).arg(&clone);
     copy.current_dir(checkout());
     require(user.run(copy)?, "the checkout cannot be copied")?;
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| checkout().join("target"), PathBuf::from);
-    symlink(target.join("debug/operations-lab"), bin.join("operations-lab"))?;
+    symlink(program(), bin.join("operations-lab"))?;
     let make = |target: &str, more: &[(&str, &str)]| {
         let mut make = user.make(&[target]);
         // The last counts: another checkout than that of the tests.

@@ -11,7 +11,7 @@ use operations_lab::http::{self, Answer};
 use operations_lab::metrics::{CONTENT_TYPE, METRICS, PREFIX};
 use serde_json::Value;
 
-use crate::user::{Outcome, PASSWORD, Running, User, require};
+use crate::user::{Outcome, PASSWORD, Running, User, program, require};
 
 /// So much memory the page may take, also with many readers.
 const MEMORY: u64 = 50 * 1024;
@@ -239,7 +239,7 @@ pub fn the_role_of_the_page_may_only_look(user: &User) -> Outcome {
 
 /// Serves other servers, by their URLs.
 fn serve(user: &User, port: u16, password: &str, urls: &[String]) -> Outcome<Running> {
-    let mut command = Command::new(operations_lab::checkout().join("target/debug/operations-lab"));
+    let mut command = Command::new(program());
     command.args(["serve", "--port", &port.to_string()]).args(urls).env("PGPASSWORD", password);
     command.env_remove("LAB_HOST").env_remove("LAB_NAMES").stdin(Stdio::null()).stdout(Stdio::null());
     let serving = Running(command.stderr(Stdio::null()).spawn()?);
@@ -276,7 +276,7 @@ pub fn other_servers_are_one_line_each(user: &User) -> Outcome {
     let alone = serve(user, port, PASSWORD, &primary)?;
     seen("broken no_writable_server 0")?;
     // The port is taken now.
-    let mut second = Command::new(operations_lab::checkout().join("target/debug/operations-lab"));
+    let mut second = Command::new(program());
     second.args(["serve", "--port", &port.to_string()]).args(&primary).env("PGPASSWORD", PASSWORD);
     require(!user.run(second)?, "a second one serves on the same port")?;
     require(user.output().lines().count() == 1, user.output())?;

@@ -10,9 +10,9 @@ use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::Duration;
 
 pub use operations_lab::checks::{Outcome, Stop, require};
-use operations_lab::checks::{PATIENCE, Subject};
+use operations_lab::checks::{Subject, wait};
+use operations_lab::server::Owner;
 use operations_lab::server::ports::{free_port, is_free};
-use operations_lab::server::{Owner, try_wait};
 use operations_lab::{checkout, server};
 use tempfile::TempDir;
 
@@ -20,6 +20,12 @@ use tempfile::TempDir;
 pub const PASSWORD: &str = "top:se\\cret'\"$HOME 1";
 /// The same, of the role that replicas connect as.
 pub const REPLICATION_PASSWORD: &str = "wal:se\\cret'\"$HOME 2";
+
+/// The program operations-lab, as make has built it.
+pub fn program() -> PathBuf {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| checkout().join("target"), PathBuf::from);
+    target.join("debug/operations-lab")
+}
 
 /// The user, the ports and folders that are used, and what make has printed.
 pub struct User {
@@ -225,11 +231,10 @@ impl User {
     /// Waits until something gives this text, which takes so many seconds at most on a machine that does nothing else.
     pub fn becomes(&self, wanted: &str, seconds: u64, question: impl Fn() -> Outcome<String>) -> Outcome {
         let what = format!("\"{wanted}\"");
-        Ok(try_wait(&what, PATIENCE * Duration::from_secs(seconds), || match question() {
-            Ok(found) if found == wanted => Ok(()),
-            Ok(found) => Err(found),
-            Err(Stop::Failed(why) | Stop::Skipped(why)) => Err(why),
-        })?)
+        wait(&what, Duration::from_secs(seconds), || {
+            let found = question()?;
+            require(found == wanted, found)
+        })
     }
 
     /// Waits until a program that runs has printed this into a file; fails at once if it ends before.

@@ -4,8 +4,7 @@ use std::cell::RefCell;
 use std::path::Path;
 use std::time::Duration;
 
-use operations_lab::checks::{Outcome, PATIENCE, Stop};
-use operations_lab::server::try_wait;
+use operations_lab::checks::{Outcome, Stop, wait};
 use serde_json::{Value, json};
 use thirtyfour::{ChromiumLikeCapabilities, DesiredCapabilities, LoggingPrefsLogLevel, WebDriver};
 use tokio::runtime::Runtime;
@@ -67,11 +66,10 @@ impl Browser {
 
     /// Waits until a script returns true, which takes `limit` at most on a machine that does nothing else; fails with what another one returns.
     pub fn waits(&self, what: &str, limit: Duration, condition: &str, otherwise: &str) -> Outcome {
-        Ok(try_wait(what, PATIENCE * limit, || match self.ask(condition) {
-            Ok(Value::Bool(true)) => Ok(()),
-            Ok(_) => Err(self.text(otherwise).unwrap_or_else(|_| "nothing could be asked".to_owned())),
-            Err(Stop::Failed(why) | Stop::Skipped(why)) => Err(why),
-        })?)
+        wait(what, limit, || match self.ask(condition)? {
+            Value::Bool(true) => Ok(()),
+            _ => Err(Stop::Failed(self.text(otherwise).unwrap_or_else(|_| "nothing could be asked".to_owned()))),
+        })
     }
 
     /// A command of Chromium's own protocol.

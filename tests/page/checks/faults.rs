@@ -3,9 +3,8 @@
 use std::time::{Duration, Instant};
 
 use operations_demo_checks::Running;
-use operations_lab::checks::{Outcome, PATIENCE, Stop, require};
+use operations_lab::checks::{Outcome, Stop, require, wait};
 use operations_lab::drill::{DRILLS, Drill, Length};
-use operations_lab::server::try_wait;
 
 use crate::pixels::without_flag;
 use crate::viewer::Viewer;
@@ -69,10 +68,9 @@ fn is_seen(viewer: &Viewer, name: &str, hold: u32) -> Outcome {
         format!("it was on the page after {} ms", seen.saturating_sub(begun)),
     )?;
     let missing = || viewer.browser.text(&without_flag(begun, "mark-drill"));
-    try_wait("a flag in every plot", PATIENCE * Duration::from_secs(5), || match missing() {
-        Ok(missing) if missing.is_empty() => Ok(()),
-        Ok(missing) => Err(format!("none in {missing}")),
-        Err(stop) => Err(format!("{stop:?}")),
+    wait("a flag in every plot", Duration::from_secs(5), || {
+        let missing = missing()?;
+        require(missing.is_empty(), format!("none in {missing}"))
     })?;
     viewer.has_verdict("ok", 30)?;
     if name == STOPS_THE_PAGE {
@@ -109,8 +107,8 @@ fn watch(viewer: &Viewer, drill: &Drill, running: &mut Running) -> Outcome<(u64,
     let asked_since = viewer.browser.ask("return Date.now()")?.as_u64().ok_or("no time")?;
     let mut seen = None;
     let mut ended: Option<Instant> = None;
-    try_wait(&format!("{} on the page", codes.join(" or ")), PATIENCE * BEGUN, || {
-        let shown = viewer.browser.ask(&script).map_err(|stop| format!("{stop:?}"))?;
+    wait(&format!("{} on the page", codes.join(" or ")), BEGUN, || {
+        let shown = viewer.browser.ask(&script)?;
         let begun = shown[0].as_u64().filter(|begun| *begun + 1000 >= asked_since);
         if shown[1] == true && seen.is_none() {
             seen = shown[2].as_u64();
@@ -125,6 +123,6 @@ fn watch(viewer: &Viewer, drill: &Drill, running: &mut Running) -> Outcome<(u64,
             }
             _ => {}
         }
-        Err(format!("the page has {shown}"))
+        Err(Stop::Failed(format!("the page has {shown}")))
     })?
 }

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use operations_lab::checks::{Outcome, PATIENCE, require, same};
-use operations_lab::server::try_wait;
+use operations_lab::checks::{Outcome, require, same, wait};
 
 use crate::pixels::PICTURES;
 use crate::viewer::Viewer;
@@ -21,12 +20,11 @@ pub fn plots_move_by_themselves(viewer: &Viewer) -> Outcome {
         &format!("return Number(document.getElementById('plots').dataset.samples) >= {}", first + 3),
         "return document.getElementById('plots').dataset.samples",
     )?;
-    try_wait("all plots to look otherwise", PATIENCE * Duration::from_secs(10), || {
-        let now = browser.ask(PICTURES).map_err(|stop| format!("{stop:?}"))?;
+    wait("all plots to look otherwise", Duration::from_secs(10), || {
+        let now = browser.ask(PICTURES)?;
         let still = now.as_array().map_or(0, |now| now.iter().zip(&before).filter(|(now, then)| now == then).count());
-        if still == 0 { Ok(()) } else { Err(format!("{still} of {} look as before", before.len())) }
-    })?;
-    Ok(())
+        require(still == 0, format!("{still} of {} look as before", before.len()))
+    })
 }
 
 pub fn one_cursor_shows_the_same_moment_in_all_plots(viewer: &Viewer) -> Outcome {
