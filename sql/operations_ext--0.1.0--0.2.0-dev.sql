@@ -587,7 +587,7 @@ return (
 create or replace view @extschema@.operations_partition_version as
 select n.partition,
        pg_catalog.concat_ws(' ', c.relfilenode, g.triggers, a.columns) as version,
-       coalesce(n.counted and n.file = c.relfilenode and n.columns operator(pg_catalog.=) a.numbers and g.number = 3, false) as counted,
+       coalesce(n.counted and n.file = c.relfilenode and n.columns operator(pg_catalog.=) a.numbers and g.number >= 3, false) as counted,
        g.transactions operator(pg_catalog.||) a.transactions as transactions,
        n.from_day,
        n.to_day,
@@ -793,6 +793,9 @@ revoke all on function @extschema@.operations_shard_work() from public;
 
 comment on function @extschema@.operations_shard_work() is
     'On Citus: changes operations of the shard whose row of operations_shard is updated, or sums them up, as the row says; writes the rows of a load where a row of operations_shard_load is. Called by the triggers of the two.';
+
+comment on function @extschema@.operations_count_change() is
+    'Appends to operations_delta what a change of a row changes in the sums; on a worker node of Citus refuses TRUNCATE. Called by the triggers of operations.';
 
 create procedure @extschema@.operations_distribute()
 language c as 'MODULE_PATHNAME', 'operations_distribute_wrapper';

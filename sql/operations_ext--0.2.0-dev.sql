@@ -1286,7 +1286,7 @@ returns trigger
 language c as 'MODULE_PATHNAME', 'operations_count_change_wrapper';
 
 comment on function @extschema@.operations_count_change() is
-    'Appends to operations_delta what a change of a row changes in the sums. Called by the triggers of operations.';
+    'Appends to operations_delta what a change of a row changes in the sums; on a worker node of Citus refuses TRUNCATE. Called by the triggers of operations.';
 /* </end connected objects> */
 
 /* <begin connected objects> */
@@ -1680,7 +1680,7 @@ comment on function @extschema@.operations_shard_work() is
 create view @extschema@.operations_partition_version as
 select n.partition,
        pg_catalog.concat_ws(' ', c.relfilenode, g.triggers, a.columns) as version,
-       coalesce(n.counted and n.file = c.relfilenode and n.columns operator(pg_catalog.=) a.numbers and g.number = 3, false) as counted,
+       coalesce(n.counted and n.file = c.relfilenode and n.columns operator(pg_catalog.=) a.numbers and g.number >= 3, false) as counted,
        g.transactions operator(pg_catalog.||) a.transactions as transactions,
        n.from_day,
        n.to_day,

@@ -273,7 +273,7 @@ impl Error {
             ),
             Self::MissingRole { job, .. } => format!("The job {job} was scheduled by that role."),
             Self::NotATrigger => {
-                "It counts the changes of partitions of operations, row by row, after they are made.".into()
+                "It counts the changes of partitions of operations, row by row, after they are made, and is asked before TRUNCATE.".into()
             }
             Self::OtherColumns { .. } => "Somebody has altered the table while rows were loaded into it.".into(),
             Self::NotEmpty { .. } => "Its file is to be written past the shared buffers, as that of a new table.".into(),

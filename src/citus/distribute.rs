@@ -3,7 +3,7 @@
 use pgrx::datum::DatumWithOid;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::spi::{quote_identifier, quote_literal};
-use pgrx::{Spi, pg_extern};
+use pgrx::{Spi, pg_extern, pg_sys};
 
 use super::{DISTRIBUTION_COLUMN, ORDERS, OnCitus, sharded};
 use crate::error::Error;
@@ -21,6 +21,7 @@ const PRIMARY_KEY: &str = include_str!("sql/primary_key.sql");
 const IS_COLOCATED: &str = include_str!("sql/is_colocated.sql");
 const DROP_TRIGGERS: &str = include_str!("sql/drop_triggers.sql");
 const TRIGGERS: &str = include_str!("sql/triggers.sql");
+const GUARD: &str = include_str!("sql/guard.sql");
 const SHARD_TRIGGER: &str = include_str!("sql/shard_trigger.sql");
 const FORGET: &str = include_str!("sql/forget.sql");
 const READERS: &str = include_str!("sql/readers.sql");
@@ -44,8 +45,9 @@ comment on procedure @extschema@.operations_distribute() is
 "#)]
 fn operations_distribute(call: Call<'_>) -> Result<(), ErrorReport> {
     session::require_writable("operations_distribute")?;
-    let schema = Schema::of(call, OnCitus::DistributedOperations("operations_distribute()"))?;
+    // Before anything is looked at: what one looks at is locked, and the other replaces it.
     catalog::lock_extension();
+    let schema = Schema::of(call, OnCitus::DistributedOperations("operations_distribute()"))?;
     Ok(distribute(&schema)?)
 }
 
@@ -155,10 +157,38 @@ fn put_triggers(schema: &Schema, operations: RelationOid) -> Result<(), Error> {
         run_each(schema, DROP_TRIGGERS)?;
         run_each(schema, TRIGGERS)?;
     }
+    guard_months(schema, operations)?;
     for table in ORDERS {
         let of_table = |file: &str| file.replace("@table@", table);
         if !is(schema, &of_table(HAS_TRIGGER))? {
             run_each(schema, &of_table(SHARD_TRIGGER))?;
+        }
+    }
+    Ok(())
+}
+
+/// Has a TRUNCATE of each month ask which node it is on, if the table was distributed by us: on a worker node Citus takes it without
+/// a word to the coordinator. PostgreSQL gives no such trigger of the table to its partitions, and Citus none of a partition to shards.
+///
+/// A month of another owner is left out, as it is from the sums.
+pub fn guard_months(schema: &Schema, operations: RelationOid) -> Result<(), Error> {
+    if !super::is_sharded(schema) {
+        return Ok(());
+    }
+    let of_operations =
+        |leaf: &pg_sys::Oid| RelationOid::from_oid(*leaf).and_then(RelationOid::owner) == operations.owner();
+    let leaves = CountingTriggers::of(schema)?.leaves(operations).into_iter();
+    let unguarded: Vec<_> = leaves.filter(|leaf| !leaf.is_guarded).map(|leaf| leaf.oid).filter(of_operations).collect();
+    if unguarded.is_empty() {
+        return Ok(());
+    }
+    let _settings =
+        Settings::set(&[(c"search_path", c"pg_catalog, pg_temp"), (c"citus.enable_unsafe_triggers", c"on")]);
+    let _owner = rights::act_as_owner(operations)?;
+    let guard = schema.sql(GUARD);
+    for partition in unguarded.into_iter().map(catalog::qualified_name) {
+        for statement in guard.split_inclusive(";\n") {
+            query::run(&statement.replace("@partition@", &partition), &[])?;
         }
     }
     Ok(())

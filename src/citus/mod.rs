@@ -11,7 +11,7 @@ pub mod sharded;
 
 pgrx::extension_sql_file!("sql/tables.sql", name = "shard_tables", requires = ["rollup_tables"]);
 
-pub use distribute::{distribute, run_each};
+pub use distribute::{distribute, guard_months, run_each};
 
 use pgrx::pg_sys;
 
@@ -81,10 +81,8 @@ pub fn require(schema: &Schema, place: OnCitus) -> Result<(), Error> {
         let history = schema.relation_named("operations_job_run_details");
         return history.and_then(|table| found(catalogs, table, table)).map_or(Ok(()), anew);
     }
-    if let Some(group) = catalogs.worker_group()
-        && !matches!(place, OnCitus::Sharded(_))
-    {
-        return Err(Error::WorkerNode { what, group });
+    if !matches!(place, OnCitus::Sharded(_)) {
+        require_coordinator(what)?;
     }
     if let Some(kept) = kept_tables(schema).find_map(|table| found(catalogs, table, table)) {
         return anew(kept);
@@ -95,7 +93,7 @@ pub fn require(schema: &Schema, place: OnCitus) -> Result<(), Error> {
         OnCitus::DistributedOperations(_) if is_by_client(&kind) => return Ok(()),
         OnCitus::Sharded(_) | OnCitus::ShardedOfCoordinator(_) if is_by_client(&kind) => {
             if is_sharded(schema) {
-                return catalogs.worker_group().map_or(Ok(()), |group| Err(Error::WorkerNode { what, group }));
+                return require_coordinator(what);
             }
             WayBack::Complete { table: root, schema: schema_name }
         }
@@ -107,6 +105,15 @@ pub fn require(schema: &Schema, place: OnCitus) -> Result<(), Error> {
         }
         (kind, _) => Err(Error::CitusTable { what, table, kind: description(&kind), way_back }),
     }
+}
+
+/// Fails on a worker node. Without Citus this is one look into a cache.
+///
+/// # Errors
+///
+/// [`Error::WorkerNode`]
+pub fn require_coordinator(what: &'static str) -> Result<(), Error> {
+    Catalogs::find().and_then(Catalogs::worker_group).map_or(Ok(()), |group| Err(Error::WorkerNode { what, group }))
 }
 
 fn is_by_client(kind: &Kind) -> bool {

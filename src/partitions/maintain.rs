@@ -79,7 +79,8 @@ fn maintain(schema: &Schema, ahead: i32, retain: Option<i32>) -> Result<(), Erro
         })
         .map_or(today, |oldest| oldest.min(today));
     create_missing(schema, operations, Month::range_inclusive(oldest, today.plus(ahead)))?;
-    Ok(())
+    // Also those that somebody else has attached.
+    citus::guard_months(schema, operations)
 }
 
 fn detach(schema: &Schema, operations: RelationOid, partition: &Partition) -> Result<(), Error> {

@@ -53,12 +53,16 @@ pub fn create_missing(
     // Another session may be creating the same months: wait for it, then look again.
     partition_bounds::lock(operations);
     let months = missing(&partitions_of(schema, operations)?, months.into_iter())?;
-    let _settings = Settings::safe_search_path();
-    let _owner = rights::act_as_owner(operations)?;
-    // The new month gets the triggers of the table, also in its shards.
-    let _triggers = citus::is_sharded(schema).then(|| Settings::set(&[(c"citus.enable_unsafe_triggers", c"on")]));
-    let created: Result<Vec<_>, Error> = months.into_iter().map(|month| attach(schema, month)).collect();
-    Ok(created?.into_iter().flatten().collect())
+    let created: Result<Vec<_>, Error> = {
+        let _settings = Settings::safe_search_path();
+        let _owner = rights::act_as_owner(operations)?;
+        // The new month gets the triggers of the table, also in its shards.
+        let _triggers = citus::is_sharded(schema).then(|| Settings::set(&[(c"citus.enable_unsafe_triggers", c"on")]));
+        months.into_iter().map(|month| attach(schema, month)).collect()
+    };
+    let created = created?;
+    citus::guard_months(schema, operations)?;
+    Ok(created.into_iter().flatten().collect())
 }
 
 /// Those of the months that no partition holds.

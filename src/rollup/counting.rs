@@ -59,8 +59,10 @@ pub struct Leaf {
     pub file: pg_sys::Oid,
     /// Its columns that count, if all are there.
     pub columns: Option<Columns>,
-    /// Whether its triggers count all its changes.
+    /// Whether its triggers count all changes of its rows.
     pub has_triggers: bool,
+    /// Whether its TRUNCATE asks which node it is on, if it is a table of Citus.
+    pub is_guarded: bool,
     /// Whether its rows can be summed up once, and followed from then on.
     pub is_counted: bool,
     /// The bounds of its rows by the key of the table. None, if it has none, or one that is no date.
@@ -153,10 +155,12 @@ impl CountingTriggers {
             }
             let class = &*(*relation).rd_rel;
             let has_triggers = columns.is_some_and(|columns| self.triggers_count(relation, columns.status));
+            let is_guarded = self.fires == Fires::Always || self.ours(relation).any(is_guard);
             // A crash empties what is not logged. Rows are summed up as their owner, so that all of them must be the
             // table's; and those that the owner sees must be all that there are. What the session itself has changed
             // while its triggers are yet to fire is not counted.
             let is_counted = has_triggers
+                && is_guarded
                 && class.relispartition
                 && class.relkind == TABLE
                 && class.relpersistence == LOGGED
@@ -165,7 +169,7 @@ impl CountingTriggers {
                 && !pg_sys::AfterTriggerPendingOnRel(oid);
             let file = class.relfilenode;
             pg_sys::relation_close(relation, pg_sys::NoLock as i32);
-            Some(Leaf { oid, file, columns, has_triggers, is_counted, bounds })
+            Some(Leaf { oid, file, columns, has_triggers, is_guarded, is_counted, bounds })
         }
     }
 
@@ -181,15 +185,9 @@ impl CountingTriggers {
             (pg_sys::TRIGGER_TYPE_DELETE, Condition::Old),
             (pg_sys::TRIGGER_TYPE_UPDATE, Condition::Either),
         ];
-        // SAFETY: by the contract; trigdesc is NULL or describes numtriggers triggers, one after the other, which stay as
-        // they are while the relation is open and locked.
+        // SAFETY: by the contract.
         unsafe {
-            let Some(all) = (*relation).trigdesc.as_ref() else { return false };
-            let ours = || {
-                (0..usize::try_from(all.numtriggers).unwrap_or(0))
-                    .map(|index| &*all.triggers.add(index))
-                    .filter(|trigger| trigger.tgfoid == self.function)
-            };
+            let ours = || self.ours(relation).filter(|trigger| !is_guard(trigger));
             ours().count() == expected.len()
                 && expected.into_iter().all(|(event, condition)| {
                     ours().any(|trigger| {
@@ -198,6 +196,28 @@ impl CountingTriggers {
                 })
         }
     }
+
+    /// The triggers of the function.
+    ///
+    /// # Safety
+    ///
+    /// `relation` must be open, and stay so while the answer is used.
+    unsafe fn ours<'a>(self, relation: pg_sys::Relation) -> impl Iterator<Item = &'a pg_sys::Trigger> {
+        // SAFETY: by the contract; trigdesc is NULL or describes numtriggers triggers, one after the other, which stay as
+        // they are while the relation is open and locked.
+        let all = unsafe {
+            (*relation).trigdesc.as_ref().map_or(&[][..], |all| {
+                std::slice::from_raw_parts(all.triggers, usize::try_from(all.numtriggers).unwrap_or(0))
+            })
+        };
+        all.iter().filter(move |trigger| trigger.tgfoid == self.function)
+    }
+}
+
+/// Whether a trigger is asked before each TRUNCATE.
+fn is_guard(trigger: &pg_sys::Trigger) -> bool {
+    let of_type = pg_sys::TRIGGER_TYPE_TRUNCATE | pg_sys::TRIGGER_TYPE_BEFORE;
+    u32::try_from(trigger.tgtype) == Ok(of_type) && trigger.tgenabled == Fires::AtOrigin.enabled()
 }
 
 /// Whether a trigger fires then, AFTER, for each row of this event, at once, whatever columns an UPDATE sets.

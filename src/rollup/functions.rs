@@ -27,7 +27,7 @@ returns trigger
 language c as '@MODULE_PATHNAME@', '@FUNCTION_NAME@';
 
 comment on function @extschema@.operations_count_change() is
-    'Appends to operations_delta what a change of a row changes in the sums. Called by the triggers of operations.';
+    'Appends to operations_delta what a change of a row changes in the sums; on a worker node of Citus refuses TRUNCATE. Called by the triggers of operations.';
 "#)]
 fn operations_count_change(call: Call<'_>) -> Result<(), ErrorReport> {
     Ok(trigger::count(call)?)

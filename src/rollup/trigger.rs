@@ -61,13 +61,14 @@ impl Counted {
     }
 }
 
-/// Appends to `operations_delta` what a row trigger was called for.
+/// Appends to `operations_delta` what a row trigger was called for. Before TRUNCATE it asks whether the sums will know of that.
 ///
 /// It takes no right of the writer, no lock that another writer waits for, and no command of SQL.
 ///
 /// # Errors
 ///
-/// [`Error::NotATrigger`] if the call is none of such a trigger; [`Error::NotSummable`] if the amount is not.
+/// [`Error::NotATrigger`] if the call is none of such a trigger; [`Error::NotSummable`] if the amount is not;
+/// [`Error::WorkerNode`] for TRUNCATE on a worker node of Citus.
 pub fn count(call: Call<'_>) -> Result<(), Error> {
     // SAFETY: a function that is called as a trigger has TriggerData as its context, which is valid
     // during the call; row triggers that fire AFTER have the old or the new row in tg_trigslot and, for UPDATE, the
@@ -78,6 +79,9 @@ pub fn count(call: Call<'_>) -> Result<(), Error> {
             return Err(Error::NotATrigger);
         }
         let event = (*data).tg_event;
+        if event & pg_sys::TRIGGER_EVENT_OPMASK == pg_sys::TRIGGER_EVENT_TRUNCATE {
+            return may_be_truncated(call, (*(*data).tg_relation).rd_id);
+        }
         if event & pg_sys::TRIGGER_EVENT_ROW == 0
             || event & pg_sys::TRIGGER_EVENT_TIMINGMASK != pg_sys::TRIGGER_EVENT_AFTER
         {
@@ -103,6 +107,16 @@ pub fn count(call: Call<'_>) -> Result<(), Error> {
         }
         append(&partition, old, new)
     }
+}
+
+/// The catalogs of the coordinator tell that a partition was truncated, and there only those.
+fn may_be_truncated(call: Call<'_>, partition: pg_sys::Oid) -> Result<(), Error> {
+    let schema = catalog::function_schema(call.function());
+    let operations = catalog::relation(schema, c"operations").map(RelationOid::oid);
+    if operations.is_none() || catalog::partition_root(partition) != operations {
+        return Ok(());
+    }
+    citus::require_coordinator("TRUNCATE of operations")
 }
 
 /// A numeric as it is stored. Numbers that are equal may differ in it; then a change by 0 is appended.

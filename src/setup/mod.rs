@@ -45,6 +45,8 @@ comment on procedure @extschema@.operations_setup() is
 "#)]
 fn operations_setup(call: Call<'_>) -> Result<(), ErrorReport> {
     session::require_writable("operations_setup")?;
+    // Before anything is looked at: what one looks at is locked, and the other replaces it.
+    catalog::lock_extension();
     Ok(set_up(&Schema::of(call, ON_CITUS)?)?)
 }
 
@@ -54,7 +56,6 @@ fn set_up(schema: &Schema) -> Result<(), Error> {
         // "already exists, skipping" is what an idempotent procedure is for.
         (c"client_min_messages", c"warning"),
     ]);
-    catalog::lock_extension();
     let is_new = schema.operations().is_err();
     // Whoever can make tables in the schema may have made this one. What is on it is not for a superuser to run.
     if let Ok(operations) = schema.operations()

@@ -7,7 +7,7 @@
 create view @extschema@.operations_partition_version as
 select n.partition,
        pg_catalog.concat_ws(' ', c.relfilenode, g.triggers, a.columns) as version,
-       coalesce(n.counted and n.file = c.relfilenode and n.columns operator(pg_catalog.=) a.numbers and g.number = 3, false) as counted,
+       coalesce(n.counted and n.file = c.relfilenode and n.columns operator(pg_catalog.=) a.numbers and g.number >= 3, false) as counted,
        g.transactions operator(pg_catalog.||) a.transactions as transactions,
        n.from_day,
        n.to_day,

@@ -254,20 +254,70 @@ fn a_schema_may_have_any_name() {
     assert_eq!(done(&mut session), 20);
 }
 
-/// A TRUNCATE that a worker node was sent is not noticed; the page says what mends it.
+/// A TRUNCATE on a worker node leaves no trace in the catalogs of the coordinator, by which the sums go.
 #[test]
-fn what_a_worker_has_truncated_is_mended_by_repair() {
-    let Some((cluster, mut session)) = Cluster::sharded("attacks::what_a_worker_has_truncated_is_mended_by_repair")
-    else {
+fn a_worker_refuses_to_truncate_operations() {
+    let Some((cluster, mut session)) = Cluster::sharded("attacks::a_worker_refuses_to_truncate_operations") else {
         return;
     };
+    run(&mut session, "CREATE TABLE other (client_id integer); SELECT create_distributed_table('other', 'client_id')");
+    run(&mut session, "CALL operations_maintain_partitions(6)");
     flip(&mut session, 50);
     flip(&mut session, 50);
-    run(&mut cluster.workers[0].session().unwrap(), "TRUNCATE operations_2025_08");
-    assert!(value::<i64>(&mut session, "SELECT count(*) FROM operations_verify_rollup()").unwrap() > 0);
-    run(&mut session, "SELECT * FROM operations_verify_rollup(true)");
-    expect_sums(&mut session, "repair");
-    flip(&mut session, 5);
+    let before = done(&mut session);
+    let made_last: String =
+        value(&mut session, "SELECT max(relid::text) FROM pg_partition_tree('operations')").unwrap();
+    for worker in &cluster.workers {
+        let mut worker = worker.session().unwrap();
+        for table in ["operations", "operations_2025_08", made_last.as_str(), "other, operations_2025_09"] {
+            let error = expect_refused(&mut worker, &format!("TRUNCATE {table}"), NOT_SUPPORTED);
+            let message = "cannot execute TRUNCATE of operations on a worker node of Citus";
+            expect_says(&error, message, "This server is of group", "SELECT nodename, nodeport FROM pg_dist_node");
+        }
+        run(&mut worker, "TRUNCATE other");
+    }
+    assert_eq!(done(&mut session), before);
+    expect_sums(&mut session, "refusals");
+
+    run(&mut session, "TRUNCATE operations_2025_08");
+    expect_sums(&mut session, "TRUNCATE on the coordinator");
+    run(&mut session, "ALTER TABLE operations DETACH PARTITION operations_2025_09");
+    run(&mut cluster.workers[0].session().unwrap(), "TRUNCATE operations_2025_09");
+    expect_sums(&mut session, "TRUNCATE of a month that was detached");
+}
+
+/// A month of somebody else's making, and one whose trigger was taken away, are summed up from their rows, until the trigger is there.
+#[test]
+fn the_sums_do_not_follow_a_month_that_a_worker_would_truncate() {
+    let test = "attacks::the_sums_do_not_follow_a_month_that_a_worker_would_truncate";
+    let Some((cluster, mut session)) = Cluster::sharded(test) else { return };
+    run(&mut session, "SET citus.enable_unsafe_triggers = on");
+    run(&mut session, "CREATE TABLE by_hand PARTITION OF operations FOR VALUES FROM ('2035-01-01') TO ('2036-01-01')");
+    let unguarded = [
+        ("by_hand", "SELECT 1"),
+        ("operations_2025_08", "DROP TRIGGER operations_guard_truncate ON operations_2025_08"),
+    ];
+    for (month, command) in unguarded {
+        run(&mut session, command);
+        run(
+            &mut session,
+            "INSERT INTO operations (operation_date, operation_guid, client_id, operation_type, amount, status, message)
+             SELECT date '2035-02-01', gen_random_uuid(), n, 'offline', 3, 1, '{}' FROM generate_series(1, 20) n",
+        );
+        run(&mut session, "CALL change_status(10); CALL change_status(10)");
+        expect_sums(&mut session, month);
+        let mut worker = cluster.workers[0].session().unwrap();
+        let truncate = format!("TRUNCATE {month}");
+        run(&mut worker, &truncate);
+        expect_sums(&mut session, &format!("{truncate} on a worker"));
+
+        run(&mut session, "CALL operations_maintain_partitions()");
+        flip(&mut session, 10);
+        flip(&mut session, 10);
+        let all_followed = "SELECT from_day IS NULL FROM operations_shard_state";
+        assert!(value::<bool>(&mut session, all_followed).unwrap(), "{month} is followed");
+        expect_refused(&mut worker, &truncate, NOT_SUPPORTED);
+    }
 }
 
 /// Parse and Bind plan a statement, and so run what is immutable in it. Without Execute and Sync the next message is of the same transaction.

@@ -1,6 +1,6 @@
 //! `operations_distribute()`, and the sums of what it has distributed.
 
-use operations_cluster::expect::{expect_refused, run};
+use operations_cluster::expect::{expect_refused, run, wait_for_text};
 use operations_cluster::{text, value};
 
 use crate::common::{
@@ -37,6 +37,31 @@ fn rows_and_sums_come_along() {
     flip(&mut session, 100);
     flip(&mut session, 100);
     assert_eq!(done(&mut session), 401, "200 were done, 1 was by the fixture");
+}
+
+/// The first call is held in the midst of its work, until the second one waits for it.
+#[test]
+fn two_calls_take_turns() {
+    let Some((cluster, mut session)) = Cluster::with_rows("distribute::two_calls_take_turns") else { return };
+    let mut holder = cluster.session();
+    run(&mut holder, "BEGIN; LOCK TABLE operations_shard_load IN SHARE UPDATE EXCLUSIVE MODE");
+    let waiting = "SELECT count(*) FROM pg_stat_activity
+                   WHERE wait_event_type = 'Lock' AND query LIKE 'CALL operations_distribute%'";
+    std::thread::scope(|scope| {
+        let distribute = || {
+            let mut session = cluster.session();
+            scope.spawn(move || run(&mut session, "CALL operations_distribute()"))
+        };
+        let first = distribute();
+        wait_for_text(&mut session, "the first call waits", waiting, "1");
+        let second = distribute();
+        wait_for_text(&mut session, "the second call waits", waiting, "2");
+        run(&mut holder, "COMMIT");
+        first.join().unwrap();
+        second.join().unwrap();
+    });
+    expect_sums(&mut session, "both calls");
+    flip(&mut session, 10);
 }
 
 #[test]

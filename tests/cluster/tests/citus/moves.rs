@@ -4,10 +4,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use operations_cluster::expect::run;
+use operations_cluster::expect::{expect_refused, run};
 use operations_cluster::{db_error, text, value, wait_until};
 
-use crate::common::{Cluster, SHARDS, done, expect_sums, flip, insert, node};
+use crate::common::{Cluster, NOT_SUPPORTED, SHARDS, done, expect_sums, flip, insert, node};
 
 /// How long the workload runs at most.
 const LIMIT: Duration = Duration::from_secs(180);
@@ -76,6 +76,7 @@ fn a_new_worker_gets_shards_and_counts() {
     flip(&mut session, 100);
     flip(&mut session, 100);
     assert_eq!(done(&mut session), before + 700);
+    expect_refused(&mut third.session().unwrap(), "TRUNCATE operations_2025_08", NOT_SUPPORTED);
     drop(cluster);
 }
 
