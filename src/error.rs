@@ -76,6 +76,8 @@ pub enum Error {
     NumberOutOfRange { argument: &'static str, value: i64, smallest: i64, largest: i64 },
     #[error("{kind} \"{schema}.{name}\" does not exist")]
     MissingRelation { kind: &'static str, schema: String, name: &'static str },
+    #[error("column \"{column}\" of \"{schema}.operations\" does not exist")]
+    MissingColumn { schema: String, column: String },
     #[error("\"{schema}.operations\" is not a table partitioned by range of one date column")]
     NotPartitionedByDate { schema: String },
     #[error("cannot create the partition for {month}")]
@@ -164,6 +166,7 @@ impl Error {
             }
             Self::DateOutOfRange { .. } => PgSqlErrorCode::ERRCODE_DATETIME_FIELD_OVERFLOW,
             Self::MissingRelation { .. } | Self::StageIsGone { .. } => PgSqlErrorCode::ERRCODE_UNDEFINED_TABLE,
+            Self::MissingColumn { .. } => PgSqlErrorCode::ERRCODE_UNDEFINED_COLUMN,
             Self::NotPartitionedByDate { .. } => PgSqlErrorCode::ERRCODE_WRONG_OBJECT_TYPE,
             Self::PartitionOverlap { .. } => PgSqlErrorCode::ERRCODE_INVALID_OBJECT_DEFINITION,
             Self::Replica { .. } | Self::ReadOnlyTransaction { .. } => {
@@ -214,6 +217,9 @@ impl Error {
             Self::NumberOutOfRange { argument, value, .. } => format!("{argument} is {value}."),
             Self::MissingRelation { schema, .. } => {
                 format!("The extension operations_ext is installed in schema \"{schema}\", and looks for it there.")
+            }
+            Self::MissingColumn { .. } => {
+                "operations_setup() keeps the table that is there. DROP EXTENSION with CASCADE takes the column operation_type along, whose type is the extension's.".into()
             }
             Self::NotPartitionedByDate { .. } => {
                 "The procedures of operations_ext keep one partition a month and cannot work on another layout.".into()
@@ -313,7 +319,7 @@ impl Error {
             Self::MissingRelation { schema, .. } => {
                 format!("Run CALL {}.operations_setup();", pgrx::spi::quote_identifier(schema))
             }
-            Self::NotPartitionedByDate { schema } => format!(
+            Self::NotPartitionedByDate { schema } | Self::MissingColumn { schema, .. } => format!(
                 "Rename that table and run CALL {}.operations_setup();",
                 pgrx::spi::quote_identifier(schema)
             ),

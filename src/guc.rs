@@ -16,6 +16,7 @@ static DATABASE: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::ne
 static INSERT_INTERVAL: GucSetting<i32> = GucSetting::<i32>::new(5);
 static INSERT_BATCH: GucSetting<i32> = GucSetting::<i32>::new(1);
 static CHANGE_STATUS_INTERVAL: GucSetting<i32> = GucSetting::<i32>::new(3);
+static LOAD_ROWS_PER_PROCESS: GucSetting<i32> = GucSetting::<i32>::new(50_000);
 static JOB_LOCK_TIMEOUT: GucSetting<i32> = GucSetting::<i32>::new(10_000);
 
 /// Makes the settings known to the server. To be called once, from `_PG_init`.
@@ -58,6 +59,16 @@ pub fn register() {
         GucContext::Sighup,
         GucFlags::UNIT_MS,
     );
+    GucRegistry::define_int_guc(
+        c"operations_ext.load_rows_per_process",
+        c"For how many rows operations_test_data() starts a process.",
+        c"A month of fewer rows than twice as many is loaded by one process.",
+        &LOAD_ROWS_PER_PROCESS,
+        1,
+        i32::MAX,
+        GucContext::Userset,
+        GucFlags::empty(),
+    );
     session::reserve_settings(c"operations_ext");
 }
 
@@ -92,6 +103,11 @@ pub fn insert_batch() -> i32 {
 /// How often to change status; `None` if never.
 pub fn change_status_interval() -> Option<Duration> {
     duration(&CHANGE_STATUS_INTERVAL)
+}
+
+/// For how many rows a load starts a process.
+pub fn load_rows_per_process() -> u64 {
+    u64::try_from(LOAD_ROWS_PER_PROCESS.get()).unwrap_or(1)
 }
 
 /// How long a job may wait for a lock: milliseconds, 0 for ever.

@@ -9,6 +9,7 @@ use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Barrier, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::server::try_wait;
@@ -56,8 +57,8 @@ pub fn wait<T>(what: &str, limit: Duration, mut condition: impl FnMut() -> Outco
 
 /// What the checks look at.
 pub trait Subject: Sized {
-    /// Makes it ready; none of the checks runs if this fails or skips. The patterns are those of the command line.
-    fn prepare(patterns: &[String]) -> Outcome<Self>;
+    /// Makes it ready for a group; none of its checks runs if this fails or skips. The patterns are those of the command line.
+    fn prepare(group: &str, patterns: &[String]) -> Outcome<Self>;
 
     /// Called before each check, with its name.
     fn begin(&self, _check: &str) {}
@@ -71,7 +72,7 @@ pub trait Subject: Sized {
 /// A check by its name.
 pub type Check<S> = (&'static str, fn(&S) -> Outcome);
 
-/// Checks that share a subject and run in their order. Groups share nothing: nextest runs them at once.
+/// Checks that share a subject and run in their order. Groups share nothing: nextest runs them at once, and so does [`run_at_once`].
 #[derive(Debug)]
 pub struct Group<S: 'static> {
     name: &'static str,
@@ -126,6 +127,39 @@ static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 /// Runs the checks that the command line asks for, says what became of each, and ends with `TITLE: N passed, N failed, N skipped`.
 /// After an interrupt it ends with the check that runs, so that the subject can clean up; after a second one at once.
 pub fn run<S: Subject>(title: &str, groups: &[Group<S>]) -> ExitCode {
+    run_groups(title, groups, |wanted, run| wanted.into_iter().try_for_each(|group| run(group).map(drop)))
+}
+
+/// The same with all groups at once, each in a thread. Their subjects go together, at the end: a process may be bound to end with the thread
+/// that has begun it, and serve them all.
+pub fn run_at_once<S: Subject>(title: &str, groups: &[Group<S>]) -> ExitCode {
+    run_groups(title, groups, |wanted, run| {
+        let all_have_ended = &Barrier::new(wanted.len());
+        let in_thread = |group| {
+            let subject = catch_unwind(AssertUnwindSafe(|| run(group)));
+            all_have_ended.wait();
+            subject.unwrap_or_else(|_| Err("it panicked: see above".to_owned())).map(drop)
+        };
+        std::thread::scope(|scope| {
+            let threads: Vec<_> = wanted.into_iter().map(|group| scope.spawn(move || in_thread(group))).collect();
+            let ended =
+                threads.into_iter().map(|thread| thread.join().unwrap_or_else(|_| Err("it panicked".to_owned())));
+            ended.collect()
+        })
+    })
+}
+
+/// A group's name and its checks that are wanted.
+type Wanted<S> = (&'static str, Vec<Check<S>>);
+
+/// Runs one group and returns its subject.
+type RunGroup<'a, S> = &'a (dyn Fn(Wanted<S>) -> Result<Option<S>, String> + Sync);
+
+fn run_groups<S: Subject>(
+    title: &str,
+    groups: &[Group<S>],
+    run_all: impl FnOnce(Vec<Wanted<S>>, RunGroup<'_, S>) -> Result<(), String>,
+) -> ExitCode {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
     let is_given = |option: &str| arguments.iter().any(|given| given == option);
     // nextest asks for its format of the list, and then for what it was told. To it a group is a test.
@@ -138,7 +172,7 @@ pub fn run<S: Subject>(title: &str, groups: &[Group<S>]) -> ExitCode {
     let patterns: Vec<_> = arguments.iter().filter(|argument| !argument.starts_with('-')).cloned().collect();
     let is_one = |group: &&Group<S>| !is_given("--exact") || patterns.iter().any(|pattern| pattern == group.name);
     let wanted = groups.iter().filter(is_one).map(|group| (group.name, group.wanted(&patterns)));
-    let wanted: Vec<_> = wanted.filter(|(_, checks)| !checks.is_empty()).collect();
+    let wanted: Vec<Wanted<S>> = wanted.filter(|(_, checks)| !checks.is_empty()).collect();
     if is_given("--list") {
         wanted.iter().flat_map(|(_, checks)| checks).for_each(|(name, _)| println!("{name}"));
         return ExitCode::SUCCESS;
@@ -156,14 +190,13 @@ pub fn run<S: Subject>(title: &str, groups: &[Group<S>]) -> ExitCode {
     if let Err(error) = handler {
         eprintln!("an interrupt will leave things behind: {error}");
     }
-    let mut tally = Tally::default();
-    for (name, checks) in wanted {
-        if let Err(why) = run_group(name, &checks, &patterns, &mut tally) {
-            eprintln!("error: {why}");
-            return ExitCode::FAILURE;
-        }
+    let tally = Mutex::new(Tally::default());
+    let run_one = |(name, checks): Wanted<S>| run_group(name, &checks, &patterns, &tally);
+    if let Err(why) = run_all(wanted, &run_one) {
+        eprintln!("error: {why}");
+        return ExitCode::FAILURE;
     }
-    let Tally { passed, failures, skipped } = tally;
+    let Tally { passed, failures, skipped } = tally.into_inner().unwrap_or_else(PoisonError::into_inner);
     // Once more: the evidence above is long, and whoever keeps only the end of a log must find the reasons in it.
     failures.iter().for_each(|failure| println!("{failure}"));
     let failed = failures.len();
@@ -182,21 +215,28 @@ struct Tally {
     skipped: usize,
 }
 
-/// Runs these checks on a subject of their own. An error is why there is none.
+impl Tally {
+    fn skip(&mut self, what: &str, checks: usize, why: &str) {
+        let line = format!("SKIPPED {what}: {why}\n");
+        print!("{line}");
+        repeat_at_the_end(&line);
+        self.skipped += checks;
+    }
+}
+
+/// Runs these checks on a subject of their own, and returns that. An error is why there is none.
 fn run_group<S: Subject>(
     group: &str,
     checks: &[Check<S>],
     patterns: &[String],
-    tally: &mut Tally,
-) -> Result<(), String> {
-    let subject = match S::prepare(patterns) {
+    tally: &Mutex<Tally>,
+) -> Result<Option<S>, String> {
+    let tally = || tally.lock().unwrap_or_else(PoisonError::into_inner);
+    let subject = match S::prepare(group, patterns) {
         Ok(subject) => subject,
         Err(Stop::Skipped(why)) => {
-            let line = format!("SKIPPED all {group}: {why}\n");
-            print!("{line}");
-            repeat_at_the_end(&line);
-            tally.skipped += checks.len();
-            return Ok(());
+            tally().skip(&format!("all {group}"), checks.len(), &why);
+            return Ok(None);
         }
         Err(Stop::Failed(why)) => return Err(why),
     };
@@ -210,22 +250,19 @@ fn run_group<S: Subject>(
         let took = began.elapsed().as_secs();
         match outcome.unwrap_or_else(|_| Err(Stop::Failed("it panicked: see above".to_owned()))) {
             Ok(()) => {
-                tally.passed += 1;
+                tally().passed += 1;
                 println!("ok      {name} ({took} s)");
             }
-            Err(Stop::Skipped(why)) => {
-                tally.skipped += 1;
-                let line = format!("SKIPPED {name}: {why}\n");
-                print!("{line}");
-                repeat_at_the_end(&line);
-            }
+            Err(Stop::Skipped(why)) => tally().skip(name, 1, &why),
             Err(Stop::Failed(why)) => {
-                println!("FAILED  {name} ({took} s)");
                 let evidence = subject.evidence();
-                evidence.lines().chain(why.lines()).for_each(|line| println!("        {line}"));
-                tally.failures.push(format!("FAILED  {name}: {why}"));
+                let lines: String =
+                    evidence.lines().chain(why.lines()).map(|line| format!("        {line}\n")).collect();
+                // At once, for other groups print, too.
+                print!("FAILED  {name} ({took} s)\n{lines}");
+                tally().failures.push(format!("FAILED  {name}: {why}"));
             }
         }
     }
-    Ok(())
+    Ok(Some(subject))
 }

@@ -182,8 +182,11 @@ pub fn guard_months(schema: &Schema, operations: RelationOid) -> Result<(), Erro
     if unguarded.is_empty() {
         return Ok(());
     }
-    let _settings =
-        Settings::set(&[(c"search_path", c"pg_catalog, pg_temp"), (c"citus.enable_unsafe_triggers", c"on")]);
+    let _settings = Settings::set(&[
+        (c"search_path", c"pg_catalog, pg_temp"),
+        (c"client_min_messages", c"warning"),
+        (c"citus.enable_unsafe_triggers", c"on"),
+    ]);
     let _owner = rights::act_as_owner(operations)?;
     let guard = schema.sql(GUARD);
     for partition in unguarded.into_iter().map(catalog::qualified_name) {

@@ -2,10 +2,8 @@
 
 use std::thread;
 
+use crate::guc;
 use crate::pg::parallel;
-
-/// Fewer rows than this are not worth the start of a process.
-const ROWS_PER_PROCESS: u64 = 50_000;
 
 /// As many as were asked for; else one for each core that is idle and each month, within what the server allows for
 /// maintenance.
@@ -18,8 +16,8 @@ pub fn count(asked_for: Option<usize>, months: usize) -> usize {
     })
 }
 
-/// At most one process for each ROWS_PER_PROCESS rows, and at least one.
+/// At most one process for each so many rows as are worth its start, and at least one.
 pub fn useful(processes: usize, rows: u64) -> usize {
-    let useful = usize::try_from(rows / ROWS_PER_PROCESS).unwrap_or(usize::MAX);
+    let useful = usize::try_from(rows / guc::load_rows_per_process()).unwrap_or(usize::MAX);
     processes.min(useful).max(1)
 }

@@ -51,6 +51,11 @@ pub fn numbers_of_columns(relation: pg_sys::Oid) -> Option<Vec<pg_sys::AttrNumbe
     COLUMN_NAMES.iter().map(|name| catalog::column(relation, name).map(|column| column.number)).collect()
 }
 
+/// The first column of these names that is missing, whatever the types of the others.
+pub fn missing_column(relation: pg_sys::Oid) -> Option<&'static CStr> {
+    COLUMN_NAMES.into_iter().find(|name| catalog::column(relation, name).is_none())
+}
+
 /// A partition that holds rows.
 #[derive(Clone, Copy, Debug)]
 pub struct Leaf {

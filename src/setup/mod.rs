@@ -68,6 +68,11 @@ fn set_up(schema: &Schema) -> Result<(), Error> {
         citus::distribute(schema)?;
         return create_months(schema, std::iter::empty());
     }
+    if let Ok(operations) = schema.operations()
+        && let Some(column) = counting::missing_column(operations.oid())
+    {
+        return Err(Error::MissingColumn { schema: schema.name().into(), column: column.to_string_lossy().into() });
+    }
     run(schema, OPERATIONS)?;
     // Citus may be set to take each new table, or those of this schema.
     citus::require(schema, ON_CITUS)?;

@@ -5,6 +5,7 @@ mod cargo_pgrx;
 mod debian;
 pub(crate) mod extension;
 mod major;
+mod memory;
 mod packages;
 mod pg_config;
 mod postgres;

@@ -7,6 +7,7 @@ use std::process::{Child, Command};
 use crate::checkout;
 use crate::error::{Context, Error};
 use crate::server::{DataDirectory, LIMIT, Stop, clean};
+use crate::tools::memory::InMemory;
 use crate::tools::state::{need_checkout, server_folder};
 use crate::tools::{Major, Postgres, State, cargo_pgrx, extension, packages, shim, step, wheel_programs};
 
@@ -22,6 +23,9 @@ pub struct Toolbox {
     pub postgres: Postgres,
     pgrx_home: PathBuf,
     servers: PathBuf,
+    /// The folder of the servers on the disk, also where they are in memory.
+    disk: PathBuf,
+    memory: Option<InMemory>,
     pgrx_servers: PathBuf,
     path: OsString,
 }
@@ -35,14 +39,26 @@ impl Toolbox {
         let first = cargo_pgrx::need(&state)?;
         let postgres = Postgres::need(&state)?;
         let path = with_first(first, &std::env::var_os("PATH").unwrap_or_default())?;
+        let disk = server_folder(&state, SERVERS)?;
         Ok(Self {
             pgrx_home: cargo_pgrx::home(&state)?,
-            servers: server_folder(&state, SERVERS)?,
+            servers: disk.clone(),
+            disk,
+            memory: None,
             pgrx_servers: server_folder(&state, "pgrx-test")?,
             state,
             postgres,
             path,
         })
+    }
+
+    /// Has the tests make their servers in memory from now on, where there is enough of it.
+    pub fn work_in_memory(&mut self) -> Result<(), Error> {
+        self.memory = InMemory::make(&self.state)?;
+        if let Some(memory) = &self.memory {
+            self.servers = memory.servers();
+        }
+        Ok(())
     }
 
     /// Builds the extension and installs it.
@@ -86,6 +102,8 @@ impl Toolbox {
             .env("SERVER_USER", &self.state.owner.name)
             .env("PG_CONFIG", shim::config(&self.state))
             .env("OPERATIONS_TEST_DIR", &self.servers)
+            .env("OPERATIONS_TEST_DISK", &self.disk)
+            .envs(self.memory.as_ref().map(|memory| ("OPERATIONS_TEST_MEMORY", memory.path())))
             .env("PGRX_HOME", &self.pgrx_home)
             // cargo pgrx connects as this user, whom initdb makes the superuser.
             .env("USER", &self.state.owner.name)

@@ -225,6 +225,16 @@ fn dropping_the_extension_does_not_take_the_rows_along() {
     session.batch_execute("DROP EXTENSION operations_ext CASCADE").unwrap();
     let rows = "SELECT count(*), count(DISTINCT operation_guid) FROM operations";
     assert_eq!(text(&mut session, rows).unwrap(), "1000|1000");
+
+    // The column that had its type is gone; what to do is said.
+    session.batch_execute("CREATE EXTENSION operations_ext").unwrap();
+    let error = db_error(session.batch_execute("CALL operations_setup()")).unwrap();
+    let expected = ("42703", "column \"operation_type\" of \"public.operations\" does not exist");
+    assert_eq!((error.code().code(), error.message()), expected, "{error:?}");
+    assert!(error.detail().is_some_and(|detail| detail.contains("CASCADE")), "{error:?}");
+    assert_eq!(error.hint(), Some("Rename that table and run CALL public.operations_setup();"));
+    session.batch_execute("ALTER TABLE operations RENAME TO before; CALL operations_setup()").unwrap();
+    assert_eq!(text(&mut session, "SELECT count(*) FROM before").unwrap(), "1000");
 }
 
 #[test]

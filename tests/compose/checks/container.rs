@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use operations_lab::checks::{Outcome, require};
 
-use crate::demo::{DATABASE, Demo, PROJECT, USER};
+use crate::demo::{DATABASE, Demo, USER};
 use crate::programs::{Finished, finish};
 
 #[derive(Clone)]
@@ -83,8 +83,9 @@ impl Container<'_> {
         self.act(&["network", "connect", "--alias", service, &self.network(), &self.id])
     }
 
-    fn network(&self) -> String {
-        format!("{PROJECT}_default")
+    /// The demo's network.
+    pub fn network(&self) -> String {
+        format!("{}_default", self.demo.project)
     }
 
     fn act(&self, arguments: &[&str]) -> Outcome {

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use operations_lab::checkout;
@@ -18,7 +19,6 @@ use crate::engine::{self, Engine};
 use crate::programs::{last_lines, wait};
 use crate::service::Service;
 
-pub const PROJECT: &str = "operations-test";
 pub const USER: &str = "postgres";
 pub const DATABASE: &str = "operations_db";
 pub const REPLICATION_USER: &str = "replicator";
@@ -50,42 +50,73 @@ impl Shape {
     }
 }
 
+/// What the groups share: the engine, while one of them has it, and the ports that they were given.
+struct Shared {
+    engine: Weak<Engine>,
+    ports: Vec<u16>,
+}
+
+static SHARED: Mutex<Shared> = Mutex::new(Shared { engine: Weak::new(), ports: Vec::new() });
+
 /// The demo, the engine that it runs on, and a folder for the files of the checks.
 pub struct Demo {
+    /// What Compose calls it.
+    pub project: String,
     pub primary_port: u16,
     pub replica_port: u16,
     pub lab_port: u16,
     /// Kept between runs: the data of our own engine, and logs.
     pub state: PathBuf,
     folder: TempDir,
+    log_file: PathBuf,
     log: RefCell<File>,
     shape: Cell<Shape>,
     /// Whether checks were asked for by name.
     is_asked: bool,
-    pub engine: Engine,
+    pub engine: Arc<Engine>,
 }
 
 impl Subject for Demo {
-    fn prepare(patterns: &[String]) -> Outcome<Self> {
+    fn prepare(group: &str, patterns: &[String]) -> Outcome<Self> {
         let wanted = |name| std::env::var_os(name).filter(|value| !value.is_empty());
         let must_have = wanted("OPERATIONS_COMPOSE_CHECKS").is_some() || !patterns.is_empty();
         let state = wanted("STATE_DIR").map_or_else(|| checkout().join(".state"), PathBuf::from).join("compose");
         std::fs::create_dir_all(&state)?;
-        let log = RefCell::new(File::create(state.join("run.log"))?);
-        let engine = engine::get(&state, must_have)?;
-        let primary_port = free_port(&[])?;
-        let mut taken = vec![primary_port];
+        let log_file = state.join(format!("{group}.log"));
+        let log = RefCell::new(File::create(&log_file)?);
+        // One after the other: the images are built once.
+        let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+        let engine = match shared.engine.upgrade() {
+            Some(engine) => engine,
+            None => Arc::new(engine::get(&state, must_have)?),
+        };
+        shared.engine = Arc::downgrade(&engine);
+        let primary_port = free_port(&shared.ports)?;
+        shared.ports.push(primary_port);
         let replica_port = loop {
-            let port = free_port(&taken)?;
-            if (port..port + REPLICAS).all(|port| is_free(port) && port != primary_port) {
+            let port = free_port(&shared.ports)?;
+            let is_free = |port: u16| is_free(port) && !shared.ports.contains(&port);
+            if (port..port + REPLICAS).all(is_free) {
                 break port;
             }
-            taken.push(port);
+            shared.ports.push(port);
         };
-        let not_these: Vec<_> = (replica_port..replica_port + REPLICAS).chain([primary_port]).collect();
-        let lab_port = free_port(&not_these)?;
-        let (folder, shape, is_asked) = (tempfile::tempdir()?, Cell::new(Shape::Plain), !patterns.is_empty());
-        let demo = Self { primary_port, replica_port, lab_port, state, folder, log, shape, is_asked, engine };
+        shared.ports.extend(replica_port..replica_port + REPLICAS);
+        let lab_port = free_port(&shared.ports)?;
+        shared.ports.push(lab_port);
+        let demo = Self {
+            project: format!("operations-test-{group}"),
+            primary_port,
+            replica_port,
+            lab_port,
+            state,
+            folder: tempfile::tempdir()?,
+            log_file,
+            log,
+            shape: Cell::new(Shape::Plain),
+            is_asked: !patterns.is_empty(),
+            engine,
+        };
         bases::need(&demo)?;
         // An earlier run may have been killed.
         demo.down_with_data()?;
@@ -125,7 +156,7 @@ impl Drop for Demo {
 impl Demo {
     /// `docker compose` on the checkout's compose.yaml, with the settings of the checks.
     pub fn compose(&self) -> Compose<'_> {
-        let project = ("COMPOSE_PROJECT_NAME", PROJECT.to_owned());
+        let project = ("COMPOSE_PROJECT_NAME", self.project.clone());
         let settings = [
             ("POSTGRES_USER", USER.to_owned()),
             ("POSTGRES_DB", DATABASE.to_owned()),
@@ -202,7 +233,7 @@ impl Demo {
 
     /// Removes one of the demo's volumes, by its name in compose.yaml.
     pub fn remove_volume(&self, name: &str) -> Outcome {
-        self.engine.ask(&["volume", "rm", &format!("{PROJECT}_{name}")])?;
+        self.engine.ask(&["volume", "rm", &format!("{}_{name}", self.project)])?;
         Ok(())
     }
 
@@ -243,8 +274,8 @@ impl Demo {
     }
 
     /// Where all that docker compose printed can be read.
-    pub fn log_file(&self) -> PathBuf {
-        self.state.join("run.log")
+    pub fn log_file(&self) -> &Path {
+        &self.log_file
     }
 
     /// Adds to that file.

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::access::has_no_password;
 use crate::container::Container;
 use crate::contents::jobs_tick_on;
-use crate::demo::{Demo, PROJECT, took_at_most};
+use crate::demo::{Demo, took_at_most};
 use crate::lab::{comes_to_be_ok, nothing_is_lost, try_lab};
 use crate::programs::wait;
 use crate::service::Service;
@@ -108,7 +108,7 @@ pub fn another_than(demo: &Demo, host: &str) -> Outcome<u64> {
 
 /// Where a server is reached by HAProxy.
 pub fn address(container: &Container<'_>) -> Outcome<String> {
-    container.inspect(&format!("{{{{(index .NetworkSettings.Networks \"{PROJECT}_default\").IPAddress}}}}"))
+    container.inspect(&format!("{{{{(index .NetworkSettings.Networks \"{}\").IPAddress}}}}", container.network()))
 }
 
 /// What the receipt says of all that was written since a moment.

@@ -36,7 +36,7 @@ use demo::Demo;
 use operations_lab::checks;
 use operations_lab::checks::{Check, Group};
 
-const CHECKS: &[Check<Demo>] = checks! {
+const DEMO: &[Check<Demo>] = checks! {
     Demo;
     start: up_from_nothing all_objects rows_grow_and_flip replica_is_equal replica_refuses_writes second_up_changes_nothing
         down_and_up_keep_the_data;
@@ -56,6 +56,11 @@ const CHECKS: &[Check<Demo>] = checks! {
     loads: loads_leave_sound_tables_and_indexes;
     refusals: first_start_logs_no_error other_names_than_those_of_the_data_are_refused rows_that_are_no_number_are_refused
         a_batch_that_is_no_number_is_refused slot_lost_while_the_replica_runs_heals promoted_replica_lives_alone;
+};
+
+/// Three servers under Patroni, and a cluster of Citus.
+const CLUSTERS: &[Check<Demo>] = checks! {
+    Demo;
     ha: cluster_starts_under_patroni passwords_of_a_cluster_are_nowhere_to_be_seen switchover_loses_nothing killed_leader_is_replaced;
     ha_faults: cut_off_leader_gives_up_before_another_leads hung_patroni_ends_its_container without_etcd_nobody_leads paused_cluster_promotes_nobody
         killed_leader_loses_neither_rows_nor_slots;
@@ -65,5 +70,5 @@ const CHECKS: &[Check<Demo>] = checks! {
 };
 
 fn main() -> ExitCode {
-    checks::run("compose", &[Group::new("checks", CHECKS)])
+    checks::run_at_once("compose", &[Group::new("demo", DEMO), Group::new("clusters", CLUSTERS)])
 }

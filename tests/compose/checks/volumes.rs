@@ -9,7 +9,7 @@ use operations_lab::checks::Outcome;
 use crate::bases::DEMO_IMAGE;
 use crate::compose::Compose;
 use crate::contents::{ROWS, are_equal, at_least, system_identifier};
-use crate::demo::{Demo, PROJECT, took_at_most};
+use crate::demo::{Demo, took_at_most};
 use crate::start::all_objects;
 
 /// The demo with one more init file on the primary, as somebody may add one: by its name it comes after all of ours but the last.
@@ -81,7 +81,7 @@ pub fn r6_replica_of_another_primary(demo: &Demo) -> Outcome {
     demo.remove_volume("primary_data")?;
     demo.compose().try_up(&[])?.refused("the replica's volume is another primary's")?;
     demo.replica().log()?.says(&["clone of another primary", &old])?;
-    let volume = format!("{PROJECT}_replica_data:/volume:ro");
+    let volume = format!("{}_replica_data:/volume:ro", demo.project);
     let kept = ["run", "--rm", "--volume", &volume, "--entrypoint", "test", &DEMO_IMAGE];
     demo.engine.ask(&[&kept[..], &["-s", "/volume/replica_1/PG_VERSION"]].concat())?;
     demo.compose().run(&["down"])?;

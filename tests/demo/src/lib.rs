@@ -47,10 +47,14 @@ pub struct User {
 
 impl Subject for User {
     /// Short paths, since sockets lie in them, and open to the server's user.
-    fn prepare(_patterns: &[String]) -> Outcome<Self> {
+    fn prepare(_group: &str, _patterns: &[String]) -> Outcome<Self> {
         let pg_config = std::env::var_os("PG_CONFIG").filter(|config| !config.is_empty());
         let pg_config = PathBuf::from(pg_config.ok_or("PG_CONFIG is not set: run the checks through make test")?);
-        let folder = tempfile::Builder::new().prefix("operations_demo.").tempdir_in("/tmp")?;
+        let (above, prefix) = match std::env::var_os("OPERATIONS_TEST_MEMORY") {
+            Some(memory) => (PathBuf::from(memory), "demo."),
+            None => (PathBuf::from("/tmp"), "operations_demo."),
+        };
+        let folder = tempfile::Builder::new().prefix(prefix).tempdir_in(above)?;
         std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o755))?;
         let bindir = Command::new(&pg_config).arg("--bindir").output()?;
         let bindir = PathBuf::from(String::from_utf8_lossy(&bindir.stdout).trim());

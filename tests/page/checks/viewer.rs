@@ -21,8 +21,8 @@ pub struct Viewer {
 }
 
 impl Subject for Viewer {
-    fn prepare(patterns: &[String]) -> Outcome<Self> {
-        let user = User::prepare(patterns)?;
+    fn prepare(group: &str, patterns: &[String]) -> Outcome<Self> {
+        let user = User::prepare(group, patterns)?;
         let driver = Driver::start(&user.make_folder("browser")?)?;
         let pictures = State::find()?.folder.join("page");
         std::fs::create_dir_all(&pictures)?;

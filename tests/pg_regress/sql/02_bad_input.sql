@@ -154,3 +154,4 @@ alter system set operations_ext.insert_batch = 0;
 alter system set operations_ext.insert_batch = 10001;
 alter system set operations_ext.insert_batch = 'many';
 set operations_ext.insert_batch = 5;
+set operations_ext.load_rows_per_process = 0;

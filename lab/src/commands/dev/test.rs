@@ -53,6 +53,7 @@ impl Test {
         get_what_checks_use(&tools)?;
         get_browser(&tools)?;
         tools.end_servers()?;
+        tools.work_in_memory()?;
         // The programs that run are interrupted with this one; then their servers are ended.
         let caught = ctrlc::set_handler(|| IS_INTERRUPTED.store(true, Ordering::Relaxed));
         caught.map_err(|error| Error::Environment(format!("signals cannot be caught: {error}")))?;

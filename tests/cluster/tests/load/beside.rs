@@ -5,13 +5,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use operations_cluster::expect::{AGGREGATE_DIFFERENCE, SOON, run, wait_blocked};
-use operations_cluster::{Server, text, value, wait_until};
+use operations_cluster::{text, value, wait_until};
 
-use crate::common::{Dates, Load, Loader, ROWS_A_MONTH, Strategy, expect_sound, wait_for_load};
+use crate::common::{Dates, Load, Loader, ROWS_A_MONTH, Strategy, expect_sound, primary, wait_for_load};
 
 #[test]
 fn two_loads_at_once_into_the_same_months() {
-    let server = Server::primary().with_extension().start().unwrap();
+    let server = primary().start().unwrap();
     let mut session = server.session().unwrap();
     let dates = Dates::of(&mut session);
     for strategy in [Strategy::New, Strategy::Empty, Strategy::Grown, Strategy::Full] {
@@ -37,7 +37,7 @@ fn two_loads_at_once_into_the_same_months() {
 
 #[test]
 fn a_reader_of_an_empty_month_does_not_stop_a_load() {
-    let server = Server::primary().with_extension().start().unwrap();
+    let server = primary().start().unwrap();
     let mut loader = Loader::new(&server);
     let dates = Dates::of(&mut loader.session);
     Strategy::Empty.prepare(&mut loader.session, &dates);
@@ -56,7 +56,7 @@ fn a_reader_of_an_empty_month_does_not_stop_a_load() {
 /// CREATE INDEX CONCURRENTLY holds such a lock on the month and waits for the load: to wait for it would be a deadlock.
 #[test]
 fn who_keeps_a_month_from_being_analysed_does_not_stop_a_load() {
-    let server = Server::primary().with_extension().start().unwrap();
+    let server = primary().start().unwrap();
     let mut loader = Loader::new(&server);
     let dates = Dates::of(&mut loader.session);
     Strategy::Full.prepare(&mut loader.session, &dates);
@@ -89,7 +89,7 @@ fn who_keeps_a_month_from_being_analysed_does_not_stop_a_load() {
 
 #[test]
 fn a_month_that_somebody_else_creates_or_writes_to_meanwhile() {
-    let server = Server::primary().with_extension().start().unwrap();
+    let server = primary().start().unwrap();
     let mut session = server.session().unwrap();
     let dates = Dates::of(&mut session);
     let insert = format!(
@@ -115,7 +115,7 @@ fn a_month_that_somebody_else_creates_or_writes_to_meanwhile() {
 
 #[test]
 fn the_live_workload_goes_on_beside_a_load() {
-    let server = Server::primary().with_extension().start().unwrap();
+    let server = primary().start().unwrap();
     let mut session = server.session().unwrap();
     let dates = Dates::of(&mut session);
     Strategy::Grown.prepare(&mut session, &dates);

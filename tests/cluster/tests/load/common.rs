@@ -3,11 +3,20 @@
 use std::thread::JoinHandle;
 
 use operations_cluster::expect::{SOON, expect_indexes_match, run};
-use operations_cluster::{DATABASE, Error, Notices, SUPERUSER, Server, text, value, wait_until};
+use operations_cluster::{DATABASE, Error, Notices, SUPERUSER, Server, ServerBuilder, text, value, wait_until};
 use postgres::Client;
 
-/// Rows a month that keep two processes busy: fewer than 50,000 for each are not worth its start.
-pub const ROWS_A_MONTH: i64 = 101_000;
+/// Rows that keep a process of these tests busy: a fifth of the default, for what a process does is the same for each.
+const ROWS_PER_PROCESS: i64 = 10_000;
+
+/// Rows a month that keep two processes busy.
+pub const ROWS_A_MONTH: i64 = 2 * ROWS_PER_PROCESS + 200;
+
+/// A primary with the extension, whose loads start a process for [`ROWS_PER_PROCESS`].
+pub fn primary() -> ServerBuilder {
+    let rows = ROWS_PER_PROCESS.to_string();
+    Server::primary().with_extension().setting("operations_ext.load_rows_per_process", &rows)
+}
 
 /// What a month is like before a load, which decides the strategy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -236,7 +245,9 @@ impl Load {
 
     /// Waits until it has a worker and is in that phase, with some rows done. `None`: that was too short to be seen.
     pub fn reach(&self, watcher: &mut Client, phase: &str) -> Option<Seen> {
-        wait_for_load(self, watcher, |seen| seen.phase == phase && seen.rows_done > 50_000 && !seen.workers.is_empty())
+        wait_for_load(self, watcher, |seen| {
+            seen.phase == phase && seen.rows_done > ROWS_PER_PROCESS && !seen.workers.is_empty()
+        })
     }
 
     /// What it ended with.

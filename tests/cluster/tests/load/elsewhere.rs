@@ -7,11 +7,13 @@ use std::process::Command;
 use operations_cluster::expect::{CONTENTS, SOON, expect_equal, major, run, skipped};
 use operations_cluster::{DATABASE, SUPERUSER, Server, Stop, db_error, finish, text, value, wait_until};
 
-use crate::common::{Dates, LEFT_OVER, Load, Loader, ROWS_A_MONTH, Strategy, expect_sound, seen, wait_for_load};
+use crate::common::{
+    Dates, LEFT_OVER, Load, Loader, ROWS_A_MONTH, Strategy, expect_sound, primary, seen, wait_for_load,
+};
 
 #[test]
 fn progress_is_shown_from_first_to_last() {
-    let server = Server::primary().with_extension().start().unwrap();
+    let server = primary().start().unwrap();
     let mut session = server.session().unwrap();
     let dates = Dates::of(&mut session);
     let rows = 600_000;
@@ -72,7 +74,7 @@ fn progress_is_shown_from_first_to_last() {
 
 #[test]
 fn a_replica_has_the_same_and_its_readers_go_on() {
-    let primary = Server::primary().with_extension().start().unwrap();
+    let primary = primary().start().unwrap();
     // Whoever is in the way of what is replayed is cancelled at once.
     let replica = primary.replica().setting("max_standby_streaming_delay", "0").start().unwrap();
     let mut session = Loader::new(&primary);
@@ -95,7 +97,7 @@ fn a_replica_has_the_same_and_its_readers_go_on() {
 
 #[test]
 fn a_replica_that_is_cloned_during_a_load_has_all_of_it() {
-    let primary = Server::primary().with_extension().start().unwrap();
+    let primary = primary().start().unwrap();
     let mut watcher = primary.session().unwrap();
     for seed in 1..=2 {
         let load = Load::start(
@@ -115,12 +117,7 @@ fn a_replica_that_is_cloned_during_a_load_has_all_of_it() {
 
 #[test]
 fn a_server_that_logs_little_keeps_what_was_committed() {
-    let mut server = Server::primary()
-        .with_extension()
-        .setting("wal_level", "minimal")
-        .setting("max_wal_senders", "0")
-        .start()
-        .unwrap();
+    let mut server = primary().setting("wal_level", "minimal").setting("max_wal_senders", "0").start().unwrap();
     for strategy in [Strategy::New, Strategy::Empty, Strategy::Grown, Strategy::Full, Strategy::Copy] {
         let mut loader = Loader::new(&server);
         let dates = Dates::of(&mut loader.session);
@@ -137,7 +134,7 @@ fn a_server_that_logs_little_keeps_what_was_committed() {
 
 #[test]
 fn a_logical_decoder_gets_each_row_as_one_of_a_partition() {
-    let server = Server::primary().with_extension().setting("wal_level", "logical").start().unwrap();
+    let server = primary().setting("wal_level", "logical").start().unwrap();
     let mut loader = Loader::new(&server);
     let dates = Dates::of(&mut loader.session);
     run(&mut loader.session, "CREATE PUBLICATION everything FOR ALL TABLES");
@@ -171,7 +168,7 @@ fn where_old_snapshots_are_given_up_no_index_is_rebuilt() {
     if major() >= 17 {
         return skipped("where_old_snapshots_are_given_up_no_index_is_rebuilt", "since PostgreSQL 17 none are");
     }
-    let server = Server::primary().with_extension().setting("old_snapshot_threshold", "1h").start().unwrap();
+    let server = primary().setting("old_snapshot_threshold", "1h").start().unwrap();
     let mut loader = Loader::new(&server);
     let dates = Dates::of(&mut loader.session);
     for (strategy, note) in [(Strategy::Empty, Strategy::Empty.note()), (Strategy::Grown, Strategy::Full.note())] {
@@ -212,7 +209,7 @@ impl Drop for SmallDisk {
 
 #[test]
 fn a_full_disk_fails_the_load_and_nothing_else() {
-    let mut server = Server::primary().with_extension().start().unwrap();
+    let mut server = primary().start().unwrap();
     let disk = match SmallDisk::new(&server, 48) {
         Ok(disk) => disk,
         Err(error) => {
@@ -235,7 +232,7 @@ fn a_full_disk_fails_the_load_and_nothing_else() {
         let files = "SELECT md5(string_agg(format('%s %s', relname, relfilenode), ' ' ORDER BY oid)) FROM pg_class \
                      WHERE relnamespace = 'public'::regnamespace";
         let files_before = text(&mut loader.session, files).unwrap();
-        let error = db_error(loader.session.batch_execute(&dates.statement(4 * ROWS_A_MONTH, "1, 3"))).unwrap();
+        let error = db_error(loader.session.batch_execute(&dates.statement(400_000, "1, 3"))).unwrap();
         assert_eq!(error.code().code(), "53100", "{strategy:?}: {error:?}");
         assert_eq!(text(&mut loader.session, CONTENTS).unwrap(), before, "{strategy:?}");
         assert_eq!(text(&mut loader.session, files).unwrap(), files_before, "{strategy:?}");
@@ -263,7 +260,7 @@ fn own_memory(pid: i32) -> u64 {
 
 #[test]
 fn memory_does_not_grow_with_the_rows() {
-    let server = Server::primary().with_extension().start().unwrap();
+    let server = primary().start().unwrap();
     let mut watcher = server.session().unwrap();
     // In a new month, and row by row in the same month.
     for strategy in ["new", "full"] {

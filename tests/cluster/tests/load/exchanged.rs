@@ -4,7 +4,7 @@ use operations_cluster::expect::{CONTENTS, LIVE_DIFFERENCE, run, wait_blocked};
 use operations_cluster::{Server, text, value};
 use postgres::Client;
 
-use crate::common::{Loader, ROWS_A_MONTH, Strategy, drop_months, expect_sound};
+use crate::common::{Loader, ROWS_A_MONTH, Strategy, drop_months, expect_sound, primary};
 
 /// More than PostgreSQL remembers one by one (32 relations, of which a month has three).
 const MANY: i64 = 12;
@@ -62,7 +62,7 @@ fn expect_rows(server: &Server, session: &mut Client, expected: i64, what: &str)
 
 #[test]
 fn what_is_done_to_a_loaded_month_later_can_be_taken_back() {
-    let server = Server::primary().with_extension().start().unwrap();
+    let server = primary().start().unwrap();
     for count in [1, 5, MANY] {
         let mut loader = Loader::new(&server);
         let months = Months::prepare(&mut loader.session, count);
@@ -83,7 +83,7 @@ fn what_is_done_to_a_loaded_month_later_can_be_taken_back() {
 
 #[test]
 fn savepoints_take_back_what_came_after_them() {
-    let server = Server::primary().with_extension().start().unwrap();
+    let server = primary().start().unwrap();
     let mut loader = Loader::new(&server);
     for count in [1, MANY] {
         for (what, begin, then, loaded) in [
@@ -132,7 +132,7 @@ fn savepoints_take_back_what_came_after_them() {
 
 #[test]
 fn sums_follow_a_truncate_in_the_transaction_of_the_load() {
-    let server = Server::primary().with_extension().start().unwrap();
+    let server = primary().start().unwrap();
     let mut loader = Loader::new(&server);
     for end in ["COMMIT", "ROLLBACK"] {
         for done_before in [false, true] {
@@ -161,8 +161,7 @@ fn sums_follow_a_truncate_in_the_transaction_of_the_load() {
 
 #[test]
 fn a_server_that_logs_little_keeps_it_through_a_crash() {
-    let mut server = Server::primary()
-        .with_extension()
+    let mut server = primary()
         .setting("wal_level", "minimal")
         .setting("max_wal_senders", "0")
         .setting("wal_skip_threshold", "0")
@@ -199,7 +198,7 @@ fn a_server_that_logs_little_keeps_it_through_a_crash() {
 /// A session that falls behind with what others change forgets all that it keeps of the catalogs, but not what it did itself.
 #[test]
 fn a_session_whose_caches_are_reset_in_between_still_can_take_it_back() {
-    let server = Server::primary().with_extension().setting("max_locks_per_transaction", "1000").start().unwrap();
+    let server = primary().setting("max_locks_per_transaction", "1000").start().unwrap();
     let mut other = server.session().unwrap();
     run(&mut other, "SELECT pg_advisory_lock(1)");
     for (count, then, loaded) in [(1, "COMMIT", 1), (MANY, "COMMIT", 1), (1, "ROLLBACK", 0), (MANY, "ROLLBACK", 0)] {
@@ -233,7 +232,7 @@ fn a_session_whose_caches_are_reset_in_between_still_can_take_it_back() {
 /// As many rows as two processes share, in place, and what follows.
 #[test]
 fn a_month_that_was_filled_in_place_can_be_taken_back_too() {
-    let server = Server::primary().with_extension().start().unwrap();
+    let server = primary().start().unwrap();
     let mut loader = Loader::new(&server);
     let dates = crate::common::Dates::of(&mut loader.session);
     for strategy in [Strategy::New, Strategy::Empty, Strategy::Grown, Strategy::Full] {

@@ -1,9 +1,9 @@
 //! A table or partition that is not as operations_setup() makes it is loaded by COPY, and DEBUG1 says why.
 
 use operations_cluster::expect::run;
-use operations_cluster::{Server, db_error, text, value};
+use operations_cluster::{db_error, text, value};
 
-use crate::common::{Dates, Loader, Strategy, expect_sound};
+use crate::common::{Dates, Loader, ROWS_A_MONTH, Strategy, expect_sound, primary};
 
 const ROWS: i64 = 3_000;
 
@@ -74,7 +74,7 @@ const DEVIATIONS: [(&str, &str, &str); 14] = [
 
 #[test]
 fn every_deviation_is_named_and_loaded_by_copy() {
-    let server = Server::primary().with_extension().start().unwrap();
+    let server = primary().start().unwrap();
     for (done, said, undone) in DEVIATIONS {
         // A column that was dropped is a deviation of its own.
         let own = format!("d{}", DEVIATIONS.iter().position(|other| other.0 == done).unwrap());
@@ -142,7 +142,7 @@ fn every_deviation_is_named_and_loaded_by_copy() {
 /// Who loads without being the owner, and who may not.
 #[test]
 fn rights() {
-    let server = Server::primary().with_extension().start().unwrap();
+    let server = primary().start().unwrap();
     let mut admin = server.session().unwrap();
     let dates = Dates::of(&mut admin);
     run(
@@ -155,7 +155,7 @@ fn rights() {
         ),
     );
     let mut loader = Loader::of(&server, "loader", operations_cluster::DATABASE);
-    let load = dates.statement(200_000, "1, 3");
+    let load = dates.statement(2 * ROWS_A_MONTH, "1, 3");
     let refused = |loader: &mut Loader, code: &str| {
         let error = operations_cluster::db_error(loader.session.batch_execute(&load)).unwrap();
         assert_eq!(error.code().code(), code, "{error:?}");
@@ -187,7 +187,7 @@ fn rights() {
 /// What the table is like is found out before rows are written, and the reason that is told is the one that there is.
 #[test]
 fn each_reason_is_told_as_it_is() {
-    let server = Server::primary().with_extension().start().unwrap();
+    let server = primary().start().unwrap();
     let mut loader = Loader::new(&server);
     let dates = Dates::of(&mut loader.session);
     for (done, code, said, undone) in [

@@ -2,21 +2,23 @@
 
 use std::fs::File;
 use std::io::IoSliceMut;
-use std::path::Path;
+use std::os::unix::fs::{MetadataExt, chown};
+use std::path::{Path, PathBuf};
 
 use operations_cluster::expect::{CONTENTS, run};
 use operations_cluster::{DATABASE, Server, Stop, finish, text, value};
 use postgres::Client;
 use rustix::io::{Errno, ReadWriteFlags, preadv2};
+use tempfile::TempDir;
 
-use crate::common::{Dates, Loader, ROWS_A_MONTH, Strategy, expect_sound};
+use crate::common::{Dates, Loader, ROWS_A_MONTH, Strategy, expect_sound, primary};
 
 const PAGE: usize = 8192;
 const PAGE_HEADER: usize = 24;
 
 #[test]
 fn files_are_byte_for_byte_those_of_copy_freeze_and_create_index() {
-    let server = Server::primary().with_extension().start().unwrap();
+    let server = primary().start().unwrap();
     let mut loader = Loader::new(&server);
     let dates = Dates::of(&mut loader.session);
     Strategy::New.prepare(&mut loader.session, &dates);
@@ -45,7 +47,7 @@ fn files_are_byte_for_byte_those_of_copy_freeze_and_create_index() {
         .chain(indexes.split(' ').zip(["expected_date_id", "expected_status_id"]).map(|(a, b)| (a, b, Contents::Index)))
     {
         let (ours, theirs) = (file(session, ours, ""), file(session, theirs, ""));
-        assert!(ours.len() > 100 * PAGE);
+        assert!(ours.len() > 40 * PAGE);
         // COPY grows a table by several pages at once: the last ones may be empty.
         assert!(theirs[ours.len()..].iter().all(|byte| *byte == 0));
         for (number, (ours, theirs)) in ours.chunks(PAGE).zip(theirs.chunks(PAGE)).enumerate() {
@@ -53,7 +55,7 @@ fn files_are_byte_for_byte_those_of_copy_freeze_and_create_index() {
             compared += 1;
         }
     }
-    assert!(compared > 5_000, "{compared} pages");
+    assert!(compared > 1_000, "{compared} pages");
     let (ours, theirs) = (file(session, partition, "_vm"), file(session, "expected", "_vm"));
     assert_eq!(ours.len(), PAGE);
     assert!(ours[PAGE_HEADER..] == theirs[PAGE_HEADER..], "the visibility maps differ");
@@ -107,7 +109,7 @@ fn part_in_page_cache(path: &Path) -> f64 {
 /// A machine that crashes loses what the kernel had not written to the disk. Here that is all.
 #[test]
 fn the_log_alone_brings_a_new_month_back() {
-    let mut server = Server::primary().with_extension().setting("checkpoint_timeout", "1h").start().unwrap();
+    let mut server = primary().setting("checkpoint_timeout", "1h").start().unwrap();
     for strategy in [Strategy::New, Strategy::Empty] {
         let mut loader = Loader::new(&server);
         let dates = Dates::of(&mut loader.session);
@@ -136,11 +138,20 @@ fn the_log_alone_brings_a_new_month_back() {
     }
 }
 
+/// A folder of the server's user on a disk: the server itself may be in memory, where all is in the page cache.
+fn on_disk(server: &Server) -> TempDir {
+    let disk = std::env::var_os("OPERATIONS_TEST_DISK").map_or_else(|| server.folder().to_owned(), PathBuf::from);
+    let folder = tempfile::tempdir_in(disk).unwrap();
+    let owner = std::fs::metadata(server.data()).unwrap();
+    chown(folder.path(), Some(owner.uid()), Some(owner.gid())).unwrap();
+    folder
+}
+
 #[test]
 fn a_month_of_several_gigabyte_files_with_checksums_survives_a_crash_and_leaves_the_page_cache() {
     const ROWS: i64 = 3_000_000;
     // Without fsync PostgreSQL asks the kernel to write nothing, and it forgets only what is written.
-    let mut server = Server::primary().with_extension().setting("fsync", "on").start().unwrap();
+    let mut server = primary().setting("fsync", "on").start().unwrap();
     server.stop(Stop::Fast).unwrap();
     let checksums = |server: &Server, mode: &str| {
         let mut program = server.client_program("pg_checksums", DATABASE).unwrap();
@@ -150,7 +161,9 @@ fn a_month_of_several_gigabyte_files_with_checksums_survives_a_crash_and_leaves_
     checksums(&server, "--enable");
     server.start().unwrap();
     let mut loader = Loader::new(&server);
-    run(&mut loader.session, "SET effective_cache_size = '1GB'");
+    let disk = on_disk(&server);
+    run(&mut loader.session, &format!("CREATE TABLESPACE disk LOCATION '{}'", disk.path().display()));
+    run(&mut loader.session, "SET default_tablespace = disk; SET effective_cache_size = '1GB'");
     let call = format!("CALL operations_test_data('2024-05-01', '2024-05-31', {ROWS}, 1)");
     assert_eq!(loader.call(&call), [Strategy::New.note()]);
     let session = &mut loader.session;

@@ -4,16 +4,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use operations_cluster::expect::{SOON, expect_indexes_match, run};
-use operations_cluster::{DATABASE, Server, Stop, db_error, text, value, wait_until};
+use operations_cluster::{DATABASE, Stop, db_error, text, value, wait_until};
 
-use crate::common::{Dates, Loader, ROWS_A_MONTH, expect_sound};
+use crate::common::{Dates, Loader, ROWS_A_MONTH, expect_sound, primary};
 
 const INSERT: &str = "INSERT INTO operations (operation_date, operation_guid, client_id, operation_type, amount, message) \
     VALUES (current_date, gen_random_uuid(), 1, 'online', 1, '{}')";
 
 #[test]
 fn loads_and_inserts_at_once_share_no_id() {
-    let server = Server::primary().with_extension().start().unwrap();
+    let server = primary().start().unwrap();
     let mut session = server.session().unwrap();
     let dates = Dates::of(&mut session);
     let stop = Arc::new(AtomicBool::new(false));
@@ -53,7 +53,7 @@ fn loads_and_inserts_at_once_share_no_id() {
 
 #[test]
 fn a_load_that_is_rolled_back_leaves_a_gap_and_nothing_else() {
-    let server = Server::primary().with_extension().start().unwrap();
+    let server = primary().start().unwrap();
     let mut loader = Loader::new(&server);
     let dates = Dates::of(&mut loader.session);
     let newest = "SELECT max(id) FROM operations WHERE operation_date = current_date";
@@ -74,7 +74,7 @@ fn a_load_that_is_rolled_back_leaves_a_gap_and_nothing_else() {
 
 #[test]
 fn ids_end_where_the_sequence_ends() {
-    let server = Server::primary().with_extension().start().unwrap();
+    let server = primary().start().unwrap();
     let mut loader = Loader::new(&server);
     let dates = Dates::of(&mut loader.session);
     run(
@@ -96,7 +96,7 @@ fn ids_end_where_the_sequence_ends() {
 
 #[test]
 fn no_id_is_given_twice_after_a_crash_nor_after_a_promotion() {
-    let mut primary = Server::primary().with_extension().start().unwrap();
+    let mut primary = primary().start().unwrap();
     let replica = primary.replica().start().unwrap();
     let mut session = primary.session().unwrap();
     let dates = Dates::of(&mut session);
@@ -133,8 +133,7 @@ fn no_id_is_given_twice_after_a_crash_nor_after_a_promotion() {
 /// load's, replayed over it, would have the sequence give ids again.
 #[test]
 fn ids_that_followed_a_load_are_not_given_again_where_wal_is_minimal() {
-    let mut server = Server::primary()
-        .with_extension()
+    let mut server = primary()
         .setting("wal_level", "minimal")
         .setting("max_wal_senders", "0")
         .setting("wal_skip_threshold", "0")

@@ -3,9 +3,9 @@
 use std::time::{Duration, Instant};
 
 use operations_cluster::expect::{CONTENTS, SOON, expect_equal, run, state, wait_for_text};
-use operations_cluster::{Server, db_error, text, value, wait_until};
+use operations_cluster::{db_error, text, value, wait_until};
 
-use crate::common::{Dates, Load, ORPHANS, Strategy, expect_sound, wait_for_load};
+use crate::common::{Dates, Load, ORPHANS, Strategy, expect_sound, primary, wait_for_load};
 
 /// Enough that each phase lasts long enough to be seen and met.
 const ROWS: i64 = 500_000;
@@ -20,7 +20,7 @@ const WORKERS: &str = "SELECT count(*) FROM pg_stat_activity WHERE backend_type 
 
 #[test]
 fn a_cancelled_load_ends_within_a_second_in_every_phase() {
-    let server = Server::primary().with_extension().start().unwrap();
+    let server = primary().start().unwrap();
     let mut session = server.session().unwrap();
     let dates = Dates::of(&mut session);
     let mut met = Vec::new();
@@ -52,7 +52,7 @@ fn a_cancelled_load_ends_within_a_second_in_every_phase() {
 
 #[test]
 fn a_timeout_and_a_terminated_process_end_a_load_and_its_workers() {
-    let server = Server::primary().with_extension().start().unwrap();
+    let server = primary().start().unwrap();
     let mut session = server.session().unwrap();
     let dates = Dates::of(&mut session);
     for strategy in [Strategy::New, Strategy::Empty, Strategy::Grown, Strategy::Full, Strategy::Copy] {
@@ -87,7 +87,7 @@ fn a_timeout_and_a_terminated_process_end_a_load_and_its_workers() {
 
 #[test]
 fn a_killed_process_leaves_no_row_and_the_next_load_works() {
-    let mut server = Server::primary().with_extension().start().unwrap();
+    let mut server = primary().start().unwrap();
     for (strategy, victim, phase) in [
         (Strategy::New, "a worker", "inserting rows"),
         (Strategy::Empty, "the caller", "building indexes"),
@@ -144,7 +144,7 @@ fn a_killed_process_leaves_no_row_and_the_next_load_works() {
 
 #[test]
 fn files_that_a_crash_leaves_behind_are_removed_by_the_next_load_on_the_replica_too() {
-    let mut primary = Server::primary().with_extension().start().unwrap();
+    let mut primary = primary().start().unwrap();
     let replica = primary.replica().start().unwrap();
     const LOAD: &str = "CALL operations_test_data('2024-01-01', '2024-01-31', 20000, 1)";
     const MAINTAIN: &str = "CALL operations_maintain_partitions()";

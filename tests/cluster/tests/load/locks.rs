@@ -1,9 +1,9 @@
 //! The locks of a load, as others see them.
 
 use operations_cluster::expect::{SOON, run};
-use operations_cluster::{Server, text, value, wait_until};
+use operations_cluster::{text, value, wait_until};
 
-use crate::common::{Dates, Loader, ROWS_A_MONTH, Strategy, expect_sound};
+use crate::common::{Dates, Loader, ROWS_A_MONTH, Strategy, expect_sound, primary};
 
 /// Locks that keep readers of a replica out.
 const EXCLUSIVE: &str = "SELECT count(*) FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND locktype = 'relation' \
@@ -12,7 +12,7 @@ const EXCLUSIVE: &str = "SELECT count(*) FROM pg_locks WHERE mode = 'AccessExclu
 /// A partition that is read for longer than the load waits is left alone, with all others that it was to be exchanged with.
 #[test]
 fn a_load_that_does_not_get_its_locks_leaves_none_on_the_replica() {
-    let primary = Server::primary().with_extension().start().unwrap();
+    let primary = primary().start().unwrap();
     let replica = primary.replica().start().unwrap();
     let mut session = primary.session().unwrap();
     let dates = Dates::of(&mut session);
@@ -52,7 +52,7 @@ fn a_load_that_does_not_get_its_locks_leaves_none_on_the_replica() {
 /// One that gets them has them on the replica until its end, and not longer.
 #[test]
 fn a_load_that_gets_its_locks_has_them_until_its_end() {
-    let primary = Server::primary().with_extension().start().unwrap();
+    let primary = primary().start().unwrap();
     let replica = primary.replica().start().unwrap();
     let mut loader = Loader::new(&primary);
     let dates = Dates::of(&mut loader.session);

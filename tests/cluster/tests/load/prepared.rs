@@ -1,10 +1,10 @@
 //! Loads whose transaction is prepared, or commits without waiting for the disk: the note of their files goes when it may.
 
 use operations_cluster::expect::{CONTENTS, run};
-use operations_cluster::{Server, text, value};
+use operations_cluster::{text, value};
 use postgres::Client;
 
-use crate::common::{Dates, Loader, ORPHANS, ROWS_A_MONTH, Strategy, expect_sound};
+use crate::common::{Dates, Loader, ORPHANS, ROWS_A_MONTH, Strategy, expect_sound, primary};
 
 const LATER_LOAD: &str = "CALL operations_test_data('2024-01-01', '2024-01-31', 20000, 1)";
 
@@ -15,7 +15,7 @@ fn notes(session: &mut Client) -> i64 {
 
 #[test]
 fn a_load_can_be_prepared_and_ended_by_another_session() {
-    let mut server = Server::primary().with_extension().setting("max_prepared_transactions", "5").start().unwrap();
+    let mut server = primary().setting("max_prepared_transactions", "5").start().unwrap();
     for strategy in [Strategy::New, Strategy::Empty, Strategy::Grown, Strategy::Full, Strategy::Copy] {
         for end in ["COMMIT PREPARED 'load'", "ROLLBACK PREPARED 'load'"] {
             let mut loader = Loader::new(&server);
@@ -66,12 +66,7 @@ fn a_load_can_be_prepared_and_ended_by_another_session() {
 
 #[test]
 fn a_commit_that_does_not_wait_for_the_disk_keeps_the_note() {
-    let mut server = Server::primary()
-        .with_extension()
-        .setting("wal_writer_delay", "10s")
-        .setting("checkpoint_timeout", "1h")
-        .start()
-        .unwrap();
+    let mut server = primary().setting("wal_writer_delay", "10s").setting("checkpoint_timeout", "1h").start().unwrap();
     let mut outcomes = Vec::new();
     for attempt in 0..4 {
         let mut loader = Loader::new(&server);

@@ -1,10 +1,10 @@
 //! Every way gives row by row what COPY gives, in tables and indexes like those that the extension makes.
 
 use operations_cluster::expect::run;
-use operations_cluster::{Server, text, value};
+use operations_cluster::{text, value};
 use postgres::Client;
 
-use crate::common::{Dates, LEFT_OVER, Loader, ROWS_A_MONTH, STRATEGIES, Strategy, expect_sound};
+use crate::common::{Dates, LEFT_OVER, Loader, ROWS_A_MONTH, STRATEGIES, Strategy, expect_sound, primary};
 
 const SEED: i64 = 4711;
 
@@ -69,7 +69,7 @@ fn keep_expected(loader: &mut Loader, dates: &Dates) -> String {
 
 #[test]
 fn every_way_gives_what_copy_gives() {
-    let server = Server::primary().with_extension().start().unwrap();
+    let server = primary().start().unwrap();
     let mut loader = Loader::new(&server);
     let dates = Dates::of(&mut loader.session);
     run(&mut loader.session, "SET work_mem = '256MB'");
@@ -106,7 +106,7 @@ fn every_way_gives_what_copy_gives() {
 /// What the catalogs are compared with is not to be written otherwise for a session.
 #[test]
 fn how_a_session_writes_names_and_strings_does_not_change_the_way_of_a_load() {
-    let server = Server::primary().with_extension().start().unwrap();
+    let server = primary().start().unwrap();
     let mut loader = Loader::new(&server);
     let dates = Dates::of(&mut loader.session);
     for setting in ["quote_all_identifiers = on", "standard_conforming_strings = off"] {
@@ -149,7 +149,7 @@ fn expect_like_others(session: &mut Client, dates: &Dates, strategy: Strategy, u
                     relpages = pg_relation_size(oid) / 8192, \
                     (SELECT count(*) FROM pg_stats WHERE tablename = c.relname), \
                     age(relfrozenxid) BETWEEN 0 AND 10000, \
-                    (SELECT bool_and(reltuples > 0.9 * {ROWS_A_MONTH} AND relpages > 100) FROM pg_class \
+                    (SELECT bool_and(reltuples > 0.9 * {ROWS_A_MONTH} AND relpages > 20) FROM pg_class \
                      WHERE oid IN (SELECT indexrelid FROM pg_index WHERE indrelid = c.oid)) \
              FROM pg_class c WHERE relname = '{partition}'"
         );

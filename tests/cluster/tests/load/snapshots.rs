@@ -1,13 +1,13 @@
 //! Loads and the transactions of others: snapshots, isolation, locks in an unlucky order.
 
 use operations_cluster::expect::run;
-use operations_cluster::{Server, value};
+use operations_cluster::value;
 
-use crate::common::{Dates, Load, Loader, ROWS_A_MONTH, Strategy, expect_sound, wait_for_load};
+use crate::common::{Dates, Load, Loader, ROWS_A_MONTH, Strategy, expect_sound, primary, wait_for_load};
 
 #[test]
 fn an_older_snapshot_does_not_see_what_is_loaded_in_place() {
-    let server = Server::primary().with_extension().start().unwrap();
+    let server = primary().start().unwrap();
     let mut loader = Loader::new(&server);
     let dates = Dates::of(&mut loader.session);
     let count = "SELECT count(*) FROM operations";
@@ -29,7 +29,7 @@ fn an_older_snapshot_does_not_see_what_is_loaded_in_place() {
 
 #[test]
 fn a_serializable_load_and_one_without_workers() {
-    let server = Server::primary().with_extension().setting("max_parallel_workers", "0").start().unwrap();
+    let server = primary().setting("max_parallel_workers", "0").start().unwrap();
     let mut loader = Loader::new(&server);
     let dates = Dates::of(&mut loader.session);
     for strategy in [Strategy::New, Strategy::Empty, Strategy::Grown, Strategy::Full] {
@@ -48,7 +48,7 @@ fn a_serializable_load_and_one_without_workers() {
 /// was empty.
 #[test]
 fn two_loads_that_see_a_month_differently_both_succeed() {
-    let server = Server::primary().with_extension().start().unwrap();
+    let server = primary().start().unwrap();
     let mut session = server.session().unwrap();
     let dates = Dates::of(&mut session);
     Strategy::New.prepare(&mut session, &dates);

@@ -1,10 +1,10 @@
 //! A load is all or nothing, whatever takes it back, and is part of its caller's transaction.
 
 use operations_cluster::expect::{expect_indexes_match, run, state};
-use operations_cluster::{Server, db_error, text, value};
+use operations_cluster::{db_error, text, value};
 use postgres::Client;
 
-use crate::common::{Dates, LEFT_OVER, Loader, ROWS_A_MONTH, STRATEGIES, Strategy, expect_sound};
+use crate::common::{Dates, LEFT_OVER, Loader, ROWS_A_MONTH, STRATEGIES, Strategy, expect_sound, primary};
 
 /// The files of all relations, which `state` leaves out. The sizes that ANALYZE notes there are no part of a transaction.
 const FILES: &str = "SELECT md5(string_agg(format('%s %s %s', oid, relname, relfilenode), ',' ORDER BY oid)) \
@@ -22,7 +22,7 @@ fn everything(session: &mut Client) -> String {
 #[test]
 fn whatever_takes_a_load_back_takes_all_of_it() {
     // Nobody else is to change the statistics meanwhile.
-    let server = Server::primary().with_extension().setting("autovacuum", "off").start().unwrap();
+    let server = primary().setting("autovacuum", "off").start().unwrap();
     let mut loader = Loader::new(&server);
     let dates = Dates::of(&mut loader.session);
     let load = dates.statement(2 * ROWS_A_MONTH, "1, 3");
@@ -69,7 +69,7 @@ fn whatever_takes_a_load_back_takes_all_of_it() {
 #[test]
 fn one_transaction_loads_again_and_again() {
     // Nobody else is to change the statistics meanwhile.
-    let server = Server::primary().with_extension().setting("autovacuum", "off").start().unwrap();
+    let server = primary().setting("autovacuum", "off").start().unwrap();
     let mut loader = Loader::new(&server);
     let dates = Dates::of(&mut loader.session);
     let load = dates.statement(2 * ROWS_A_MONTH, "NULL, 3");
@@ -115,7 +115,7 @@ fn one_transaction_loads_again_and_again() {
 /// A row that has an id of the block, in each way that looks into an index that has it.
 #[test]
 fn an_id_that_is_taken_fails_the_load() {
-    let server = Server::primary().with_extension().setting("autovacuum", "off").start().unwrap();
+    let server = primary().setting("autovacuum", "off").start().unwrap();
     let mut loader = Loader::new(&server);
     let dates = Dates::of(&mut loader.session);
     for strategy in [Strategy::Grown, Strategy::Full] {
@@ -141,7 +141,7 @@ fn an_id_that_is_taken_fails_the_load() {
 /// The file of a table must not be taken away from a cursor that reads it.
 #[test]
 fn a_cursor_that_is_open_reads_on() {
-    let server = Server::primary().with_extension().start().unwrap();
+    let server = primary().start().unwrap();
     let mut loader = Loader::new(&server);
     let dates = Dates::of(&mut loader.session);
     let partition = &dates.partitions[0];
@@ -169,7 +169,7 @@ fn a_cursor_that_is_open_reads_on() {
 /// Where a session wants its tables is not where the partition is.
 #[test]
 fn default_tablespace_matters_to_new_months_only() {
-    let server = Server::primary().with_extension().setting("allow_in_place_tablespaces", "on").start().unwrap();
+    let server = primary().setting("allow_in_place_tablespaces", "on").start().unwrap();
     let mut loader = Loader::new(&server);
     let dates = Dates::of(&mut loader.session);
     run(&mut loader.session, "CREATE TABLESPACE elsewhere LOCATION ''");

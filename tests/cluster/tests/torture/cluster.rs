@@ -8,6 +8,7 @@ use operations_model::calendar::Day;
 use operations_model::copy_binary;
 use operations_model::test_data::TestData;
 
+use crate::scenes::ROWS_A_PROCESS;
 use crate::script::Rows;
 
 const BOTH: &str = include_str!("both.sql");
@@ -53,6 +54,7 @@ impl Cluster {
     pub fn new(kind: Kind) -> Self {
         let mut builder = Server::primary()
             .setting("max_prepared_transactions", "20")
+            .setting("operations_ext.load_rows_per_process", &ROWS_A_PROCESS.to_string())
             // It takes locks that make a load choose another strategy.
             .setting("autovacuum", "off");
         if kind == Kind::Minimal {
