@@ -319,7 +319,11 @@ impl Error {
             Self::MissingRelation { schema, .. } => {
                 format!("Run CALL {}.operations_setup();", pgrx::spi::quote_identifier(schema))
             }
-            Self::NotPartitionedByDate { schema } | Self::MissingColumn { schema, .. } => format!(
+            Self::MissingColumn { schema, .. } => format!(
+                "Give the column its name back if it has another one; else rename that table and run CALL {}.operations_setup();",
+                pgrx::spi::quote_identifier(schema)
+            ),
+            Self::NotPartitionedByDate { schema } => format!(
                 "Rename that table and run CALL {}.operations_setup();",
                 pgrx::spi::quote_identifier(schema)
             ),

@@ -62,7 +62,7 @@ pub fn register() {
     GucRegistry::define_int_guc(
         c"operations_ext.load_rows_per_process",
         c"For how many rows operations_test_data() starts a process.",
-        c"A month of fewer rows than twice as many is loaded by one process.",
+        c"A load of fewer rows than twice as many runs in one process. On Citus it is not heeded: p_workers are sessions there.",
         &LOAD_ROWS_PER_PROCESS,
         1,
         i32::MAX,

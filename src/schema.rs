@@ -10,6 +10,10 @@ use crate::pg::call::Call;
 use crate::pg::catalog::{self, RelationOid};
 use crate::version;
 
+/// The columns of `operations`.
+pub const COLUMNS: [&CStr; 8] =
+    [c"id", c"operation_date", c"operation_guid", c"client_id", c"operation_type", c"amount", c"status", c"message"];
+
 /// The schema that the extension is installed in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Schema {

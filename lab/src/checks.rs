@@ -127,38 +127,39 @@ static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 /// Runs the checks that the command line asks for, says what became of each, and ends with `TITLE: N passed, N failed, N skipped`.
 /// After an interrupt it ends with the check that runs, so that the subject can clean up; after a second one at once.
 pub fn run<S: Subject>(title: &str, groups: &[Group<S>]) -> ExitCode {
-    run_groups(title, groups, |wanted, run| wanted.into_iter().try_for_each(|group| run(group).map(drop)))
+    run_groups(title, groups, |wanted, run| wanted.into_iter().for_each(|group| drop(run(group))))
 }
 
-/// The same with all groups at once, each in a thread. Their subjects go together, at the end: a process may be bound to end with the thread
-/// that has begun it, and serve them all.
+/// The same with all groups at once, each in a thread. No thread ends before all subjects are gone: a process may be bound to end with the
+/// thread that has begun it, and serve them all.
 pub fn run_at_once<S: Subject>(title: &str, groups: &[Group<S>]) -> ExitCode {
     run_groups(title, groups, |wanted, run| {
-        let all_have_ended = &Barrier::new(wanted.len());
-        let in_thread = |group| {
-            let subject = catch_unwind(AssertUnwindSafe(|| run(group)));
-            all_have_ended.wait();
-            subject.unwrap_or_else(|_| Err("it panicked: see above".to_owned())).map(drop)
-        };
+        let all_are_here = &Barrier::new(wanted.len());
         std::thread::scope(|scope| {
-            let threads: Vec<_> = wanted.into_iter().map(|group| scope.spawn(move || in_thread(group))).collect();
-            let ended =
-                threads.into_iter().map(|thread| thread.join().unwrap_or_else(|_| Err("it panicked".to_owned())));
-            ended.collect()
-        })
+            for group in wanted {
+                scope.spawn(move || {
+                    let subject = run(group);
+                    all_are_here.wait();
+                    if catch_unwind(AssertUnwindSafe(|| drop(subject))).is_err() {
+                        eprintln!("what was checked could not be cleared away: see above");
+                    }
+                    all_are_here.wait();
+                });
+            }
+        });
     })
 }
 
 /// A group's name and its checks that are wanted.
 type Wanted<S> = (&'static str, Vec<Check<S>>);
 
-/// Runs one group and returns its subject.
-type RunGroup<'a, S> = &'a (dyn Fn(Wanted<S>) -> Result<Option<S>, String> + Sync);
+/// Runs one group and returns its subject, if it has come to be.
+type RunGroup<'a, S> = &'a (dyn Fn(Wanted<S>) -> Option<S> + Sync);
 
 fn run_groups<S: Subject>(
     title: &str,
     groups: &[Group<S>],
-    run_all: impl FnOnce(Vec<Wanted<S>>, RunGroup<'_, S>) -> Result<(), String>,
+    run_all: impl FnOnce(Vec<Wanted<S>>, RunGroup<'_, S>),
 ) -> ExitCode {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
     let is_given = |option: &str| arguments.iter().any(|given| given == option);
@@ -191,11 +192,7 @@ fn run_groups<S: Subject>(
         eprintln!("an interrupt will leave things behind: {error}");
     }
     let tally = Mutex::new(Tally::default());
-    let run_one = |(name, checks): Wanted<S>| run_group(name, &checks, &patterns, &tally);
-    if let Err(why) = run_all(wanted, &run_one) {
-        eprintln!("error: {why}");
-        return ExitCode::FAILURE;
-    }
+    run_all(wanted, &|(name, checks)| run_group(name, &checks, &patterns, &tally));
     let Tally { passed, failures, skipped } = tally.into_inner().unwrap_or_else(PoisonError::into_inner);
     // Once more: the evidence above is long, and whoever keeps only the end of a log must find the reasons in it.
     failures.iter().for_each(|failure| println!("{failure}"));
@@ -222,23 +219,30 @@ impl Tally {
         repeat_at_the_end(&line);
         self.skipped += checks;
     }
+
+    fn fail(&mut self, what: &str, why: &str, evidence: &str) {
+        let lines: String = evidence.lines().chain(why.lines()).map(|line| format!("        {line}\n")).collect();
+        // At once, for other groups print, too.
+        print!("FAILED  {what}\n{lines}");
+        self.failures.push(format!("FAILED  {what}: {why}"));
+    }
 }
 
-/// Runs these checks on a subject of their own, and returns that. An error is why there is none.
-fn run_group<S: Subject>(
-    group: &str,
-    checks: &[Check<S>],
-    patterns: &[String],
-    tally: &Mutex<Tally>,
-) -> Result<Option<S>, String> {
+/// Runs these checks on a subject of their own, and returns that.
+fn run_group<S: Subject>(group: &str, checks: &[Check<S>], patterns: &[String], tally: &Mutex<Tally>) -> Option<S> {
     let tally = || tally.lock().unwrap_or_else(PoisonError::into_inner);
-    let subject = match S::prepare(group, patterns) {
+    let panicked = || Stop::Failed("it panicked: see above".to_owned());
+    let prepared = catch_unwind(AssertUnwindSafe(|| S::prepare(group, patterns)));
+    let subject = match prepared.unwrap_or_else(|_| Err(panicked())) {
         Ok(subject) => subject,
         Err(Stop::Skipped(why)) => {
             tally().skip(&format!("all {group}"), checks.len(), &why);
-            return Ok(None);
+            return None;
         }
-        Err(Stop::Failed(why)) => return Err(why),
+        Err(Stop::Failed(why)) => {
+            tally().fail(&format!("all {group}"), &why, "");
+            return None;
+        }
     };
     for (name, check) in checks {
         if INTERRUPTED.load(Ordering::Relaxed) {
@@ -248,7 +252,7 @@ fn run_group<S: Subject>(
         subject.begin(name);
         let outcome = catch_unwind(AssertUnwindSafe(|| check(&subject)));
         let took = began.elapsed().as_secs();
-        match outcome.unwrap_or_else(|_| Err(Stop::Failed("it panicked: see above".to_owned()))) {
+        match outcome.unwrap_or_else(|_| Err(panicked())) {
             Ok(()) => {
                 tally().passed += 1;
                 println!("ok      {name} ({took} s)");
@@ -256,13 +260,9 @@ fn run_group<S: Subject>(
             Err(Stop::Skipped(why)) => tally().skip(name, 1, &why),
             Err(Stop::Failed(why)) => {
                 let evidence = subject.evidence();
-                let lines: String =
-                    evidence.lines().chain(why.lines()).map(|line| format!("        {line}\n")).collect();
-                // At once, for other groups print, too.
-                print!("FAILED  {name} ({took} s)\n{lines}");
-                tally().failures.push(format!("FAILED  {name}: {why}"));
+                tally().fail(&format!("{name} ({took} s)"), &why, &evidence);
             }
         }
     }
-    Ok(Some(subject))
+    Some(subject)
 }

@@ -3,7 +3,7 @@
 use pgrx::datum::DatumWithOid;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::spi::{quote_identifier, quote_literal};
-use pgrx::{Spi, pg_extern, pg_sys};
+use pgrx::{Spi, pg_extern};
 
 use super::{DISTRIBUTION_COLUMN, ORDERS, OnCitus, sharded};
 use crate::error::Error;
@@ -21,7 +21,6 @@ const PRIMARY_KEY: &str = include_str!("sql/primary_key.sql");
 const IS_COLOCATED: &str = include_str!("sql/is_colocated.sql");
 const DROP_TRIGGERS: &str = include_str!("sql/drop_triggers.sql");
 const TRIGGERS: &str = include_str!("sql/triggers.sql");
-const GUARD: &str = include_str!("sql/guard.sql");
 const SHARD_TRIGGER: &str = include_str!("sql/shard_trigger.sql");
 const FORGET: &str = include_str!("sql/forget.sql");
 const READERS: &str = include_str!("sql/readers.sql");
@@ -66,6 +65,8 @@ pub fn distribute(schema: &Schema) -> Result<(), Error> {
         // One connection to each node: what the transaction has done so far is seen there.
         (c"citus.multi_shard_modify_mode", c"sequential"),
         (c"citus.enable_unsafe_triggers", c"on"),
+        (c"citus.enable_ddl_propagation", c"on"),
+        (c"citus.enable_metadata_sync", c"on"),
     ]);
     if catalogs.kind_of(operations).is_none() {
         run_each(schema, DROP_TRIGGERS)?;
@@ -118,8 +119,8 @@ pub fn run_each(schema: &Schema, file: &str) -> Result<(), Error> {
 
 /// Citus asks that each unique key has the column that the table is distributed by.
 fn put_client_into_the_key(operations: RelationOid) -> Result<(), Error> {
-    let key = Spi::connect(|client| {
-        let found = client.select(PRIMARY_KEY, Some(1), &[DatumWithOid::from(operations.oid())])?;
+    let key = Spi::connect_mut(|client| {
+        let found = client.update(PRIMARY_KEY, Some(1), &[DatumWithOid::from(operations.oid())])?;
         if found.is_empty() { Ok(None) } else { found.first().get::<String>(1) }
     })?;
     let Some(key) = key else { return Ok(()) };
@@ -168,33 +169,37 @@ fn put_triggers(schema: &Schema, operations: RelationOid) -> Result<(), Error> {
 }
 
 /// Has a TRUNCATE of each month ask which node it is on, if the table was distributed by us: on a worker node Citus takes it without
-/// a word to the coordinator. PostgreSQL gives no such trigger of the table to its partitions, and Citus none of a partition to shards.
+/// a word to the coordinator. PostgreSQL gives no such trigger of the table to its partitions.
 ///
 /// A month of another owner is left out, as it is from the sums.
 pub fn guard_months(schema: &Schema, operations: RelationOid) -> Result<(), Error> {
     if !super::is_sharded(schema) {
         return Ok(());
     }
-    let of_operations =
-        |leaf: &pg_sys::Oid| RelationOid::from_oid(*leaf).and_then(RelationOid::owner) == operations.owner();
-    let leaves = CountingTriggers::of(schema)?.leaves(operations).into_iter();
-    let unguarded: Vec<_> = leaves.filter(|leaf| !leaf.is_guarded).map(|leaf| leaf.oid).filter(of_operations).collect();
-    if unguarded.is_empty() {
+    let is_of_owner = |month: &RelationOid| month.owner() == operations.owner();
+    let leaves = CountingTriggers::of(schema)?.leaves(operations).into_iter().filter(|leaf| !leaf.is_guarded);
+    let months: Vec<_> = leaves.filter_map(|leaf| RelationOid::from_oid(leaf.oid)).filter(is_of_owner).collect();
+    guard(schema, operations, &months)
+}
+
+/// The same for months of the table that have no such trigger. One that was disabled or altered is made anew.
+pub fn guard(schema: &Schema, operations: RelationOid, months: &[RelationOid]) -> Result<(), Error> {
+    if months.is_empty() || !super::is_sharded(schema) {
         return Ok(());
     }
-    let _settings = Settings::set(&[
-        (c"search_path", c"pg_catalog, pg_temp"),
-        (c"client_min_messages", c"warning"),
-        (c"citus.enable_unsafe_triggers", c"on"),
-    ]);
+    let _settings = Settings::safe_search_path();
+    let _ddl = super::settings_of_ddl(schema);
     let _owner = rights::act_as_owner(operations)?;
-    let guard = schema.sql(GUARD);
-    for partition in unguarded.into_iter().map(catalog::qualified_name) {
-        for statement in guard.split_inclusive(";\n") {
-            query::run(&statement.replace("@partition@", &partition), &[])?;
-        }
-    }
-    Ok(())
+    let schema = schema.quoted_name();
+    months.iter().try_for_each(|month| {
+        let month = catalog::qualified_name(month.oid());
+        let statement = format!(
+            "create or replace trigger operations_guard_truncate before truncate on {month} \
+             for each statement execute function {schema}.operations_count_change()"
+        );
+        query::run(&statement, &[])?;
+        Ok(())
+    })
 }
 
 fn is(schema: &Schema, question: &str) -> Result<bool, Error> {
@@ -205,8 +210,8 @@ fn is(schema: &Schema, question: &str) -> Result<bool, Error> {
 fn let_readers_read(schema: &Schema, live: RelationOid) -> Result<(), Error> {
     let owners = [live, schema.client_type_sum_mv()?];
     owners.into_iter().filter_map(RelationOid::owner).try_for_each(|owner| rollup::let_read(schema, owner))?;
-    let readers = Spi::connect(|client| {
-        client.select(READERS, Some(1), &[DatumWithOid::from(live.oid())])?.first().get::<String>(1)
+    let readers = Spi::connect_mut(|client| {
+        client.update(READERS, Some(1), &[DatumWithOid::from(live.oid())])?.first().get::<String>(1)
     })?;
     match readers {
         Some(readers) if !readers.is_empty() => {

@@ -1,7 +1,5 @@
 //! What `operations_doctor()` asks of Citus, and the way out for rows that no query finds.
 
-use std::ffi::CStr;
-
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{pg_extern, pg_sys};
 
@@ -13,14 +11,10 @@ use crate::pg::citus::Catalogs;
 use crate::pg::hidden_rows::HiddenRows;
 use crate::pg::result_set::ResultSet;
 use crate::pg::session;
-use crate::schema::Schema;
+use crate::schema::{COLUMNS, Schema};
 
 /// What a table is that nothing has to be done about. `operations_doctor()` compares it.
 const BY_PROCEDURE: &str = "distributed by operations_distribute()";
-
-/// The columns of `operations`.
-const COLUMNS: [&CStr; 8] =
-    [c"id", c"operation_date", c"operation_guid", c"client_id", c"operation_type", c"amount", c"status", c"message"];
 
 #[pg_extern(sql = r#"
 create function @extschema@.operations_citus_tables(

@@ -11,7 +11,9 @@ pub mod sharded;
 
 pgrx::extension_sql_file!("sql/tables.sql", name = "shard_tables", requires = ["rollup_tables"]);
 
-pub use distribute::{distribute, guard_months, run_each};
+pub use distribute::{distribute, guard, guard_months, run_each};
+
+use std::ffi::CStr;
 
 use pgrx::pg_sys;
 
@@ -19,6 +21,7 @@ use crate::error::{Error, WayBack};
 use crate::pg::catalog::{self, RelationOid};
 use crate::pg::citus::{Catalogs, Kind};
 use crate::pg::partition_bounds::{Bound, Partitions};
+use crate::pg::session::Settings;
 use crate::rollup;
 use crate::schema::Schema;
 
@@ -105,6 +108,21 @@ pub fn require(schema: &Schema, place: OnCitus) -> Result<(), Error> {
         }
         (kind, _) => Err(Error::CitusTable { what, table, kind: description(&kind), way_back }),
     }
+}
+
+/// Whether Citus has made the table its own. Without Citus this is one look into a cache.
+pub fn has(table: RelationOid) -> bool {
+    Catalogs::find().is_some_and(|catalogs| catalogs.kind_of(table).is_some())
+}
+
+/// Settings for DDL that Citus sends on, where it has `operations`: those of the caller's could keep it from the other nodes.
+pub fn settings_of_ddl(schema: &Schema) -> Option<Settings> {
+    const TO_ALL_NODES: [(&CStr, &CStr); 2] =
+        [(c"citus.enable_ddl_propagation", c"on"), (c"citus.enable_metadata_sync", c"on")];
+    schema.operations().ok().filter(|operations| has(*operations))?;
+    // A new month gets the triggers of the table, also in its shards.
+    let triggers = is_sharded(schema).then_some((c"citus.enable_unsafe_triggers", c"on"));
+    Some(Settings::set(&TO_ALL_NODES.into_iter().chain(triggers).collect::<Vec<_>>()))
 }
 
 /// Fails on a worker node. Without Citus this is one look into a cache.

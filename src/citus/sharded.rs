@@ -8,10 +8,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use pgrx::datum::DatumWithOid;
 use pgrx::{Spi, pg_sys};
 
-use super::{OnCitus, require};
+use super::{OnCitus, has, require};
 use crate::error::Error;
 use crate::pg::catalog::{self, LockMode, RelationOid};
-use crate::pg::citus::Catalogs;
 use crate::pg::lock::Writable;
 use crate::pg::session::{self, ActingAs, Settings};
 use crate::pg::statement;
@@ -174,8 +173,7 @@ pub fn require_may_act_as(role: pg_sys::Oid) -> Result<(), Error> {
 ///
 /// [`Error::NotAlone`]
 pub fn require_may_act_as_owner_of(table: RelationOid, owner: pg_sys::Oid) -> Result<(), Error> {
-    let is_on_nodes = Catalogs::find().is_some_and(|catalogs| catalogs.kind_of(table).is_some());
-    if is_on_nodes { require_may_act_as(owner) } else { Ok(()) }
+    if has(table) { require_may_act_as(owner) } else { Ok(()) }
 }
 
 /// Has the nodes find names as we do. Citus sends on what a transaction has set by SET LOCAL, also a search_path of the caller's, and also

@@ -88,6 +88,7 @@ fn detach(schema: &Schema, operations: RelationOid, partition: &Partition) -> Re
     let partition_schema = catalog::schema_name(catalog::relation_schema(partition.oid));
     let sql = schema.sql(DETACH).replace("@partition@", &quote_qualified_identifier(partition_schema, name.clone()));
     let _settings = Settings::safe_search_path();
+    let _ddl = citus::settings_of_ddl(schema);
     let _owner = rights::act_as_owner(operations)?;
     query::run(&sql, &[])?;
     notice!("detached partition \"{name}\"; its rows are kept in the table of that name");

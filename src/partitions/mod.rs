@@ -53,16 +53,15 @@ pub fn create_missing(
     // Another session may be creating the same months: wait for it, then look again.
     partition_bounds::lock(operations);
     let months = missing(&partitions_of(schema, operations)?, months.into_iter())?;
-    let created: Result<Vec<_>, Error> = {
+    let created: Vec<_> = {
         let _settings = Settings::safe_search_path();
+        let _ddl = citus::settings_of_ddl(schema);
         let _owner = rights::act_as_owner(operations)?;
-        // The new month gets the triggers of the table, also in its shards.
-        let _triggers = citus::is_sharded(schema).then(|| Settings::set(&[(c"citus.enable_unsafe_triggers", c"on")]));
-        months.into_iter().map(|month| attach(schema, month)).collect()
+        let created: Result<Vec<_>, Error> = months.into_iter().map(|month| attach(schema, month)).collect();
+        created?.into_iter().flatten().collect()
     };
-    let created = created?;
-    citus::guard_months(schema, operations)?;
-    Ok(created.into_iter().flatten().collect())
+    citus::guard(schema, operations, &created)?;
+    Ok(created)
 }
 
 /// Those of the months that no partition holds.

@@ -80,7 +80,10 @@ pub fn count(call: Call<'_>) -> Result<(), Error> {
         }
         let event = (*data).tg_event;
         if event & pg_sys::TRIGGER_EVENT_OPMASK == pg_sys::TRIGGER_EVENT_TRUNCATE {
-            return may_be_truncated(call, (*(*data).tg_relation).rd_id);
+            return match event & pg_sys::TRIGGER_EVENT_TIMINGMASK {
+                pg_sys::TRIGGER_EVENT_BEFORE => may_be_truncated((*(*data).tg_relation).rd_id),
+                _ => Err(Error::NotATrigger),
+            };
         }
         if event & pg_sys::TRIGGER_EVENT_ROW == 0
             || event & pg_sys::TRIGGER_EVENT_TIMINGMASK != pg_sys::TRIGGER_EVENT_AFTER
@@ -109,14 +112,14 @@ pub fn count(call: Call<'_>) -> Result<(), Error> {
     }
 }
 
-/// The catalogs of the coordinator tell that a partition was truncated, and there only those.
-fn may_be_truncated(call: Call<'_>, partition: pg_sys::Oid) -> Result<(), Error> {
-    let schema = catalog::function_schema(call.function());
-    let operations = catalog::relation(schema, c"operations").map(RelationOid::oid);
-    if operations.is_none() || catalog::partition_root(partition) != operations {
-        return Ok(());
+/// The catalogs of the coordinator tell that a partition was truncated, and there only those. A month that was detached is no partition, and
+/// those of a shard are partitions of no table of Citus.
+fn may_be_truncated(partition: pg_sys::Oid) -> Result<(), Error> {
+    let root = catalog::partition_root(partition).and_then(RelationOid::from_oid);
+    match root.is_some_and(citus::has) {
+        true => citus::require_coordinator("TRUNCATE of operations"),
+        false => Ok(()),
     }
-    citus::require_coordinator("TRUNCATE of operations")
 }
 
 /// A numeric as it is stored. Numbers that are equal may differ in it; then a change by 0 is appended.

@@ -19,7 +19,7 @@ use crate::query;
 use crate::rights;
 use crate::rollup;
 use crate::rollup::counting::{self, CountingTriggers};
-use crate::schema::Schema;
+use crate::schema::{COLUMNS, Schema};
 
 /// What the demo needs and the extension must not own.
 const OPERATIONS: &str = include_str!("sql/operations.sql");
@@ -69,7 +69,7 @@ fn set_up(schema: &Schema) -> Result<(), Error> {
         return create_months(schema, std::iter::empty());
     }
     if let Ok(operations) = schema.operations()
-        && let Some(column) = counting::missing_column(operations.oid())
+        && let Some(column) = COLUMNS.into_iter().find(|column| catalog::column(operations.oid(), column).is_none())
     {
         return Err(Error::MissingColumn { schema: schema.name().into(), column: column.to_string_lossy().into() });
     }
@@ -122,8 +122,9 @@ fn live_view_reads(schema: &Schema, operations: RelationOid) -> Result<bool, Err
         DatumWithOid::from(operations.oid()),
         DatumWithOid::from(counting::numbers_of_columns(operations.oid())),
     ];
-    Ok(Spi::connect(|client| {
-        client.select(LIVE_VIEW_READS, Some(1), &arguments)?.first().get::<bool>(1).map(|reads| reads.unwrap_or(false))
+    // By a snapshot of now: another set-up may have been waited for.
+    Ok(Spi::connect_mut(|client| {
+        client.update(LIVE_VIEW_READS, Some(1), &arguments)?.first().get::<bool>(1).map(|reads| reads.unwrap_or(false))
     })?)
 }
 

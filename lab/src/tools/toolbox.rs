@@ -1,13 +1,13 @@
 //! All tools at hand: what tests, lints and the benchmark run with.
 
 use std::ffi::{OsStr, OsString};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 
 use crate::checkout;
 use crate::error::{Context, Error};
 use crate::server::{DataDirectory, LIMIT, Stop, clean};
-use crate::tools::memory::InMemory;
+use crate::tools::memory::{self, InMemory};
 use crate::tools::state::{need_checkout, server_folder};
 use crate::tools::{Major, Postgres, State, cargo_pgrx, extension, packages, shim, step, wheel_programs};
 
@@ -54,6 +54,10 @@ impl Toolbox {
 
     /// Has the tests make their servers in memory from now on, where there is enough of it.
     pub fn work_in_memory(&mut self) -> Result<(), Error> {
+        for folder in memory::left_over() {
+            self.end_servers_in(&memory::servers(&folder))?;
+            std::fs::remove_dir_all(&folder).context(|| format!("remove {}", folder.display()))?;
+        }
         self.memory = InMemory::make(&self.state)?;
         if let Some(memory) = &self.memory {
             self.servers = memory.servers();
@@ -138,13 +142,18 @@ impl Toolbox {
 
     /// Ends the servers that a test left behind, because it was killed or died, and deletes them.
     pub fn end_servers(&self) -> Result<(), Error> {
-        let below = |folder: &PathBuf| -> Vec<PathBuf> {
+        self.end_servers_in(&self.servers)
+    }
+
+    fn end_servers_in(&self, servers: &Path) -> Result<(), Error> {
+        let below = |folder: &Path| -> Vec<PathBuf> {
             let entries = self.state.owner.files(|| std::fs::read_dir(folder));
             entries.map(|entries| entries.flatten().map(|entry| entry.path()).collect()).unwrap_or_default()
         };
-        let tests = below(&self.servers);
+        let tests = below(servers);
         let own: Vec<_> = below(&self.pgrx_home);
-        let candidates = below(&self.pgrx_servers).into_iter().chain(own).chain(tests.iter().flat_map(below));
+        let candidates =
+            below(&self.pgrx_servers).into_iter().chain(own).chain(tests.iter().flat_map(|test| below(test)));
         for data in candidates.chain(tests.clone()) {
             DataDirectory::new(&data, &self.state.owner).stop(Stop::Immediate, LIMIT)?;
         }

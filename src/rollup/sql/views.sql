@@ -7,7 +7,7 @@
 create view @extschema@.operations_partition_version as
 select n.partition,
        pg_catalog.concat_ws(' ', c.relfilenode, g.triggers, a.columns) as version,
-       coalesce(n.counted and n.file = c.relfilenode and n.columns operator(pg_catalog.=) a.numbers and g.number >= 3, false) as counted,
+       coalesce(n.counted and n.file = c.relfilenode and n.columns operator(pg_catalog.=) a.numbers and g.number = 3, false) as counted,
        g.transactions operator(pg_catalog.||) a.transactions as transactions,
        n.from_day,
        n.to_day,
@@ -17,7 +17,8 @@ from @extschema@.operations_partitions_now() n
 left join pg_catalog.pg_class c on c.oid = n.partition
 cross join lateral (
     select pg_catalog.string_agg(pg_catalog.concat_ws(' ', g.oid, g.xmin, g.tgenabled), ' ' order by g.oid) as triggers,
-           pg_catalog.count(*) as number,
+           -- Not that before TRUNCATE, which counts nothing.
+           pg_catalog.count(*) filter (where g.tgtype::integer & 32 = 0) as number,
            coalesce(pg_catalog.array_agg(g.xmin::text::bigint), '{}') as transactions
     from pg_catalog.pg_trigger g
     where g.tgrelid = n.partition and g.tgfoid = '@extschema@.operations_count_change()'::pg_catalog.regprocedure::pg_catalog.oid

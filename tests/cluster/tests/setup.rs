@@ -232,7 +232,7 @@ fn dropping_the_extension_does_not_take_the_rows_along() {
     let expected = ("42703", "column \"operation_type\" of \"public.operations\" does not exist");
     assert_eq!((error.code().code(), error.message()), expected, "{error:?}");
     assert!(error.detail().is_some_and(|detail| detail.contains("CASCADE")), "{error:?}");
-    assert_eq!(error.hint(), Some("Rename that table and run CALL public.operations_setup();"));
+    assert!(error.hint().is_some_and(|hint| hint.ends_with("CALL public.operations_setup();")), "{error:?}");
     session.batch_execute("ALTER TABLE operations RENAME TO before; CALL operations_setup()").unwrap();
     assert_eq!(text(&mut session, "SELECT count(*) FROM before").unwrap(), "1000");
 }

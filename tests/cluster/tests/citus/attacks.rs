@@ -276,6 +276,10 @@ fn a_worker_refuses_to_truncate_operations() {
         }
         run(&mut worker, "TRUNCATE other");
     }
+    // By another name it is the same table, and its months are followed once it has its name again.
+    run(&mut session, "ALTER TABLE operations RENAME TO renamed");
+    expect_refused(&mut cluster.workers[1].session().unwrap(), "TRUNCATE operations_2025_08", NOT_SUPPORTED);
+    run(&mut session, "ALTER TABLE renamed RENAME TO operations");
     assert_eq!(done(&mut session), before);
     expect_sums(&mut session, "refusals");
 
@@ -296,6 +300,12 @@ fn the_sums_do_not_follow_a_month_that_a_worker_would_truncate() {
     let unguarded = [
         ("by_hand", "SELECT 1"),
         ("operations_2025_08", "DROP TRIGGER operations_guard_truncate ON operations_2025_08"),
+        ("operations_2025_09", "ALTER TABLE operations_2025_09 DISABLE TRIGGER operations_guard_truncate"),
+        (
+            "operations_2025_10",
+            "CREATE OR REPLACE TRIGGER operations_guard_truncate BEFORE TRUNCATE ON operations_2025_10
+             FOR EACH STATEMENT WHEN (false) EXECUTE FUNCTION operations_count_change()",
+        ),
     ];
     for (month, command) in unguarded {
         run(&mut session, command);
@@ -311,7 +321,12 @@ fn the_sums_do_not_follow_a_month_that_a_worker_would_truncate() {
         run(&mut worker, &truncate);
         expect_sums(&mut session, &format!("{truncate} on a worker"));
 
+        // What the caller has set does not keep the trigger from the workers.
+        run(&mut session, "SET citus.enable_ddl_propagation = off");
+        run(&mut session, "SET citus.enable_metadata_sync = off");
         run(&mut session, "CALL operations_maintain_partitions()");
+        run(&mut session, "RESET citus.enable_ddl_propagation");
+        run(&mut session, "RESET citus.enable_metadata_sync");
         flip(&mut session, 10);
         flip(&mut session, 10);
         let all_followed = "SELECT from_day IS NULL FROM operations_shard_state";

@@ -55,6 +55,29 @@ fn shards_that_move_go_on_counting() {
     flip(&mut session, 10);
 }
 
+/// A shard that moves gets the trigger before TRUNCATE along, in the state of that moment, and no change of it reaches the shard later.
+#[test]
+fn a_shard_that_moved_while_the_trigger_of_truncate_was_off_counts() {
+    let test = "moves::a_shard_that_moved_while_the_trigger_of_truncate_was_off_counts";
+    let Some((cluster, mut session)) = Cluster::sharded(test) else { return };
+    let [first, second] = [cluster.workers[0].port(), cluster.workers[1].port()];
+    run(&mut session, "SET citus.enable_unsafe_triggers = on");
+    run(&mut session, "ALTER TABLE operations_2025_10 DISABLE TRIGGER operations_guard_truncate");
+    for _ in 0..2 {
+        let shard: i64 = value(&mut session, &format!("{FROM_FIRST}{first}")).unwrap();
+        let shard_is = format!("{shard}, '127.0.0.1', {first}, '127.0.0.1', {second}, 'force_logical'");
+        run(&mut session, &format!("SELECT citus_move_shard_placement({shard_is})"));
+    }
+    run(&mut session, "CALL operations_maintain_partitions()");
+    flip(&mut session, 10);
+    flip(&mut session, 10);
+    insert(&mut session, 500, 200, 1);
+    expect_sums(&mut session, "rows of the shards that moved");
+    flip(&mut session, 10);
+    let all_followed = "SELECT from_day IS NULL FROM operations_shard_state";
+    assert!(value::<bool>(&mut session, all_followed).unwrap(), "the month is followed");
+}
+
 #[test]
 fn a_new_worker_gets_shards_and_counts() {
     let Some((cluster, mut session)) = Cluster::sharded("moves::a_new_worker_gets_shards_and_counts") else { return };

@@ -2,11 +2,12 @@
 
 use std::fs::File;
 use std::io::IoSliceMut;
-use std::os::unix::fs::{MetadataExt, chown};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use operations_cluster::expect::{CONTENTS, run};
 use operations_cluster::{DATABASE, Server, Stop, finish, text, value};
+use operations_lab::server::Owner;
 use postgres::Client;
 use rustix::io::{Errno, ReadWriteFlags, preadv2};
 use tempfile::TempDir;
@@ -141,10 +142,8 @@ fn the_log_alone_brings_a_new_month_back() {
 /// A folder of the server's user on a disk: the server itself may be in memory, where all is in the page cache.
 fn on_disk(server: &Server) -> TempDir {
     let disk = std::env::var_os("OPERATIONS_TEST_DISK").map_or_else(|| server.folder().to_owned(), PathBuf::from);
-    let folder = tempfile::tempdir_in(disk).unwrap();
     let owner = std::fs::metadata(server.data()).unwrap();
-    chown(folder.path(), Some(owner.uid()), Some(owner.gid())).unwrap();
-    folder
+    Owner::by_id(owner.uid(), owner.gid()).files(|| tempfile::tempdir_in(&disk)).unwrap()
 }
 
 #[test]

@@ -8,7 +8,7 @@ use operations_cluster::{db_error, text, value, wait_until};
 use crate::common::{Dates, Load, ORPHANS, Strategy, expect_sound, primary, wait_for_load};
 
 /// Enough that each phase lasts long enough to be seen and met.
-const ROWS: i64 = 500_000;
+const ROWS: i64 = 250_000;
 
 /// The phases that last long enough to be met in them.
 const PHASES: [&str; 3] = ["inserting rows", "building indexes", "waiting for workers"];
@@ -59,7 +59,7 @@ fn a_timeout_and_a_terminated_process_end_a_load_and_its_workers() {
         strategy.prepare(&mut session, &dates);
         let before = state(&mut session).unwrap();
         let began = Instant::now();
-        let load = Load::start(&server, "SET statement_timeout = '300ms'", dates.statement(20 * ROWS, "1, 2"));
+        let load = Load::start(&server, "SET statement_timeout = '300ms'", dates.statement(40 * ROWS, "1, 2"));
         let error = db_error(load.end()).unwrap();
         assert_eq!(error.code().code(), "57014", "{strategy:?}: {error:?}");
         assert!(began.elapsed() < Duration::from_millis(1500), "{strategy:?}: {:?}", began.elapsed());
@@ -71,7 +71,7 @@ fn a_timeout_and_a_terminated_process_end_a_load_and_its_workers() {
         for victim in ["the caller", "a worker"] {
             strategy.prepare(&mut session, &dates);
             let before = state(&mut session).unwrap();
-            let load = Load::start(&server, "", dates.statement(20 * ROWS, "1, 2"));
+            let load = Load::start(&server, "", dates.statement(40 * ROWS, "1, 2"));
             let seen = load.reach(&mut session, "inserting rows").unwrap();
             let pid = if victim == "a worker" { seen.workers[0] } else { load.pid };
             session.execute("SELECT pg_terminate_backend($1)", &[&pid]).unwrap();

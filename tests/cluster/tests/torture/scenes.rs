@@ -315,7 +315,7 @@ impl Writer {
                 let (first, last) =
                     [("2025-08", "2025-09"), ("2025-08", "2025-10"), ("2026-01", "2026-02")][self.number(3)];
                 let months = if last == "2025-10" { 3 } else { 2 };
-                self.push_load(first, last, months * (ROWS_A_PROCESS + 100));
+                self.push_load(first, last, months * (FEW + 1_000));
             }
         }
     }
