@@ -45,11 +45,6 @@ const DEMO: &[Check<Demo>] = checks! {
         r9_disk_full r14_stop_while_jobs_run;
     lab: lab_sees_that_all_is_well lab_has_no_way_to_docker drills_run_beside_the_servers;
     page: page_and_metrics_are_served;
-    failover: failover_and_back old_primary_that_returns_takes_no_writes killed_and_cut_off_primaries_are_fenced
-        primary_that_cannot_be_fenced_is_left_alone two_primaries_heal_and_the_rows_are_kept
-        old_primary_is_cloned_where_it_cannot_be_rewound synchronous_replication_loses_nothing;
-    lab: replica_that_left_is_forgotten;
-    volumes: first_start_cut_short_is_done_over failing_init_fails_the_start r4_clone_killed r6_replica_of_another_primary;
     options: three_replicas jobs_insert_as_many_operations_as_are_set passwords_from_files;
     image: defaults_are_as_documented monitoring_is_as_documented compose_files_fit_together image_has_no_toolchain image_has_the_extension_of_the_checkout
         source_change_keeps_the_dependencies image_is_made_of_packages;
@@ -58,7 +53,16 @@ const DEMO: &[Check<Demo>] = checks! {
         a_batch_that_is_no_number_is_refused slot_lost_while_the_replica_runs_heals promoted_replica_lives_alone;
 };
 
-/// Three servers under Patroni, and a cluster of Citus.
+/// Servers that change their parts.
+const FAILOVER: &[Check<Demo>] = checks! {
+    Demo;
+    failover: failover_and_back old_primary_that_returns_takes_no_writes killed_and_cut_off_primaries_are_fenced
+        primary_that_cannot_be_fenced_is_left_alone two_primaries_heal_and_the_rows_are_kept
+        old_primary_is_cloned_where_it_cannot_be_rewound synchronous_replication_loses_nothing;
+    lab: replica_that_left_is_forgotten;
+};
+
+/// Three servers under Patroni, and a cluster of Citus; and volumes that are empty, half made, or another's.
 const CLUSTERS: &[Check<Demo>] = checks! {
     Demo;
     ha: cluster_starts_under_patroni passwords_of_a_cluster_are_nowhere_to_be_seen switchover_loses_nothing killed_leader_is_replaced;
@@ -67,8 +71,12 @@ const CLUSTERS: &[Check<Demo>] = checks! {
     citus: base_without_citus_is_refused citus_starts_with_two_workers passwords_of_the_nodes_are_nowhere_to_be_seen
         what_cannot_hold_on_citus_is_refused killed_worker_comes_back citus_keeps_its_data citus_start_cut_short_is_done_over
         workers_of_another_coordinator_are_left_alone;
+    volumes: first_start_cut_short_is_done_over failing_init_fails_the_start r4_clone_killed r6_replica_of_another_primary;
 };
 
 fn main() -> ExitCode {
-    checks::run_at_once("compose", &[Group::new("demo", DEMO), Group::new("clusters", CLUSTERS)])
+    checks::run_at_once(
+        "compose",
+        &[Group::new("demo", DEMO), Group::new("failover", FAILOVER), Group::new("clusters", CLUSTERS)],
+    )
 }
