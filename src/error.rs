@@ -218,9 +218,10 @@ impl Error {
             Self::MissingRelation { schema, .. } => {
                 format!("The extension operations_ext is installed in schema \"{schema}\", and looks for it there.")
             }
-            Self::MissingColumn { .. } => {
-                "operations_setup() keeps the table that is there. DROP EXTENSION with CASCADE takes the column operation_type along, whose type is the extension's.".into()
+            Self::MissingColumn { column, .. } if column == "operation_type" => {
+                "A table that is there is kept as it is. DROP EXTENSION with CASCADE takes this column along, whose type is the extension's.".into()
             }
+            Self::MissingColumn { .. } => "A table that is there is kept as it is.".into(),
             Self::NotPartitionedByDate { .. } => {
                 "The procedures of operations_ext keep one partition a month and cannot work on another layout.".into()
             }
@@ -320,7 +321,7 @@ impl Error {
                 format!("Run CALL {}.operations_setup();", pgrx::spi::quote_identifier(schema))
             }
             Self::MissingColumn { schema, .. } => format!(
-                "Give the column its name back if it has another one; else rename that table and run CALL {}.operations_setup();",
+                "Give the column its name back, or add it with its values and NOT NULL; or rename that table and run CALL {}.operations_setup();",
                 pgrx::spi::quote_identifier(schema)
             ),
             Self::NotPartitionedByDate { schema } => format!(

@@ -65,6 +65,23 @@ impl Schema {
         self.relation("table", c"operations", "operations")
     }
 
+    /// Asks that `operations`, if it is there, does not lack one of its columns. What lacks more of them is another table.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::MissingColumn`]
+    pub fn require_columns(&self) -> Result<(), Error> {
+        let Ok(operations) = self.operations() else { return Ok(()) };
+        let is_missing = |column: &&CStr| catalog::column(operations.oid(), column).is_none();
+        let missing: Vec<_> = COLUMNS.into_iter().filter(is_missing).collect();
+        match missing[..] {
+            [column] => {
+                Err(Error::MissingColumn { schema: self.name.clone(), column: column.to_string_lossy().into() })
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// The materialized view `client_type_sum_mv`.
     pub fn client_type_sum_mv(&self) -> Result<RelationOid, Error> {
         self.relation("materialized view", c"client_type_sum_mv", "client_type_sum_mv")

@@ -46,6 +46,7 @@ fn operations_distribute(call: Call<'_>) -> Result<(), ErrorReport> {
     session::require_writable("operations_distribute")?;
     // Before anything is looked at: what one looks at is locked, and the other replaces it.
     catalog::lock_extension();
+    Schema::of(call, OnCitus::Everywhere)?.require_columns()?;
     let schema = Schema::of(call, OnCitus::DistributedOperations("operations_distribute()"))?;
     Ok(distribute(&schema)?)
 }

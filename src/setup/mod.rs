@@ -5,6 +5,7 @@ pgrx::extension_sql_file!("sql/operation_type_enum.sql", name = "operation_type_
 use operations_model::calendar::{Day, Month};
 use pgrx::datum::DatumWithOid;
 use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::spi::quote_identifier;
 use pgrx::{Spi, pg_extern};
 
 use crate::citus::{self, OnCitus};
@@ -19,10 +20,12 @@ use crate::query;
 use crate::rights;
 use crate::rollup;
 use crate::rollup::counting::{self, CountingTriggers};
-use crate::schema::{COLUMNS, Schema};
+use crate::schema::Schema;
 
 /// What the demo needs and the extension must not own.
 const OPERATIONS: &str = include_str!("sql/operations.sql");
+const HAS_INDEX: &str = include_str!("sql/has_index.sql");
+const INDEX: &str = include_str!("sql/index.sql");
 const COUNT_TRIGGERS: &str = include_str!("sql/count_triggers.sql");
 const CLIENT_TYPE_SUM_LIVE: &str = include_str!("sql/client_type_sum_live.sql");
 const LIVE_VIEW_READS: &str = include_str!("sql/live_view_reads.sql");
@@ -47,6 +50,7 @@ fn operations_setup(call: Call<'_>) -> Result<(), ErrorReport> {
     session::require_writable("operations_setup")?;
     // Before anything is looked at: what one looks at is locked, and the other replaces it.
     catalog::lock_extension();
+    Schema::of(call, OnCitus::Everywhere)?.require_columns()?;
     Ok(set_up(&Schema::of(call, ON_CITUS)?)?)
 }
 
@@ -66,14 +70,11 @@ fn set_up(schema: &Schema) -> Result<(), Error> {
     if citus::is_sharded(schema) {
         citus::run_each(schema, CLIENT_TYPE_SUM_MV)?;
         citus::distribute(schema)?;
+        create_index(schema)?;
         return create_months(schema, std::iter::empty());
     }
-    if let Ok(operations) = schema.operations()
-        && let Some(column) = COLUMNS.into_iter().find(|column| catalog::column(operations.oid(), column).is_none())
-    {
-        return Err(Error::MissingColumn { schema: schema.name().into(), column: column.to_string_lossy().into() });
-    }
     run(schema, OPERATIONS)?;
+    create_index(schema)?;
     // Citus may be set to take each new table, or those of this schema.
     citus::require(schema, ON_CITUS)?;
     create_views(schema)?;
@@ -81,6 +82,20 @@ fn set_up(schema: &Schema) -> Result<(), Error> {
     // Not again for a table that was there: what was detached from it is not missing.
     let first_months = first.map(|first| Month::range_inclusive(first, first.plus(FIRST_MONTHS - 1)));
     create_months(schema, first_months.filter(|_| is_new).into_iter().flatten())
+}
+
+/// The index that finds the oldest new operations, unless there is one: another table may have its name.
+fn create_index(schema: &Schema) -> Result<(), Error> {
+    let has_index =
+        Spi::connect_mut(|client| client.update(schema.sql(HAS_INDEX).as_str(), Some(1), &[])?.first().get::<bool>(1))?;
+    if has_index != Some(true) {
+        let name = quote_identifier(schema.free_name("operations_status_id_idx"));
+        // One by one: Citus sends them on, and there only one can be prepared at a time.
+        for statement in INDEX.split_inclusive(";\n") {
+            query::run(&schema.sql(&statement.replace("@index@", &name)), &[])?;
+        }
+    }
+    Ok(())
 }
 
 fn create_months(schema: &Schema, first_months: impl Iterator<Item = Month>) -> Result<(), Error> {

@@ -135,9 +135,9 @@ begin
         return query
         select 'not_permitted', 'unknown',
                format('the DEFAULT partition %s was not looked into: its owner is not trusted with the rights of %I', fallback, current_user),
-               format('select exists (select from %s); -- as its owner', fallback);
+               format('select exists (select 1 from %s); -- as its owner', fallback);
     else
-        execute format('select exists (select from %s)', fallback) into holds_rows;
+        execute format('select exists (select 1 from %s)', fallback) into holds_rows;
         return query
         select 'default_partition_rows', 'degraded',
                format('the DEFAULT partition %s holds rows, so that their months cannot be attached', fallback),

@@ -10,8 +10,6 @@ create table if not exists @extschema@.operations (
     primary key (operation_date, id)
 ) partition by range (operation_date);
 
-create index if not exists operations_status_id_idx on @extschema@.operations (status, id);
-
 comment on table @extschema@.operations is 'Operations of clients, one partition a month (operations_YYYY_MM).';
 comment on column @extschema@.operations.id is 'Ascending number of the operation.';
 comment on column @extschema@.operations.operation_date is 'The day of the operation. Decides the partition.';
@@ -21,4 +19,3 @@ comment on column @extschema@.operations.operation_type is 'How the operation ca
 comment on column @extschema@.operations.amount is 'The amount in EUR, greater than 0.';
 comment on column @extschema@.operations.status is '0: new; 1: done. change_status() takes an operation from 0 to 1.';
 comment on column @extschema@.operations.message is 'What the bank got on the wire: account number, client, type, channel, counterparty and more.';
-comment on index @extschema@.operations_status_id_idx is 'Finds the oldest new operations without reading the done ones.';

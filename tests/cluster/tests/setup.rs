@@ -235,6 +235,13 @@ fn dropping_the_extension_does_not_take_the_rows_along() {
     assert!(error.hint().is_some_and(|hint| hint.ends_with("CALL public.operations_setup();")), "{error:?}");
     session.batch_execute("ALTER TABLE operations RENAME TO before; CALL operations_setup()").unwrap();
     assert_eq!(text(&mut session, "SELECT count(*) FROM before").unwrap(), "1000");
+    // The table of before has the name of its index.
+    let indexes =
+        "SELECT pg_get_indexdef(indexrelid) FROM pg_index WHERE indrelid = 'operations'::regclass AND NOT indisprimary";
+    let index = "CREATE INDEX operations_status_id_idx_2 ON ONLY public.operations USING btree (status, id)";
+    assert_eq!(text(&mut session, indexes).unwrap(), index);
+    session.batch_execute("CALL operations_setup()").unwrap();
+    assert_eq!(text(&mut session, indexes).unwrap(), index, "it is known by its columns");
 }
 
 #[test]

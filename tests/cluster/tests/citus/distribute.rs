@@ -79,6 +79,60 @@ fn a_new_table_is_distributed_by_set_up() {
 }
 
 #[test]
+fn set_up_makes_the_index_that_is_missing() {
+    let test = "distribute::set_up_makes_the_index_that_is_missing";
+    let Some((_cluster, mut session)) = Cluster::sharded(test) else { return };
+    run(&mut session, "DROP INDEX operations_status_id_idx");
+    run(&mut session, "CALL operations_setup()");
+    let indexes = "SELECT count(*) FROM pg_index WHERE indrelid IN (SELECT relid FROM pg_partition_tree('operations')) AND NOT indisprimary";
+    let tables = "SELECT count(*) FROM pg_partition_tree('operations')";
+    assert_eq!(text(&mut session, indexes).unwrap(), text(&mut session, tables).unwrap());
+    flip(&mut session, 10);
+}
+
+/// Neither procedure sends to the other where the column is gone.
+#[test]
+fn after_the_extension_was_dropped_the_missing_column_is_named() {
+    let test = "distribute::after_the_extension_was_dropped_the_missing_column_is_named";
+    let Some((_cluster, mut session)) = Cluster::sharded(test) else { return };
+    run(&mut session, "DROP EXTENSION operations_ext CASCADE");
+    run(&mut session, "CREATE EXTENSION operations_ext");
+    for call in ["CALL operations_setup()", "CALL operations_distribute()"] {
+        let error = expect_refused(&mut session, call, &["42703"]);
+        let message = "column \"operation_type\" of \"public.operations\" does not exist";
+        expect_says(
+            &error,
+            message,
+            "DROP EXTENSION with CASCADE",
+            "rename that table and run CALL public.operations_setup();",
+        );
+    }
+    run(&mut session, "ALTER TABLE operations RENAME TO before");
+    run(&mut session, "CALL operations_setup()");
+    run(&mut session, "CALL operations_distribute()");
+    insert(&mut session, 100, 20, 0);
+    flip(&mut session, 10);
+}
+
+/// Citus refuses a query without columns.
+#[test]
+fn the_doctor_looks_into_a_default_partition() {
+    let test = "distribute::the_doctor_looks_into_a_default_partition";
+    let Some((_cluster, mut session)) = Cluster::sharded(test) else { return };
+    run(&mut session, "SET citus.enable_unsafe_triggers = on");
+    run(&mut session, "CREATE TABLE fallback PARTITION OF operations DEFAULT");
+    let found = "SELECT code, severity FROM operations_doctor_partitions() WHERE code IN ('default_partition_rows', 'check_failed')";
+    assert_eq!(text(&mut session, found).unwrap(), "");
+    run(
+        &mut session,
+        "INSERT INTO operations (operation_date, operation_guid, client_id, operation_type, amount, status, message)
+         VALUES ('2001-01-01', gen_random_uuid(), 7, 'online', 1, 1, '{}')",
+    );
+    assert_eq!(text(&mut session, found).unwrap(), "default_partition_rows|degraded");
+    expect_sums(&mut session, "a row of the DEFAULT partition");
+}
+
+#[test]
 fn a_table_that_was_distributed_by_hand_is_completed() {
     let test = "distribute::a_table_that_was_distributed_by_hand_is_completed";
     let Some((_cluster, mut session)) = Cluster::distributed(test) else { return };
