@@ -98,14 +98,25 @@ hold() {
     flock --nonblock 9
 }
 
-# take_number VOLUME: the first one that no other holds, which this script then does.
+# take_number VOLUME: the first one that no other holds, which this script then does. One at a time, as is_held, which holds it for a moment.
 take_number() {
     local volume=$1
-    for ((number = 1; number <= 32; number++)); do
-        lock=$volume/replica_$number.lock
-        if hold "$lock"; then return; fi
-    done
+    {
+        flock 8
+        for ((number = 1; number <= 32; number++)); do
+            lock=$volume/replica_$number.lock
+            if hold "$lock"; then return; fi
+        done
+    } 8>>"$volume/numbers.lock"
     die "32 replicas hold this volume already"
+}
+
+# is_held VOLUME LOCK: whether another holds it.
+is_held() {
+    (
+        flock 8
+        ! flock --nonblock "$2" true
+    ) 8>>"$1/numbers.lock"
 }
 
 # What Patroni has made is opened by Patroni alone.

@@ -22,7 +22,7 @@ export PGDATA=$volume/replica_$number REPLICATION_SLOT=${REPLICATION_SLOT:-postg
 (while touch "$lock" && sleep 20; do :; done) 9<&- &
 
 for other in "$volume"/replica_*.lock; do
-    if [ "$other" != "$lock" ] && [ -d "${other%.lock}" ] && flock --nonblock "$other" true; then
+    if [ "$other" != "$lock" ] && [ -d "${other%.lock}" ] && ! is_held "$volume" "$other"; then
         say "${other%.lock} is of a replica that is away; if it left for good: docker compose exec postgres_replica forget-replica"
     fi
 done

@@ -45,7 +45,7 @@ const DEMO: &[Check<Demo>] = checks! {
         r9_disk_full r14_stop_while_jobs_run;
     lab: lab_sees_that_all_is_well lab_has_no_way_to_docker drills_run_beside_the_servers;
     page: page_and_metrics_are_served;
-    options: three_replicas jobs_insert_as_many_operations_as_are_set passwords_from_files;
+    options: three_replicas replicas_that_start_at_once_find_their_numbers_again jobs_insert_as_many_operations_as_are_set passwords_from_files;
     image: defaults_are_as_documented monitoring_is_as_documented compose_files_fit_together image_has_no_toolchain image_has_the_extension_of_the_checkout
         source_change_keeps_the_dependencies image_is_made_of_packages;
     loads: loads_leave_sound_tables_and_indexes;

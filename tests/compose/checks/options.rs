@@ -6,6 +6,7 @@ use operations_lab::checkout;
 use operations_lab::checks::{Outcome, require, same};
 
 use crate::access::assert_wrong_passwords_are_refused;
+use crate::bases::DEMO_IMAGE;
 use crate::demo::{Demo, PASSWORD, REPLICAS, REPLICATION_PASSWORD, now};
 
 /// Each streams from a slot of its own.
@@ -37,6 +38,33 @@ pub fn three_replicas(demo: &Demo) -> Outcome {
     three_follow(demo, "three replicas after a restart")?;
     demo.primary().log_since(&since)?.does_not_say(&["BASE_BACKUP"], "a replica was cloned anew")?;
     demo.compose().up(&["--scale", "postgres_replica=1"])
+}
+
+/// Three replicas whose folders are there start at once, twenty times: each takes a number and looks whether the others are held, as
+/// docker/entrypoint/replica.sh does.
+const START_AT_ONCE: &str = r#"
+. /usr/local/lib/operations/entrypoint/common.sh
+start() {
+    take_number "$1"
+    echo "$number" >>"$1/taken"
+    for other in "$1"/replica_*.lock; do is_held "$1" "$other" || true; done
+    sleep 0.2
+}
+for round in {1..20}; do
+    volume=$(mktemp -d)
+    for number in 1 2 3; do
+        mkdir "$volume/replica_$number"
+        : >"$volume/replica_$number.lock"
+    done
+    for _ in 1 2 3; do (start "$volume") & done
+    wait
+    sort "$volume/taken" | xargs
+done
+"#;
+
+pub fn replicas_that_start_at_once_find_their_numbers_again(demo: &Demo) -> Outcome {
+    let taken = demo.engine.ask(&["run", "--rm", "--entrypoint", "bash", &DEMO_IMAGE, "-euc", START_AT_ONCE])?;
+    same("the numbers taken in each round", ["1 2 3"; 20].join("\n").as_str(), taken.trim())
 }
 
 /// pg_cron runs the job in a background worker.
