@@ -19,8 +19,9 @@ const FIRST: &str = "\
     CREATE TYPE operation_type_enum AS ENUM ('offline', 'online'); \
     CREATE FUNCTION operations_count_change() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$";
 /// The table is the one that operations_setup() makes.
-const TABLE: [&str; 2] = [
+const TABLE: [&str; 3] = [
     include_str!("../../../../src/setup/sql/operations.sql"),
+    include_str!("../../../../src/setup/sql/index.sql"),
     include_str!("../../../../src/setup/sql/count_triggers.sql"),
 ];
 
@@ -87,7 +88,7 @@ impl Cluster {
         let mut session = server.connect("reference").unwrap();
         run(&mut session, FIRST);
         for part in TABLE {
-            run(&mut session, &part.replace("@extschema@", "public"));
+            run(&mut session, &part.replace("@extschema@", "public").replace("@index@", "operations_status_id_idx"));
         }
         run(&mut session, BOTH);
         run(&mut session, REFERENCE);
