@@ -62,16 +62,16 @@ const FAILOVER: &[Check<Demo>] = checks! {
     lab: replica_that_left_is_forgotten;
 };
 
-/// Three servers under Patroni, and a cluster of Citus; and volumes that are empty, half made, or another's.
+/// Volumes that are empty, half made, or another's; then three servers under Patroni, and a cluster of Citus, which leave the demo so.
 const CLUSTERS: &[Check<Demo>] = checks! {
     Demo;
+    volumes: first_start_cut_short_is_done_over failing_init_fails_the_start r4_clone_killed r6_replica_of_another_primary;
     ha: cluster_starts_under_patroni passwords_of_a_cluster_are_nowhere_to_be_seen switchover_loses_nothing killed_leader_is_replaced;
     ha_faults: cut_off_leader_gives_up_before_another_leads hung_patroni_ends_its_container without_etcd_nobody_leads paused_cluster_promotes_nobody
         killed_leader_loses_neither_rows_nor_slots;
     citus: base_without_citus_is_refused citus_starts_with_two_workers passwords_of_the_nodes_are_nowhere_to_be_seen
         what_cannot_hold_on_citus_is_refused killed_worker_comes_back citus_keeps_its_data citus_start_cut_short_is_done_over
         workers_of_another_coordinator_are_left_alone;
-    volumes: first_start_cut_short_is_done_over failing_init_fails_the_start r4_clone_killed r6_replica_of_another_primary;
 };
 
 fn main() -> ExitCode {
