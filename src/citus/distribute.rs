@@ -66,9 +66,8 @@ pub fn distribute(schema: &Schema) -> Result<(), Error> {
         // One connection to each node: what the transaction has done so far is seen there.
         (c"citus.multi_shard_modify_mode", c"sequential"),
         (c"citus.enable_unsafe_triggers", c"on"),
-        (c"citus.enable_ddl_propagation", c"on"),
-        (c"citus.enable_metadata_sync", c"on"),
     ]);
+    let _nodes = Settings::set(&super::TO_ALL_NODES);
     if catalogs.kind_of(operations).is_none() {
         run_each(schema, DROP_TRIGGERS)?;
         put_client_into_the_key(operations)?;
@@ -82,7 +81,7 @@ pub fn distribute(schema: &Schema) -> Result<(), Error> {
             distribute_table(schema, table, column, Some("operations"))?;
         }
     }
-    if !is(schema, IS_COLOCATED)? {
+    if !query::is(&schema.sql(IS_COLOCATED), &[])? {
         return Err(Error::OtherColocation { schema: schema.quoted_name() });
     }
     put_triggers(schema, operations)?;
@@ -162,7 +161,7 @@ fn put_triggers(schema: &Schema, operations: RelationOid) -> Result<(), Error> {
     guard_months(schema, operations)?;
     for table in ORDERS {
         let of_table = |file: &str| file.replace("@table@", table);
-        if !is(schema, &of_table(HAS_TRIGGER))? {
+        if !query::is(&schema.sql(&of_table(HAS_TRIGGER)), &[])? {
             run_each(schema, &of_table(SHARD_TRIGGER))?;
         }
     }
@@ -201,11 +200,6 @@ pub fn guard(schema: &Schema, operations: RelationOid, months: &[RelationOid]) -
         query::run(&statement, &[])?;
         Ok(())
     })
-}
-
-fn is(schema: &Schema, question: &str) -> Result<bool, Error> {
-    Ok(Spi::connect_mut(|client| client.update(schema.sql(question).as_str(), Some(1), &[])?.first().get::<bool>(1))?
-        .unwrap_or(false))
 }
 
 fn let_readers_read(schema: &Schema, live: RelationOid) -> Result<(), Error> {

@@ -115,10 +115,12 @@ pub fn has(table: RelationOid) -> bool {
     Catalogs::find().is_some_and(|catalogs| catalogs.kind_of(table).is_some())
 }
 
-/// Settings for DDL that Citus sends on, where it has `operations`: those of the caller's could keep it from the other nodes.
+/// What has Citus send DDL to all nodes: settings of the caller's could keep it from them.
+const TO_ALL_NODES: [(&CStr, &CStr); 2] =
+    [(c"citus.enable_ddl_propagation", c"on"), (c"citus.enable_metadata_sync", c"on")];
+
+/// Settings for DDL that Citus sends on, where it has `operations`.
 pub fn settings_of_ddl(schema: &Schema) -> Option<Settings> {
-    const TO_ALL_NODES: [(&CStr, &CStr); 2] =
-        [(c"citus.enable_ddl_propagation", c"on"), (c"citus.enable_metadata_sync", c"on")];
     schema.operations().ok().filter(|operations| has(*operations))?;
     // A new month gets the triggers of the table, also in its shards.
     let triggers = is_sharded(schema).then_some((c"citus.enable_unsafe_triggers", c"on"));

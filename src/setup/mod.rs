@@ -4,9 +4,9 @@ pgrx::extension_sql_file!("sql/operation_type_enum.sql", name = "operation_type_
 
 use operations_model::calendar::{Day, Month};
 use pgrx::datum::DatumWithOid;
+use pgrx::pg_extern;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::spi::quote_identifier;
-use pgrx::{Spi, pg_extern};
 
 use crate::citus::{self, OnCitus};
 use crate::error::Error;
@@ -86,16 +86,11 @@ fn set_up(schema: &Schema) -> Result<(), Error> {
 
 /// The index that finds the oldest new operations, unless there is one: another table may have its name.
 fn create_index(schema: &Schema) -> Result<(), Error> {
-    let has_index =
-        Spi::connect_mut(|client| client.update(schema.sql(HAS_INDEX).as_str(), Some(1), &[])?.first().get::<bool>(1))?;
-    if has_index != Some(true) {
-        let name = quote_identifier(schema.free_name("operations_status_id_idx"));
-        // One by one: Citus sends them on, and there only one can be prepared at a time.
-        for statement in INDEX.split_inclusive(";\n") {
-            query::run(&schema.sql(&statement.replace("@index@", &name)), &[])?;
-        }
+    if query::is(&schema.sql(HAS_INDEX), &[])? {
+        return Ok(());
     }
-    Ok(())
+    let name = quote_identifier(schema.free_name("operations_status_id_idx"));
+    citus::run_each(schema, &INDEX.replace("@index@", &name))
 }
 
 fn create_months(schema: &Schema, first_months: impl Iterator<Item = Month>) -> Result<(), Error> {
@@ -137,10 +132,8 @@ fn live_view_reads(schema: &Schema, operations: RelationOid) -> Result<bool, Err
         DatumWithOid::from(operations.oid()),
         DatumWithOid::from(counting::numbers_of_columns(operations.oid())),
     ];
-    // By a snapshot of now: another set-up may have been waited for.
-    Ok(Spi::connect_mut(|client| {
-        client.update(LIVE_VIEW_READS, Some(1), &arguments)?.first().get::<bool>(1).map(|reads| reads.unwrap_or(false))
-    })?)
+    // Another set-up may have been waited for.
+    Ok(query::is(LIVE_VIEW_READS, &arguments)?)
 }
 
 fn run(schema: &Schema, file: &str) -> Result<(), Error> {

@@ -9,7 +9,7 @@ use operations_cluster::{DATABASE, db_error, repository, text, value};
 use postgres::Client;
 use postgres::types::ToSql;
 
-use crate::common::{Cluster, NOT_SUPPORTED, done, expect_says, expect_sums, flip, insert};
+use crate::common::{Cluster, NOT_SUPPORTED, done, expect_all_followed, expect_says, expect_sums, flip, insert};
 
 const NOT_ALONE: &[&str] = &["25001"];
 
@@ -158,8 +158,7 @@ fn dates_are_understood_in_each_datestyle() {
         flip(&mut session, 50);
         run(&mut session, "SELECT * FROM operations_verify_rollup(true)");
         flip(&mut session, 5);
-        let untracked = "SELECT from_day IS NULL FROM operations_shard_state";
-        assert!(value::<bool>(&mut session, untracked).unwrap(), "{style}");
+        expect_all_followed(&mut session, style);
     }
 }
 
@@ -329,8 +328,7 @@ fn the_sums_do_not_follow_a_month_that_a_worker_would_truncate() {
         run(&mut session, "RESET citus.enable_metadata_sync");
         flip(&mut session, 10);
         flip(&mut session, 10);
-        let all_followed = "SELECT from_day IS NULL FROM operations_shard_state";
-        assert!(value::<bool>(&mut session, all_followed).unwrap(), "{month} is followed");
+        expect_all_followed(&mut session, month);
         expect_refused(&mut worker, &truncate, NOT_SUPPORTED);
     }
 }

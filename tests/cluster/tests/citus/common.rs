@@ -157,6 +157,13 @@ pub fn flip(session: &mut Client, batch: i32) {
     assert_eq!(value::<i64>(session, held).unwrap(), 0, "client_type_sum_mv is up to date");
 }
 
+/// Checks that the sums follow all months, so that none is read from its rows.
+#[track_caller]
+pub fn expect_all_followed(session: &mut Client, after: &str) {
+    let followed = "SELECT from_day IS NULL FROM operations_shard_state";
+    assert!(value::<bool>(session, followed).unwrap(), "all months are followed: {after}");
+}
+
 /// Inserts so many operations of the first clients.
 pub fn insert(session: &mut Client, rows: i32, clients: i32, status: i16) {
     run(

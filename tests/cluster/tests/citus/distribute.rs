@@ -4,7 +4,8 @@ use operations_cluster::expect::{expect_refused, run, wait_for_text};
 use operations_cluster::{text, value};
 
 use crate::common::{
-    Cluster, NOT_SUPPORTED, SHARDS, done, expect_says, expect_sums, findings, flip, insert, operations,
+    Cluster, NOT_SUPPORTED, SHARDS, done, expect_all_followed, expect_says, expect_sums, findings, flip, insert,
+    operations,
 };
 
 #[test]
@@ -173,8 +174,7 @@ fn the_sums_are_right_after_every_change() {
         expect_sums(&mut session, change);
         run(&mut session, "CALL change_status(20)");
         flip(&mut session, 20);
-        let untracked = "SELECT from_day IS NULL FROM operations_shard_state";
-        assert!(value::<bool>(&mut session, untracked).unwrap(), "all months are followed again after {change}");
+        expect_all_followed(&mut session, change);
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use operations_cluster::expect::{expect_refused, run};
 use operations_cluster::{db_error, text, value, wait_until};
 
-use crate::common::{Cluster, NOT_SUPPORTED, SHARDS, done, expect_sums, flip, insert, node};
+use crate::common::{Cluster, NOT_SUPPORTED, SHARDS, done, expect_all_followed, expect_sums, flip, insert, node};
 
 /// How long the workload runs at most.
 const LIMIT: Duration = Duration::from_secs(180);
@@ -74,8 +74,7 @@ fn a_shard_that_moved_while_the_trigger_of_truncate_was_off_counts() {
     insert(&mut session, 500, 200, 1);
     expect_sums(&mut session, "rows of the shards that moved");
     flip(&mut session, 10);
-    let all_followed = "SELECT from_day IS NULL FROM operations_shard_state";
-    assert!(value::<bool>(&mut session, all_followed).unwrap(), "the month is followed");
+    expect_all_followed(&mut session, "rows of the shards that moved");
 }
 
 #[test]
