@@ -4,6 +4,7 @@ use operations_lab::checks::Outcome;
 use operations_lab::server::text;
 
 use crate::demo::Demo;
+use crate::programs::wait;
 use crate::service::Service;
 
 const DIGEST: &str = "SELECT pg_catalog.count(*), pg_catalog.sum(o.amount), pg_catalog.sum(o.status),
@@ -35,7 +36,7 @@ pub fn jobs_tick(demo: &Demo) -> Outcome {
 
 /// The same on a server that need not have been made as the primary.
 pub fn jobs_tick_on(server: Service<'_>) -> Outcome {
-    let since = server.ask("SELECT pg_catalog.clock_timestamp()")?;
+    let since = wait("the server's time", 20, || server.ask("SELECT pg_catalog.clock_timestamp()"))?;
     let runs = format!(
         "SELECT pg_catalog.count(DISTINCT j.jobname) FROM cron.job_run_details AS d JOIN cron.job AS j USING (jobid)
          WHERE d.status = 'succeeded' AND d.start_time > '{since}' AND j.jobname IN ('operation_insert_one', 'change_status')"

@@ -221,6 +221,8 @@ impl Demo {
         if self.shape.get() != shape {
             self.down_with_data()?;
             self.shape.set(shape);
+            // What is left of an earlier run may be of another checkout.
+            self.compose().run(&["build"])?;
         }
         Ok(())
     }

@@ -1,8 +1,11 @@
 //! Three servers under Patroni (docker/compose.ha.yaml): who takes writes, and what becomes of them when the leader goes.
 
-use std::time::Instant;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use operations_lab::checks::{Outcome, require, same};
+use operations_lab::connect::within;
+use postgres::NoTls;
 use serde_json::Value;
 
 use crate::access::has_no_password;
@@ -207,13 +210,36 @@ pub fn passwords_of_a_cluster_are_nowhere_to_be_seen(demo: &Demo) -> Outcome {
     Ok(())
 }
 
+/// Clients ask for the writers one after the other while `work` goes on. Each is to be let in or to be sent away, and soon.
+fn while_clients_come<T>(demo: &Demo, work: impl FnOnce() -> Outcome<T>) -> Outcome<T> {
+    const SOON: Duration = Duration::from_secs(20);
+    let (config, done) = (writers(demo).config(), AtomicBool::new(false));
+    let (result, all_heard) = std::thread::scope(|scope| {
+        let clients = scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                let config = config.clone();
+                // Being sent away is an answer.
+                let heard = within(SOON, move || drop(config.connect(NoTls))).is_some();
+                require(heard, format!("a client of the writers' port heard nothing for {} s", SOON.as_secs()))?;
+            }
+            Ok(())
+        });
+        let result = work();
+        done.store(true, Ordering::Relaxed);
+        (result, clients.join().unwrap_or_else(|_| Err("the clients panicked".into())))
+    });
+    all_heard.and(result)
+}
+
 pub fn switchover_loses_nothing(demo: &Demo) -> Outcome {
     need(demo)?;
     let (name, container) = leader(demo)?;
     let host = address(&container)?;
     let began = Instant::now();
-    patronictl(demo, &["switchover", "operations", "--leader", &name, "--force"])?;
-    let took = another_than(demo, &host)?;
+    let took = while_clients_come(demo, || {
+        patronictl(demo, &["switchover", "operations", "--leader", &name, "--force"])?;
+        another_than(demo, &host)
+    })?;
     two_stream(demo, REJOINS)?;
     jobs_run_on_the_leader_alone(demo)?;
     comes_to_be_ok(demo, 120)?;

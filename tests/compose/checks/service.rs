@@ -87,7 +87,8 @@ impl<'a> Service<'a> {
         Ok((self.connect_with(config)?, heard))
     }
 
-    fn config(&self) -> Config {
+    /// For such a session.
+    pub fn config(&self) -> Config {
         let mut config = Config::new();
         config.host("127.0.0.1").port(self.port).user(USER).password(PASSWORD).dbname(DATABASE);
         config.connect_timeout(Duration::from_secs(5)).options("-c statement_timeout=120s");
