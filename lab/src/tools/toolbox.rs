@@ -124,7 +124,8 @@ impl Toolbox {
     #[must_use]
     pub fn cargo_pgrx(&self, command: &str) -> Command {
         let mut cargo = self.command("cargo");
-        cargo.args(["pgrx", command]).env("CARGO_TARGET_DIR", extension::target(&self.state));
+        cargo.args(["pgrx", command]);
+        extension::build_into(&mut cargo, &self.state);
         cargo
     }
 
