@@ -4,7 +4,7 @@ set -euo pipefail
 exec 3<>"/dev/tcp/127.0.0.1/$1"
 printf 'GET %s HTTP/1.0\r\n\r\n' "$2" >&3
 read -r -t 3 answer <&3 || {
-    echo "no answer within 3 s"
+    echo "no answer"
     exit 1
 }
 echo "${answer%$'\r'}"

@@ -143,7 +143,7 @@ pub(crate) fn compile(state: &State) -> Command {
     crate::server::clean(&mut cargo);
     cargo.args(["build", "--locked", "--release", "--lib", "--package", "operations_ext", "--no-default-features"]);
     cargo.args(["--features", &state.major.feature()]).current_dir(checkout());
-    build_into(&mut cargo, state);
+    cargo.env("CARGO_TARGET_DIR", target(state));
     cargo.env("CARGO_ENCODED_RUSTFLAGS", flags(state)).env_remove("RUSTFLAGS");
     cargo.env("CFLAGS", c_flags(state)).env("CC_SHELL_ESCAPED_FLAGS", "1");
     // The stand-in: by its name cargo knows whether PostgreSQL has changed.
@@ -183,7 +183,7 @@ fn places(state: &State) -> [(PathBuf, &'static str); 4] {
         (cargo, "/usr/share/cargo"),
         (checkout().to_owned(), SOURCES),
         (state.folder.clone(), "/usr/src/operations_ext/.state"),
-        (common_target(), "/usr/src/operations_ext/target"),
+        (target(state), "/usr/src/operations_ext/target"),
     ]
 }
 
@@ -193,25 +193,21 @@ pub(crate) fn build_program(state: &State) -> Result<PathBuf, Error> {
     let mut cargo = Command::new("cargo");
     crate::server::clean(&mut cargo);
     cargo.args(["build", "--locked", "--profile", "image", "--package", "operations_lab", "--bin", "operations-lab"]);
-    build_into(&mut cargo, state);
+    cargo.env("CARGO_TARGET_DIR", target(state));
     cargo.current_dir(checkout()).env("CARGO_ENCODED_RUSTFLAGS", flags(state)).env_remove("RUSTFLAGS");
     cargo.env("OPERATIONS_LAB_PACKAGED", "yes");
     step::run(state, "program", "Building operations-lab (image)", cargo)?;
     Ok(target(state).join("image/operations-lab"))
 }
 
-/// Has cargo put what it builds where it is looked for, and build what all majors have in common once.
-pub(crate) fn build_into(cargo: &mut Command, state: &State) {
-    cargo.env("CARGO_TARGET_DIR", target(state)).env("CARGO_BUILD_BUILD_DIR", common_target());
-}
-
-/// Where cargo puts the extension. All majors give their libraries one name, so each but the default has a folder of its own.
-fn target(state: &State) -> PathBuf {
+/// Where cargo builds the extension. All majors give their libraries one name, so each but the default has a folder of its own.
+pub(crate) fn target(state: &State) -> PathBuf {
     let folder = common_target();
     if state.major == Major::DEFAULT { folder } else { folder.join(state.major.feature()) }
 }
 
-fn common_target() -> PathBuf {
+/// Where cargo builds what all majors have in common.
+pub(crate) fn common_target() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| checkout().join("target"), PathBuf::from)
 }
 

@@ -120,12 +120,13 @@ impl Toolbox {
         command
     }
 
-    /// A command of cargo-pgrx.
+    /// A command of cargo-pgrx. What the majors have in common is built once. The extension is built anew whenever the major is another
+    /// one, for its files have one name there: so the demos of several majors, which use another profile, do not share theirs.
     #[must_use]
     pub fn cargo_pgrx(&self, command: &str) -> Command {
         let mut cargo = self.command("cargo");
-        cargo.args(["pgrx", command]);
-        extension::build_into(&mut cargo, &self.state);
+        cargo.args(["pgrx", command]).env("CARGO_TARGET_DIR", extension::target(&self.state));
+        cargo.env("CARGO_BUILD_BUILD_DIR", extension::common_target());
         cargo
     }
 

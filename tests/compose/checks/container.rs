@@ -73,6 +73,16 @@ impl Container<'_> {
         self.act(&["start", &self.id])
     }
 
+    /// `docker pause`: its processes stand still, and its connections stay.
+    pub fn freeze(&self) -> Outcome {
+        self.act(&["pause", &self.id])
+    }
+
+    /// `docker unpause`.
+    pub fn thaw(&self) -> Outcome {
+        self.act(&["unpause", &self.id])
+    }
+
     /// Takes it off the demo's network.
     pub fn disconnect(&self) -> Outcome {
         self.act(&["network", "disconnect", &self.network(), &self.id])

@@ -220,9 +220,9 @@ impl Demo {
     fn turn_into(&self, shape: Shape) -> Outcome {
         if self.shape.get() != shape {
             self.down_with_data()?;
-            self.shape.set(shape);
+            let before = self.shape.replace(shape);
             // What is left of an earlier run may be of another checkout.
-            self.compose().run(&["build"])?;
+            self.compose().run(&["build"]).inspect_err(|_| self.shape.set(before))?;
         }
         Ok(())
     }

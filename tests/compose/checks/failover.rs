@@ -146,9 +146,9 @@ pub fn killed_and_cut_off_primaries_are_fenced(demo: &Demo) -> Outcome {
 pub fn primary_that_cannot_be_fenced_is_left_alone(demo: &Demo) -> Outcome {
     ready(demo)?;
     let primary = demo.primary().container()?;
-    demo.engine.ask(&["pause", &primary.id])?;
+    primary.freeze()?;
     let refused = try_lab(demo, &["failover"]);
-    demo.engine.ask(&["unpause", &primary.id])?;
+    primary.thaw()?;
     let refused = refused?.refused("a process of the primary lives")?.text();
     require(refused.contains("so nothing was promoted"), refused)?;
     demo.replica().answers("the replica is one", IN_RECOVERY, "t")?;

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use operations_lab::checks::{Outcome, require, same};
 use operations_lab::connect::within;
-use postgres::NoTls;
+use operations_lab::server::text;
+use postgres::{Client, Config, NoTls};
 use serde_json::Value;
 
 use crate::access::has_no_password;
@@ -210,25 +211,57 @@ pub fn passwords_of_a_cluster_are_nowhere_to_be_seen(demo: &Demo) -> Outcome {
     Ok(())
 }
 
-/// Clients ask for the writers one after the other while `work` goes on. Each is to be let in or to be sent away, and soon.
+/// Clients ask for the writers one after the other while `work` goes on. Each is to be let in or to be sent away, and soon; who was let in by
+/// a server that leads no more is to lose that session.
 fn while_clients_come<T>(demo: &Demo, work: impl FnOnce() -> Outcome<T>) -> Outcome<T> {
-    const SOON: Duration = Duration::from_secs(20);
     let (config, done) = (writers(demo).config(), AtomicBool::new(false));
-    let (result, all_heard) = std::thread::scope(|scope| {
-        let clients = scope.spawn(|| {
-            while !done.load(Ordering::Relaxed) {
-                let config = config.clone();
-                // Being sent away is an answer.
-                let heard = within(SOON, move || drop(config.connect(NoTls))).is_some();
-                require(heard, format!("a client of the writers' port heard nothing for {} s", SOON.as_secs()))?;
-            }
-            Ok(())
-        });
-        let result = work();
-        done.store(true, Ordering::Relaxed);
+    let (result, astray) = std::thread::scope(|scope| {
+        let clients = scope.spawn(|| clients_come(&config, &done));
+        let result = {
+            let _ends = Ends(&done);
+            work()
+        };
         (result, clients.join().unwrap_or_else(|_| Err("the clients panicked".into())))
     });
-    all_heard.and(result)
+    let (result, mut astray) = (result?, astray?);
+    wait("the sessions with the old leader to be ended", 20, || {
+        astray.retain_mut(|session| session.simple_query("").is_ok());
+        require(astray.is_empty(), format!("{} sessions are still with a server that leads no more", astray.len()))
+    })?;
+    Ok(result)
+}
+
+/// Tells the clients to stop, also where the work panics.
+struct Ends<'a>(&'a AtomicBool);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// The session that was opened first, and those whose server was a replica.
+fn clients_come(config: &Config, done: &AtomicBool) -> Outcome<Vec<Client>> {
+    const SOON: Duration = Duration::from_secs(30);
+    let mut kept = Vec::new();
+    while !done.load(Ordering::Relaxed) {
+        let given = config.clone();
+        match within(SOON, move || given.connect(NoTls)) {
+            None => Err(format!("a client of the writers' port heard nothing for {} s", SOON.as_secs()))?,
+            Some(Ok(mut session)) => {
+                let astray =
+                    text(&mut session, "SELECT pg_catalog.pg_is_in_recovery()").is_ok_and(|answer| answer == "t");
+                if astray || kept.is_empty() {
+                    kept.push(session);
+                }
+            }
+            // It was sent away.
+            Some(Err(_)) => {}
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    require(!kept.is_empty(), "no client was let in")?;
+    Ok(kept)
 }
 
 pub fn switchover_loses_nothing(demo: &Demo) -> Outcome {

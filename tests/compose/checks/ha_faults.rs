@@ -1,9 +1,11 @@
 //! Faults of a cluster under Patroni beyond a killed leader: its network is cut, etcd is gone, the cluster is paused; and slots that
 //! are to survive.
 
+use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
 use operations_lab::checks::{Outcome, require, same};
+use postgres::Client;
 use serde_json::Value;
 
 use crate::container::Container;
@@ -31,8 +33,10 @@ pub fn cut_off_leader_gives_up_before_another_leads(demo: &Demo) -> Outcome {
     let (name, old) = leader(demo)?;
     let (host, service) =
         (address(&old)?, if name == "postgres_primary" { "postgres_primary" } else { "postgres_replica" });
+    let session = writers(demo).connect()?;
     let began = Instant::now();
     old.disconnect()?;
+    let ended = ends(session);
     let mut gave_up = None;
     let took = wait("another server to take the writes", GIVES_UP, || {
         if gave_up.is_none() && !takes_writes(&old) {
@@ -43,8 +47,10 @@ pub fn cut_off_leader_gives_up_before_another_leads(demo: &Demo) -> Outcome {
         // Asked after the new one: if it still takes writes, two do.
         Ok((began.elapsed().as_secs(), takes_writes(&old)))
     });
+    let ended = ended.recv_timeout(Duration::from_secs(1));
     old.reconnect(service)?;
     let (took, do_both) = took?;
+    ended.map_err(|_| "a session with it has not ended while another one leads")?;
     require(!do_both, "two servers take writes")?;
     if let Some(gave_up) = gave_up {
         println!("        the leader that was cut off gave up after {gave_up} s");
@@ -52,6 +58,37 @@ pub fn cut_off_leader_gives_up_before_another_leads(demo: &Demo) -> Outcome {
     another_than(demo, &host)?;
     comes_to_be_whole(demo)?;
     say_cost("leader cut off", took, &receipt_since(demo, began)?);
+    Ok(())
+}
+
+/// Tells when a session has been ended by the other side.
+fn ends(mut session: Client) -> Receiver<()> {
+    let (ended, hears) = mpsc::channel();
+    std::thread::spawn(move || {
+        // It never says so, and the statement's own limit is longer.
+        let _ = session.batch_execute("SELECT pg_catalog.pg_sleep(100)");
+        ended.send(())
+    });
+    hears
+}
+
+/// Also one that could not be told: when it is thawed it finds that another one leads, and until then nobody hears what it would have said.
+pub fn frozen_leader_loses_its_sessions(demo: &Demo) -> Outcome {
+    demo.must_be_asked()?;
+    need(demo)?;
+    let (_, old) = leader(demo)?;
+    let host = address(&old)?;
+    let session = writers(demo).connect()?;
+    let began = Instant::now();
+    old.freeze()?;
+    let ended = ends(session);
+    let took = another_than(demo, &host);
+    let ended = ended.recv_timeout(Duration::from_secs(1));
+    old.thaw()?;
+    let took = took?;
+    ended.map_err(|_| "a session with it has not ended while another one leads")?;
+    comes_to_be_whole(demo)?;
+    say_cost("frozen leader", took, &receipt_since(demo, began)?);
     Ok(())
 }
 

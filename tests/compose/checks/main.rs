@@ -67,8 +67,8 @@ const CLUSTERS: &[Check<Demo>] = checks! {
     Demo;
     volumes: first_start_cut_short_is_done_over failing_init_fails_the_start r4_clone_killed r6_replica_of_another_primary;
     ha: cluster_starts_under_patroni passwords_of_a_cluster_are_nowhere_to_be_seen switchover_loses_nothing killed_leader_is_replaced;
-    ha_faults: cut_off_leader_gives_up_before_another_leads hung_patroni_ends_its_container without_etcd_nobody_leads paused_cluster_promotes_nobody
-        killed_leader_loses_neither_rows_nor_slots;
+    ha_faults: cut_off_leader_gives_up_before_another_leads frozen_leader_loses_its_sessions hung_patroni_ends_its_container without_etcd_nobody_leads
+        paused_cluster_promotes_nobody killed_leader_loses_neither_rows_nor_slots;
     citus: base_without_citus_is_refused citus_starts_with_two_workers passwords_of_the_nodes_are_nowhere_to_be_seen
         what_cannot_hold_on_citus_is_refused killed_worker_comes_back citus_keeps_its_data citus_start_cut_short_is_done_over
         workers_of_another_coordinator_are_left_alone;
