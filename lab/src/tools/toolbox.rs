@@ -120,8 +120,8 @@ impl Toolbox {
         command
     }
 
-    /// A command of cargo-pgrx. What the majors have in common is built once. The extension is built anew whenever the major is another
-    /// one, for its files have one name there: so the demos of several majors, which use another profile, do not share theirs.
+    /// A command of cargo-pgrx. What the majors have in common is built once. The extension itself is built anew whenever the major is another
+    /// one, for its files have one name: so what demos use, which is built for release, has a folder for each major.
     #[must_use]
     pub fn cargo_pgrx(&self, command: &str) -> Command {
         let mut cargo = self.command("cargo");

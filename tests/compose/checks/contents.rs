@@ -36,7 +36,7 @@ pub fn jobs_tick(demo: &Demo) -> Outcome {
 
 /// The same on a server that need not have been made as the primary.
 pub fn jobs_tick_on(server: Service<'_>) -> Outcome {
-    // Behind HAProxy the old leader may be met once more, which sends clients away.
+    // HAProxy may still lead to a server that is just being stopped, and that sends clients away.
     let since = wait("the server's time", 20, || server.ask("SELECT pg_catalog.clock_timestamp()"))?;
     let runs = format!(
         "SELECT pg_catalog.count(DISTINCT j.jobname) FROM cron.job_run_details AS d JOIN cron.job AS j USING (jobid)

@@ -65,14 +65,14 @@ pub fn cut_off_leader_gives_up_before_another_leads(demo: &Demo) -> Outcome {
 fn ends(mut session: Client) -> Receiver<()> {
     let (ended, hears) = mpsc::channel();
     std::thread::spawn(move || {
-        // It never says so, and the statement's own limit is longer.
+        // It takes longer than any leader is waited for.
         let _ = session.batch_execute("SELECT pg_catalog.pg_sleep(100)");
         ended.send(())
     });
     hears
 }
 
-/// Also one that could not be told: when it is thawed it finds that another one leads, and until then nobody hears what it would have said.
+/// Nobody can tell it to end them, so HAProxy does: when it is thawed no client hears what it would have said.
 pub fn frozen_leader_loses_its_sessions(demo: &Demo) -> Outcome {
     demo.must_be_asked()?;
     need(demo)?;

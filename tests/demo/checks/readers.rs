@@ -218,7 +218,7 @@ pub fn haproxy_sends_each_to_the_right_servers(user: &User) -> Outcome {
     let haproxy = haproxy()?;
     let example = checkout().join("docker/haproxy.cfg");
     let mut check = Command::new(&haproxy);
-    check.arg("-c").arg("-f").arg(&example);
+    check.arg("-c").arg("-f").arg(&example).current_dir(checkout());
     require(user.run(check)?, "haproxy refuses its configuration")?;
     let writers = user.free_port()?;
     let readers = (writers + 1..).find(|port| operations_lab::server::ports::is_free(*port)).ok_or("no port")?;
@@ -232,7 +232,7 @@ pub fn haproxy_sends_each_to_the_right_servers(user: &User) -> Outcome {
     let config = user.path("haproxy.cfg");
     std::fs::write(&config, text)?;
     let mut run = Command::new(&haproxy);
-    run.arg("-db").arg("-f").arg(&config).stdout(Stdio::null()).stderr(Stdio::null());
+    run.arg("-db").arg("-f").arg(&config).current_dir(checkout()).stdout(Stdio::null()).stderr(Stdio::null());
     let _running = Running(run.spawn()?);
     let ask = |at: u16| {
         let mut psql = Command::new(user.bindir.join("psql"));
