@@ -1,6 +1,6 @@
 //! Three servers under Patroni (docker/compose.ha.yaml): who takes writes, and what becomes of them when the leader goes.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use operations_lab::checks::{Outcome, require, same};
@@ -214,13 +214,11 @@ pub fn passwords_of_a_cluster_are_nowhere_to_be_seen(demo: &Demo) -> Outcome {
 /// Clients ask for the writers one after the other while `work` goes on. Each is to be let in or to be sent away, and soon; who was let in by
 /// a server that leads no more is to lose that session.
 fn while_clients_come<T>(demo: &Demo, work: impl FnOnce() -> Outcome<T>) -> Outcome<T> {
-    let (config, done) = (writers(demo).config(), AtomicBool::new(false));
-    let (result, astray) = std::thread::scope(|scope| {
-        let clients = scope.spawn(|| clients_come(&config, &done));
-        let result = {
-            let _ends = Ends(&done);
-            work()
-        };
+    let (config, (working, ends)) = (writers(demo).config(), mpsc::channel());
+    let (result, astray) = std::thread::scope(move |scope| {
+        let clients = scope.spawn(move || clients_come(&config, &ends));
+        let result = work();
+        drop(working);
         (result, clients.join().unwrap_or_else(|_| Err("the clients panicked".into())))
     });
     let (result, mut astray) = (result?, astray?);
@@ -231,25 +229,17 @@ fn while_clients_come<T>(demo: &Demo, work: impl FnOnce() -> Outcome<T>) -> Outc
     Ok(result)
 }
 
-/// Tells the clients to stop, also where the work panics.
-struct Ends<'a>(&'a AtomicBool);
-
-impl Drop for Ends<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-}
-
 /// Whether the server of a session follows another one; nothing if it gives no answer.
 fn follows(session: &mut Client) -> Option<bool> {
     text(session, "SELECT pg_catalog.pg_is_in_recovery()").ok().map(|answer| answer == "t")
 }
 
-/// Sessions whose server followed another one when they were opened. It may be the new leader, which was not promoted yet.
-fn clients_come(config: &Config, done: &AtomicBool) -> Outcome<Vec<Client>> {
+/// Sessions whose server followed another one when they were opened. It may be the new leader, which was not promoted yet. Clients come until
+/// the channel's other end is gone.
+fn clients_come(config: &Config, ends: &Receiver<()>) -> Outcome<Vec<Client>> {
     const SOON: Duration = Duration::from_secs(30);
     let (mut kept, mut one_was_let_in) = (Vec::new(), false);
-    while !done.load(Ordering::Relaxed) {
+    while ends.recv_timeout(Duration::from_millis(50)) == Err(RecvTimeoutError::Timeout) {
         let config = config.clone();
         let come = move || {
             let mut session = config.connect(NoTls).ok()?;
@@ -262,7 +252,6 @@ fn clients_come(config: &Config, done: &AtomicBool) -> Outcome<Vec<Client>> {
             // It was sent away.
             Some(None) => {}
         }
-        std::thread::sleep(Duration::from_millis(50));
     }
     require(one_was_let_in, "no client was let in")?;
     Ok(kept)

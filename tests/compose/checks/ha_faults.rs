@@ -47,10 +47,10 @@ pub fn cut_off_leader_gives_up_before_another_leads(demo: &Demo) -> Outcome {
         // Asked after the new one: if it still takes writes, two do.
         Ok((began.elapsed().as_secs(), takes_writes(&old)))
     });
-    let ended = ended.recv_timeout(Duration::from_secs(1));
+    let ended = has_ended(&ended);
     old.reconnect(service)?;
     let (took, do_both) = took?;
-    ended.map_err(|_| "a session with it has not ended while another one leads")?;
+    ended?;
     require(!do_both, "two servers take writes")?;
     if let Some(gave_up) = gave_up {
         println!("        the leader that was cut off gave up after {gave_up} s");
@@ -72,6 +72,12 @@ fn ends(mut session: Client) -> Receiver<()> {
     hears
 }
 
+/// It must have been, now that another one leads.
+fn has_ended(ended: &Receiver<()>) -> Outcome {
+    let heard = ended.recv_timeout(Duration::from_secs(1));
+    require(heard.is_ok(), "a session with it has not ended while another one leads")
+}
+
 /// Nobody can tell it to end them, so HAProxy does: when it is thawed no client hears what it would have said.
 pub fn frozen_leader_loses_its_sessions(demo: &Demo) -> Outcome {
     demo.must_be_asked()?;
@@ -83,10 +89,10 @@ pub fn frozen_leader_loses_its_sessions(demo: &Demo) -> Outcome {
     old.freeze()?;
     let ended = ends(session);
     let took = another_than(demo, &host);
-    let ended = ended.recv_timeout(Duration::from_secs(1));
+    let ended = has_ended(&ended);
     old.thaw()?;
     let took = took?;
-    ended.map_err(|_| "a session with it has not ended while another one leads")?;
+    ended?;
     comes_to_be_whole(demo)?;
     say_cost("frozen leader", took, &receipt_since(demo, began)?);
     Ok(())
