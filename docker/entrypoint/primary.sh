@@ -50,7 +50,7 @@ fi
 # Asks the server to stop between two runs of its jobs, so that none is recorded as failed; and again, for what runs the init
 # files lets a signal pass. If nobody answers it is asked without.
 stop_server() {
-    SIGNAL=$1 SERVER=$server PGPASSWORD=${POSTGRES_PASSWORD:-} PGOPTIONS='-c statement_timeout=1s' timeout 5 \
+    SIGNAL=$1 SERVER=$server PGPASSWORD=${POSTGRES_PASSWORD:-} PGOPTIONS='-c statement_timeout=12s' timeout 15 \
         psql --no-psqlrc --no-password -qAt -U "${POSTGRES_USER:-postgres}" -d "${POSTGRES_DB:-postgres}" \
         -f "$(dirname "$0")/stop_between_runs.sql" >/dev/null 2>&1 || true
     while kill -"$1" "$server" 2>/dev/null; do sleep 1; done

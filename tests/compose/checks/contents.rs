@@ -45,6 +45,15 @@ pub fn jobs_tick_on(server: Service<'_>) -> Outcome {
     server.comes_to_answer(&format!("both jobs to run after {since}"), &runs, "2", 20)
 }
 
+/// Since a moment as [`now`](crate::demo::now) gives it.
+pub fn no_run_failed_since(server: Service<'_>, since: &str) -> Outcome {
+    let failed = format!(
+        "SELECT coalesce(pg_catalog.string_agg(command || ': ' || return_message, '; '), '') FROM cron.job_run_details
+         WHERE status = 'failed' AND start_time > pg_catalog.to_timestamp({since})"
+    );
+    server.answers("failed runs", &failed, "")
+}
+
 pub fn system_identifier(demo: &Demo) -> Outcome<String> {
     demo.primary().ask("SELECT system_identifier FROM pg_catalog.pg_control_system()")
 }

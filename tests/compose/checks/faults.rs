@@ -7,7 +7,7 @@ use operations_lab::checkout;
 use operations_lab::checks::{Outcome, require, same};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::contents::{DONE_ROWS, are_equal, at_least, jobs_tick, replica_comes_to_stream};
+use crate::contents::{DONE_ROWS, are_equal, at_least, jobs_tick, no_run_failed_since, replica_comes_to_stream};
 use crate::demo::{Demo, last_until, now, took_at_most};
 use crate::lab::{comes_to_be_ok, comes_to_find, nothing_is_lost};
 use crate::programs::wait;
@@ -162,16 +162,24 @@ pub fn r9_disk_full(demo: &Demo) -> Outcome {
     demo.down_with_data()
 }
 
+/// Also one that takes seconds, as on a busy machine each may.
 pub fn r14_stop_while_jobs_run(demo: &Demo) -> Outcome {
     demo.need()?;
+    let primary = demo.primary();
+    primary.ask("SELECT cron.schedule('slow', '5 seconds', 'SELECT pg_catalog.pg_sleep(3)')")?;
+    let runs = "SELECT pg_catalog.count(*) FROM cron.job_run_details WHERE command ~ 'pg_sleep' AND status = 'running'";
+    primary.comes_to_answer("a slow run to begin", runs, "1", 20)?;
     let (since, began) = (now()?, Instant::now());
+    demo.compose().run(&["stop", primary.name])?;
     demo.compose().run(&["stop"])?;
     took_at_most(began, 30, "the stop")?;
-    for service in [demo.primary(), demo.replica()] {
+    for service in [primary, demo.replica()] {
         let container = service.container()?;
         same(format!("exit code of {}", service.name), "0", container.inspect("{{.State.ExitCode}}")?.as_str())?;
         container.log_since(&since)?.says(&["database system is shut down"])?;
     }
     demo.compose().up(&[])?;
+    primary.ask("SELECT cron.unschedule('slow')")?;
+    no_run_failed_since(primary, &since)?;
     jobs_tick(demo)
 }
