@@ -76,7 +76,9 @@ trap 'on_signal TERM' TERM
 trap 'signalled=1; kill -HUP "$server"' HUP
 while :; do
     signalled='' status=0
-    # -f: a server that is stopped (SIGSTOP) has not ended.
-    wait -f "$server" || status=$?
-    [ -n "$signalled" ] || exit "$status"
+    wait "$server" || status=$?
+    [ -z "$signalled" ] || continue
+    # A server that is stopped (SIGSTOP) has not ended, but ends a wait: see wait_for in replica-entrypoint.sh.
+    kill -0 "$server" 2>/dev/null || exit "$status"
+    sleep 1
 done

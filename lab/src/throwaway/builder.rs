@@ -22,7 +22,11 @@ pub struct ServerBuilder {
     rows: bool,
     own_initdb: bool,
     citus: bool,
+    as_shipped: bool,
 }
+
+/// What takes processor time and proves nothing: to wait for a disk, to clear 64 MB at each start, to compress what is thrown away.
+const FASTER: &str = "fsync = off\nwal_buffers = 4MB\nwal_compression = off\n";
 
 impl Server {
     /// Begins a primary.
@@ -76,6 +80,13 @@ impl ServerBuilder {
         self.setting("shared_preload_libraries", "citus").setting("citus.node_conninfo", "sslmode=prefer")
     }
 
+    /// Leaves the shipped settings as they are, for a benchmark: what is acknowledged is on the disk.
+    #[must_use]
+    pub fn as_shipped(mut self) -> Self {
+        self.as_shipped = true;
+        self
+    }
+
     /// Gives the server a system identifier of its own, which costs an `initdb`.
     #[must_use]
     pub fn own_identity(mut self) -> Self {
@@ -86,7 +97,7 @@ impl ServerBuilder {
     /// Makes the primary and waits until it accepts connections.
     pub fn start(self) -> Result<Server, Error> {
         let environment = if self.citus { Environment::citus()? } else { Environment::get()? };
-        let home = ServerFolder::new(environment, &self.settings)?;
+        let home = ServerFolder::new(environment, &self.settings, self.as_shipped)?;
         let data = home.folder.path().join("data");
         if !self.extension || self.own_initdb || self.citus {
             let password = template::data_directory(environment, &data, self.own_initdb)?;
@@ -105,7 +116,7 @@ impl ServerBuilder {
 
     /// Makes a data directory with what [`Self::fill`] makes; returns its password.
     fn make_template(&self, environment: &'static Environment, made: &Path) -> Result<String, Error> {
-        let home = ServerFolder::new(environment, &[])?;
+        let home = ServerFolder::new(environment, &[], false)?;
         let data = home.folder.path().join("data");
         let password = template::data_directory(environment, &data, false)?;
         let mut server = Server::new(home.parts(environment, password.clone(), Source::Own));
@@ -151,7 +162,7 @@ pub(crate) struct ServerFolder {
 
 impl ServerFolder {
     /// Makes a folder with the configuration in it; the data directory does not exist yet.
-    pub fn new(environment: &Environment, settings: &[(String, String)]) -> Result<Self, Error> {
+    pub fn new(environment: &Environment, settings: &[(String, String)], as_shipped: bool) -> Result<Self, Error> {
         let mut prefix = tempfile::Builder::new();
         let folder = environment.owner.files(|| prefix.prefix("server-").tempdir_in(&environment.scratch));
         let mut folder = folder.context(|| format!("make a folder in {}", environment.scratch.display()))?;
@@ -164,9 +175,10 @@ impl ServerFolder {
         let shipped = copy_in(environment, &repository("docker/postgresql.conf"), &folder)?;
         let mut text = format!(
             "include '{}'\nlisten_addresses = '127.0.0.1'\nport = {}\nunix_socket_directories = ''\n\
-             logging_collector = off\nlog_destination = 'stderr'\nfsync = off\n",
+             logging_collector = off\nlog_destination = 'stderr'\n{}",
             shipped.display(),
             port.number,
+            if as_shipped { "" } else { FASTER },
         );
         for (name, value) in settings {
             text.push_str(&format!("{name} = '{}'\n", value.replace('\'', "''")));

@@ -21,6 +21,7 @@ pub struct ReplicaBuilder {
     slot: String,
     wait_seconds: u32,
     extra: Vec<(String, String)>,
+    as_shipped: bool,
 }
 
 impl ReplicaBuilder {
@@ -32,6 +33,7 @@ impl ReplicaBuilder {
             slot: "replica_slot".to_owned(),
             wait_seconds: 30,
             extra: Vec::new(),
+            as_shipped: false,
         }
     }
 
@@ -39,6 +41,13 @@ impl ReplicaBuilder {
     #[must_use]
     pub fn setting(mut self, name: &str, value: &str) -> Self {
         self.settings.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// As [`ServerBuilder::as_shipped`](crate::throwaway::ServerBuilder::as_shipped).
+    #[must_use]
+    pub fn as_shipped(mut self) -> Self {
+        self.as_shipped = true;
         self
     }
 
@@ -66,7 +75,7 @@ impl ReplicaBuilder {
     /// Makes the replica without starting it: nothing is cloned yet.
     pub fn prepare(self) -> Result<Server, Error> {
         let environment = Environment::get()?;
-        let home = ServerFolder::new(environment, &self.settings)?;
+        let home = ServerFolder::new(environment, &self.settings, self.as_shipped)?;
         let entrypoint = Entrypoint {
             script: copy_in(environment, &repository(entrypoint::FILE), &home.folder)?,
             primary_port: self.port,

@@ -235,14 +235,11 @@ impl Drop for Server {
         if self.forgotten {
             return;
         }
-        // Nothing can be returned here; what goes wrong is said, the folder is then left to be looked at.
-        if self.is_running()
-            && let Err(error) = self.stop(Stop::Immediate)
-        {
+        let stopped = if self.is_running() { self.stop(Stop::Immediate) } else { Ok(()) };
+        // Nothing can be returned here. A server, or an entrypoint, that does not end must not be taken for a test that passed.
+        if let Err(error) = stopped.and(self.kill_all()) {
             eprintln!("{error}");
-        }
-        if let Err(error) = self.kill_all() {
-            eprintln!("{error}");
+            assert!(std::thread::panicking(), "{error}");
         }
     }
 }

@@ -166,7 +166,7 @@ pub fn r9_disk_full(demo: &Demo) -> Outcome {
 pub fn r14_stop_while_jobs_run(demo: &Demo) -> Outcome {
     demo.need()?;
     let primary = demo.primary();
-    primary.ask("SELECT cron.schedule('slow', '5 seconds', 'SELECT pg_catalog.pg_sleep(3)')")?;
+    primary.ask("SELECT cron.schedule('slow', '10 seconds', 'SELECT pg_catalog.pg_sleep(3)')")?;
     let runs = "SELECT pg_catalog.count(*) FROM cron.job_run_details WHERE command ~ 'pg_sleep' AND status = 'running'";
     primary.comes_to_answer("a slow run to begin", runs, "1", 20)?;
     let (since, began) = (now()?, Instant::now());

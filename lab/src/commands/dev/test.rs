@@ -21,6 +21,9 @@ const PACKAGES: [&str; 5] =
 /// How long the random tests run in `make test` and in CI, in seconds: long enough to see that they work.
 const SHORT: &str = "10";
 
+/// What runs beside no other test.
+const TIMED: &str = "test(=drills_in_a_browser)";
+
 static IS_INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
 /// Runs the tests that need no Docker. Every suite runs, whatever became of those before it.
@@ -91,25 +94,22 @@ fn test(tools: &Toolbox, which: Which) -> Result<u8, Error> {
         compiling.wait();
     }
     let name = match which {
-        Which::Short => "clusters and demo, from outside",
+        Which::Short => "clusters, demo and page, from outside",
         Which::Long => "clusters from outside, what is long",
-        _ => "clusters and demo, from outside, all",
+        _ => "clusters, demo and page, from outside, all",
     };
     suites.run(name, || {
         tools.install_extension()?;
         clusters(tools, which, &skipped)
     });
-    // Alone, for what is seen is timed.
-    suites.run("live page, in a browser", || {
-        let mut cargo = nextest(tools, "package(operations_page_checks)");
-        cargo.args(["--test-threads", "1"]).env("OPERATIONS_SKIPPED", &skipped);
-        match which {
-            Which::Long => _ = cargo.args(["--profile", "long"]),
-            Which::All => _ = cargo.args(["--profile", "all"]),
-            _ => {}
-        }
-        succeeds(cargo)
-    });
+    if matches!(which, Which::Long | Which::All) {
+        // Alone, for what is seen is timed.
+        suites.run("each drill in a browser", || {
+            let mut cargo = nextest(tools, TIMED);
+            cargo.args(["--profile", "all"]).env("OPERATIONS_SKIPPED", &skipped);
+            succeeds(cargo)
+        });
+    }
     end(&suites, &skipped)
 }
 
@@ -123,10 +123,12 @@ fn end(suites: &Suites, skipped: &Path) -> Result<u8, Error> {
 
 /// The tests of real servers with the extension that is installed.
 fn clusters(tools: &Toolbox, which: Which, skipped: &Path) -> Result<bool, Error> {
-    let mut cargo = nextest(tools, "package(operations_cluster) | package(operations_demo_checks)");
-    // Most of them wait most of the time: three for each core keep it busy.
+    let packages = "package(operations_cluster) | package(operations_demo_checks) | package(operations_page_checks)";
+    let mut cargo = nextest(tools, &format!("({packages}) - {TIMED}"));
+    // Most of them wait most of the time: five for each core keep it busy, three where Compose is tested beside them.
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    cargo.args(["--test-threads", &(3 * cores).to_string()]).env("OPERATIONS_SKIPPED", skipped);
+    let threads = cores * if matches!(which, Which::Ci | Which::Round) { 3 } else { 5 };
+    cargo.args(["--test-threads", &threads.to_string()]).env("OPERATIONS_SKIPPED", skipped);
     if matches!(which, Which::Short | Which::Ci | Which::Round)
         && std::env::var_os("OPERATIONS_RANDOM_SECONDS").is_none()
     {

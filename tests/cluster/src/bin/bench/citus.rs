@@ -72,11 +72,11 @@ pub fn run(_: &Server, options: &Options, report: &mut Report) -> Result<(), Err
 impl Place {
     fn make(workers: usize) -> Result<Self, Error> {
         if workers == 0 {
-            let coordinator = Server::primary().with_extension().setting("fsync", "on").start()?;
+            let coordinator = Server::primary().with_extension().as_shipped().start()?;
             let session = coordinator.session()?;
             return Self { coordinator, workers: Vec::new(), session }.quiet();
         }
-        let node = || Server::primary().with_citus().setting("fsync", "on").start();
+        let node = || Server::primary().with_citus().as_shipped().start();
         let coordinator = node()?;
         let workers = (0..workers).map(|_| node()).collect::<Result<Vec<_>, _>>()?;
         let mut session = coordinator.connect(DATABASE)?;

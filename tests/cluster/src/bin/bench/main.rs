@@ -41,8 +41,7 @@ fn main() -> ExitCode {
 }
 
 fn run(options: &Options) -> Result<(), Error> {
-    // As shipped, unlike in the tests: what is acknowledged is on disk.
-    let server = Server::primary().with_extension().setting("fsync", "on").start()?;
+    let server = Server::primary().with_extension().as_shipped().start()?;
     let mut report = Report::new(&server, options)?;
     type Part = fn(&Server, &Options, &mut Report) -> Result<(), Error>;
     let parts: [Part; PARTS.len()] = [load::run, insert::run, aggregate::run, flip::run, replicas::run, citus::run];

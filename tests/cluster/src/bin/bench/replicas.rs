@@ -67,8 +67,8 @@ pub fn run(_: &Server, options: &Options, report: &mut Report) -> Result<(), Err
 impl Servers {
     /// Makes all of them; only the primary goes on running.
     fn make() -> Result<Self, Error> {
-        let primary = Server::primary().with_extension().setting("fsync", "on").start()?;
-        let replica = |of: &Server, number: usize| of.replica().slot(&format!("bench_{number}")).setting("fsync", "on");
+        let primary = Server::primary().with_extension().as_shipped().start()?;
+        let replica = |of: &Server, number: usize| of.replica().slot(&format!("bench_{number}")).as_shipped();
         let mut direct = Vec::new();
         for number in 1..=3 {
             direct.push(replica(&primary, number).start()?);
