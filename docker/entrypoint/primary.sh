@@ -47,8 +47,8 @@ else
     [ -z "${OPERATIONS_WORKERS:-}" ] || . "$(dirname "$0")/workers.sh"
 fi
 
-# Asks the server to stop between two runs of its jobs, so that none is recorded as failed; and again, for what runs the init
-# files lets a signal pass. If nobody answers it is asked without.
+# Asks the server to stop between two runs of its jobs, for one that is cut short is recorded as failed; and again, for what runs the
+# init files lets a signal pass. If nobody answers it is asked without.
 stop_server() {
     SIGNAL=$1 SERVER=$server PGPASSWORD=${POSTGRES_PASSWORD:-} PGOPTIONS='-c statement_timeout=12s' timeout 15 \
         psql --no-psqlrc --no-password -qAt -U "${POSTGRES_USER:-postgres}" -d "${POSTGRES_DB:-postgres}" \
@@ -73,12 +73,14 @@ PATH=$(readlink -f "$(dirname "$0")")/first_start:$PATH docker-entrypoint.sh "$@
 server=$!
 trap 'on_signal INT' INT
 trap 'on_signal TERM' TERM
-trap 'signalled=1; kill -HUP "$server"' HUP
+trap 'signalled=1; kill -HUP "$server" || true' HUP
 while :; do
     signalled='' status=0
     wait "$server" || status=$?
     [ -z "$signalled" ] || continue
-    # A server that is stopped (SIGSTOP) has not ended, but ends a wait: see wait_for in replica-entrypoint.sh.
-    kill -0 "$server" 2>/dev/null || exit "$status"
-    sleep 1
+    # As wait_for in replica-entrypoint.sh.
+    case $status in
+        14[789] | 150) sleep 1 || true ;;
+        *) exit "$status" ;;
+    esac
 done

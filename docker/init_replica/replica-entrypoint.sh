@@ -404,15 +404,18 @@ for signal in HUP INT QUIT TERM; do
     trap "on_signal $signal" "$signal"
 done
 
-# The exit code of a job, in $status. A job that is stopped (SIGSTOP) has not ended, but ends a wait. `wait -f` would be for that: in
-# bash 5.2 it looks at the job once more after it was forgotten, and may then wait for ever, at full speed.
+# The exit code of a job, in $status. A job that is stopped has not ended, but ends a wait, with 128 and the number of SIGSTOP, SIGTSTP,
+# SIGTTIN or SIGTTOU. `wait -f` would be for that: in bash 5.2 it looks at the job once more after it was forgotten, and may then wait
+# for ever, at full speed.
 wait_for() {
     while :; do
         signalled='' status=0
         wait "$1" || status=$?
         [ -z "$signalled" ] || continue
-        kill -0 "$1" 2>/dev/null || return 0
-        sleep 1
+        case $status in
+            14[789] | 150) sleep 1 || true ;;
+            *) return 0 ;;
+        esac
     done
 }
 

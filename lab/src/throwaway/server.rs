@@ -236,7 +236,8 @@ impl Drop for Server {
             return;
         }
         let stopped = if self.is_running() { self.stop(Stop::Immediate) } else { Ok(()) };
-        // Nothing can be returned here. A server, or an entrypoint, that does not end must not be taken for a test that passed.
+        // Nothing can be returned here. A server that does not end, or whose entrypoint does not end with it, must not be taken for a
+        // test that passed.
         if let Err(error) = stopped.and(self.kill_all()) {
             eprintln!("{error}");
             assert!(std::thread::panicking(), "{error}");

@@ -52,7 +52,7 @@ pub fn base_without_citus_is_refused(demo: &Demo) -> Outcome {
 pub fn citus_starts_with_two_workers(demo: &Demo) -> Outcome {
     demo.become_citus()?;
     demo.down_with_data()?;
-    demo.compose().up(&["--build"])?;
+    demo.compose().up(&[])?;
     comes_to_be_ok(demo, 120)?;
     let coordinator = demo.primary();
     at_least(demo, ROWS, "100000")?;

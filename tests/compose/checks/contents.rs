@@ -45,11 +45,16 @@ pub fn jobs_tick_on(server: Service<'_>) -> Outcome {
     server.comes_to_answer(&format!("both jobs to run after {since}"), &runs, "2", 20)
 }
 
-/// Since a moment as [`now`](crate::demo::now) gives it.
-pub fn no_run_failed_since(server: Service<'_>, since: &str) -> Outcome {
+/// The newest run of a job of pg_cron.
+pub fn newest_run(server: Service<'_>) -> Outcome<String> {
+    server.ask("SELECT coalesce(pg_catalog.max(runid), 0) FROM cron.job_run_details")
+}
+
+/// After that one.
+pub fn no_run_failed_after(server: Service<'_>, newest: &str) -> Outcome {
     let failed = format!(
-        "SELECT coalesce(pg_catalog.string_agg(command || ': ' || return_message, '; '), '') FROM cron.job_run_details
-         WHERE status = 'failed' AND start_time > pg_catalog.to_timestamp({since})"
+        "SELECT coalesce(pg_catalog.string_agg(pg_catalog.concat_ws(': ', command, return_message), '; '), '')
+         FROM cron.job_run_details WHERE status = 'failed' AND runid > {newest}"
     );
     server.answers("failed runs", &failed, "")
 }

@@ -7,7 +7,9 @@ use operations_lab::checkout;
 use operations_lab::checks::{Outcome, require, same};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::contents::{DONE_ROWS, are_equal, at_least, jobs_tick, no_run_failed_since, replica_comes_to_stream};
+use crate::contents::{
+    DONE_ROWS, are_equal, at_least, jobs_tick, newest_run, no_run_failed_after, replica_comes_to_stream,
+};
 use crate::demo::{Demo, last_until, now, took_at_most};
 use crate::lab::{comes_to_be_ok, comes_to_find, nothing_is_lost};
 use crate::programs::wait;
@@ -166,9 +168,15 @@ pub fn r9_disk_full(demo: &Demo) -> Outcome {
 pub fn r14_stop_while_jobs_run(demo: &Demo) -> Outcome {
     demo.need()?;
     let primary = demo.primary();
-    primary.ask("SELECT cron.schedule('slow', '10 seconds', 'SELECT pg_catalog.pg_sleep(3)')")?;
-    let runs = "SELECT pg_catalog.count(*) FROM cron.job_run_details WHERE command ~ 'pg_sleep' AND status = 'running'";
-    primary.comes_to_answer("a slow run to begin", runs, "1", 20)?;
+    let newest = newest_run(primary)?;
+    primary.ask("SELECT cron.schedule('slow', '20 seconds', 'SELECT pg_catalog.pg_sleep(6)')")?;
+    let slow = format!("FROM cron.job_run_details WHERE command ~ 'pg_sleep' AND runid > {newest}");
+    primary.comes_to_answer(
+        "a slow run to begin",
+        &format!("SELECT coalesce(pg_catalog.min(status), '') {slow}"),
+        "running",
+        30,
+    )?;
     let (since, began) = (now()?, Instant::now());
     demo.compose().run(&["stop", primary.name])?;
     demo.compose().run(&["stop"])?;
@@ -179,7 +187,16 @@ pub fn r14_stop_while_jobs_run(demo: &Demo) -> Outcome {
         container.log_since(&since)?.says(&["database system is shut down"])?;
     }
     demo.compose().up(&[])?;
+    let first = format!("SELECT status, end_time > pg_catalog.to_timestamp({since}) {slow} ORDER BY runid LIMIT 1");
+    primary.answers("the slow run, and whether it was under way", &first, "succeeded|t")?;
+    no_run_failed_after(primary, &newest)?;
+    // In the middle of a run that would be a failed one.
+    primary.comes_to_answer(
+        "no slow run",
+        &format!("SELECT pg_catalog.count(*) {slow} AND status <> 'succeeded'"),
+        "0",
+        20,
+    )?;
     primary.ask("SELECT cron.unschedule('slow')")?;
-    no_run_failed_since(primary, &since)?;
     jobs_tick(demo)
 }

@@ -132,7 +132,7 @@ pub fn say_cost(what: &str, took: u64, receipt: &Value) {
 pub fn cluster_starts_under_patroni(demo: &Demo) -> Outcome {
     demo.become_cluster()?;
     demo.down_with_data()?;
-    demo.compose().up(&["--build"])?;
+    demo.compose().up(&[])?;
     let report = comes_to_be_ok(demo, 120)?;
     for server in
         ["primary postgres_primary:5432", "replica postgres_replica_1:5432", "replica postgres_replica_2:5432"]

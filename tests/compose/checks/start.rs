@@ -4,13 +4,13 @@ use operations_lab::checks::{Outcome, same};
 use operations_lab::server::db_error;
 
 use crate::contents::{
-    DONE_ROWS, ROWS, are_equal, at_least, come_to_be_more_than, no_run_failed_since, replica_streams, system_identifier,
+    DONE_ROWS, ROWS, are_equal, at_least, come_to_be_more_than, no_run_failed_after, replica_streams, system_identifier,
 };
 use crate::demo::Demo;
 
 pub fn up_from_nothing(demo: &Demo) -> Outcome {
     demo.down_with_data()?;
-    demo.compose().up(&["--build"])?;
+    demo.compose().up(&[])?;
     let (primary, replica) = (demo.primary(), demo.replica());
     same(
         "health",
@@ -83,7 +83,7 @@ pub fn rows_grow_and_flip(demo: &Demo) -> Outcome {
     let (rows, done) = (primary.ask(ROWS)?, primary.ask(DONE_ROWS)?);
     come_to_be_more_than(demo, ROWS, &rows)?;
     come_to_be_more_than(demo, DONE_ROWS, &done)?;
-    no_run_failed_since(primary, "0")?;
+    no_run_failed_after(primary, "0")?;
     let sums = "SELECT NOT EXISTS (TABLE public.client_type_sum_mv EXCEPT SELECT client_id, operation_type,
         pg_catalog.sum(amount) FROM public.operations WHERE status = 1 GROUP BY client_id, operation_type)";
     primary.comes_to_answer("the materialized view to be the sum of what is done", sums, "t", 20)

@@ -125,9 +125,9 @@ fn end(suites: &Suites, skipped: &Path) -> Result<u8, Error> {
 fn clusters(tools: &Toolbox, which: Which, skipped: &Path) -> Result<bool, Error> {
     let packages = "package(operations_cluster) | package(operations_demo_checks) | package(operations_page_checks)";
     let mut cargo = nextest(tools, &format!("({packages}) - {TIMED}"));
-    // Most of them wait most of the time: five for each core keep it busy, three where Compose is tested beside them.
+    // Most of them wait most of the time: four for each core keep it busy, three where Compose is tested beside them.
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let threads = cores * if matches!(which, Which::Ci | Which::Round) { 3 } else { 5 };
+    let threads = cores * if matches!(which, Which::Ci | Which::Round) { 3 } else { 4 };
     cargo.args(["--test-threads", &threads.to_string()]).env("OPERATIONS_SKIPPED", skipped);
     if matches!(which, Which::Short | Which::Ci | Which::Round)
         && std::env::var_os("OPERATIONS_RANDOM_SECONDS").is_none()
