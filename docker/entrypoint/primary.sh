@@ -47,8 +47,9 @@ else
     [ -z "${OPERATIONS_WORKERS:-}" ] || . "$(dirname "$0")/workers.sh"
 fi
 
-# Asks the server to stop between two runs of its jobs, for one that is cut short is recorded as failed; and again, for what runs the
-# init files lets a signal pass. If nobody answers it is asked without.
+# Stops the server between two runs of its jobs: a run that is cut short is recorded as failed. The signal is sent again until the server is
+# gone, since docker-entrypoint.sh may let one pass. Where the server does not answer it is sent all the same; both limits are above the 10 s
+# of stop_between_runs.sql.
 stop_server() {
     SIGNAL=$1 SERVER=$server PGPASSWORD=${POSTGRES_PASSWORD:-} PGOPTIONS='-c statement_timeout=12s' timeout 15 \
         psql --no-psqlrc --no-password -qAt -U "${POSTGRES_USER:-postgres}" -d "${POSTGRES_DB:-postgres}" \
@@ -73,12 +74,12 @@ PATH=$(readlink -f "$(dirname "$0")")/first_start:$PATH docker-entrypoint.sh "$@
 server=$!
 trap 'on_signal INT' INT
 trap 'on_signal TERM' TERM
-trap 'signalled=1; kill -HUP "$server" || true' HUP
+trap 'signalled=1; kill -HUP "$server" 2>/dev/null || true' HUP
 while :; do
     signalled='' status=0
     wait "$server" || status=$?
     [ -z "$signalled" ] || continue
-    # As wait_for in replica-entrypoint.sh.
+    # Suspended, not ended: see wait_for in replica-entrypoint.sh.
     case $status in
         14[789] | 150) sleep 1 || true ;;
         *) exit "$status" ;;

@@ -1,7 +1,7 @@
 -- Asks the server to stop when no job runs, or after 10 seconds: on a busy machine a run takes seconds. See primary.sh.
 -- It runs as the superuser: where pg_cron is not installed anybody may have made a table of that name.
 set search_path = pg_catalog, pg_temp;
--- Each look sees what is true then, whatever the database's default is.
+-- Each query of the loop must see the runs of its moment, and the database's default may be another level.
 set default_transaction_isolation = 'read committed';
 do $$ begin
     if (

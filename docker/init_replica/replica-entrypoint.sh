@@ -404,9 +404,9 @@ for signal in HUP INT QUIT TERM; do
     trap "on_signal $signal" "$signal"
 done
 
-# The exit code of a job, in $status. A job that is stopped has not ended, but ends a wait, with 128 and the number of SIGSTOP, SIGTSTP,
-# SIGTTIN or SIGTTOU. `wait -f` would be for that: in bash 5.2 it looks at the job once more after it was forgotten, and may then wait
-# for ever, at full speed.
+# Sets $status to the exit code of a job. `wait` also returns for a job that is only suspended, with 128 and the number of SIGSTOP,
+# SIGTSTP, SIGTTIN or SIGTTOU. `wait -f` would not, but in bash 5.2 it may look at a job that is already gone, and loop for ever. Whatever
+# ends the sleep does not end us.
 wait_for() {
     while :; do
         signalled='' status=0

@@ -25,8 +25,8 @@ pub struct ServerBuilder {
     as_shipped: bool,
 }
 
-/// What takes time and proves nothing: to wait for a disk, and to clear 64 MB at each start.
-const FASTER: &str = "fsync = off\nwal_buffers = 4MB\n";
+/// What no test needs as it is shipped: fsync waits for the disk, and PostgreSQL clears its WAL buffers at each start.
+const FAST_SETTINGS: &str = "fsync = off\nwal_buffers = 4MB\n";
 
 impl Server {
     /// Begins a primary.
@@ -80,7 +80,7 @@ impl ServerBuilder {
         self.setting("shared_preload_libraries", "citus").setting("citus.node_conninfo", "sslmode=prefer")
     }
 
-    /// Leaves the shipped settings as they are, for a benchmark: what is acknowledged is on the disk.
+    /// Leaves the shipped settings as they are: what is acknowledged is on the disk.
     #[must_use]
     pub fn as_shipped(mut self) -> Self {
         self.as_shipped = true;
@@ -178,7 +178,7 @@ impl ServerFolder {
              logging_collector = off\nlog_destination = 'stderr'\n{}",
             shipped.display(),
             port.number,
-            if as_shipped { "" } else { FASTER },
+            if as_shipped { "" } else { FAST_SETTINGS },
         );
         for (name, value) in settings {
             text.push_str(&format!("{name} = '{}'\n", value.replace('\'', "''")));

@@ -20,8 +20,7 @@ fn r1_a_killed_postmaster_loses_nothing_that_was_acknowledged() {
         .with_extension()
         .setting("operations_ext.insert_interval", "1s")
         .setting("operations_ext.change_status_interval", "1s")
-        // As shipped: what is acknowledged is on disk.
-        .setting("fsync", "on")
+        .as_shipped()
         .start()
         .unwrap();
     let replica = primary.replica().start().unwrap();

@@ -42,7 +42,7 @@ impl<'a> Compose<'a> {
         self
     }
 
-    /// As a user starts the demo, with a limit; it must come up. The image is there: see `Demo::prepare` and `Demo::turn_into`.
+    /// As a user starts the demo, with a limit; it must come up. The image is there, so without `--build`: see `Demo::build`.
     pub fn up(&self, arguments: &[&str]) -> Outcome {
         self.try_up(arguments)?.output()?;
         Ok(())

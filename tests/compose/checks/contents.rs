@@ -45,16 +45,16 @@ pub fn jobs_tick_on(server: Service<'_>) -> Outcome {
     server.comes_to_answer(&format!("both jobs to run after {since}"), &runs, "2", 20)
 }
 
-/// The newest run of a job of pg_cron.
+/// The id of pg_cron's newest run.
 pub fn newest_run(server: Service<'_>) -> Outcome<String> {
     server.ask("SELECT coalesce(pg_catalog.max(runid), 0) FROM cron.job_run_details")
 }
 
-/// After that one.
-pub fn no_run_failed_after(server: Service<'_>, newest: &str) -> Outcome {
+/// No run with a later id has failed.
+pub fn no_run_failed_after(server: Service<'_>, runid: &str) -> Outcome {
     let failed = format!(
         "SELECT coalesce(pg_catalog.string_agg(pg_catalog.concat_ws(': ', command, return_message), '; '), '')
-         FROM cron.job_run_details WHERE status = 'failed' AND runid > {newest}"
+         FROM cron.job_run_details WHERE status = 'failed' AND runid > {runid}"
     );
     server.answers("failed runs", &failed, "")
 }

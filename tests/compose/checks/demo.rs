@@ -85,7 +85,7 @@ impl Subject for Demo {
         std::fs::create_dir_all(&state)?;
         let log_file = state.join(format!("{group}.log"));
         let log = RefCell::new(File::create(&log_file)?);
-        // One after the other: the images are built once.
+        // One after the other: they share the engine, the ports and the images.
         let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
         let engine = match shared.engine.upgrade() {
             Some(engine) => engine,
@@ -135,7 +135,7 @@ impl Subject for Demo {
         for service in [self.primary(), self.replica(), self.lab()] {
             for container in service.containers().unwrap_or_default() {
                 let log = container.log().unwrap_or_default();
-                // Without what PostgreSQL indents: a slow query is longer than all that is to be seen here.
+                // Without the lines that PostgreSQL indents: one long query would fill all 25.
                 let lines: Vec<_> = log.0.lines().filter(|line| !line.starts_with('\t')).collect();
                 text.push_str(&format!(
                     "-- the last lines of {}:\n{}\n",
@@ -230,8 +230,8 @@ impl Demo {
         Ok(())
     }
 
-    /// Once a run: what is left of an earlier one may be of another checkout. Built again it would be another image to Compose, which
-    /// then makes anew what runs in other groups.
+    /// Once in a run of the checks: an image that is there may be of another checkout. A second build would give it another id, and `up`
+    /// would then make the containers of the other groups anew.
     fn build(&self, shared: &mut Shared) -> Outcome {
         let shape = self.shape.get();
         if !shared.built.contains(&shape) {

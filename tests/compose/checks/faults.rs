@@ -164,7 +164,7 @@ pub fn r9_disk_full(demo: &Demo) -> Outcome {
     demo.down_with_data()
 }
 
-/// Also one that takes seconds, as on a busy machine each may.
+/// The stop waits for a run that takes seconds, as any may on a busy machine.
 pub fn r14_stop_while_jobs_run(demo: &Demo) -> Outcome {
     demo.need()?;
     let primary = demo.primary();
@@ -178,6 +178,7 @@ pub fn r14_stop_while_jobs_run(demo: &Demo) -> Outcome {
         30,
     )?;
     let (since, began) = (now()?, Instant::now());
+    // By itself first: Compose stops before it what depends on it, and the slow run would be over by then.
     demo.compose().run(&["stop", primary.name])?;
     demo.compose().run(&["stop"])?;
     took_at_most(began, 30, "the stop")?;
@@ -190,7 +191,7 @@ pub fn r14_stop_while_jobs_run(demo: &Demo) -> Outcome {
     let first = format!("SELECT status, end_time > pg_catalog.to_timestamp({since}) {slow} ORDER BY runid LIMIT 1");
     primary.answers("the slow run, and whether it was under way", &first, "succeeded|t")?;
     no_run_failed_after(primary, &newest)?;
-    // In the middle of a run that would be a failed one.
+    // Not unscheduled during a run, which would be recorded as failed.
     primary.comes_to_answer(
         "no slow run",
         &format!("SELECT pg_catalog.count(*) {slow} AND status <> 'succeeded'"),

@@ -21,8 +21,8 @@ const PACKAGES: [&str; 5] =
 /// How long the random tests run in `make test` and in CI, in seconds: long enough to see that they work.
 const SHORT: &str = "10";
 
-/// What runs beside no other test.
-const TIMED: &str = "test(=drills_in_a_browser)";
+/// Runs beside no other test: how soon a fault is on the page is measured.
+const ALONE: &str = "test(=drills_in_a_browser)";
 
 static IS_INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
@@ -103,10 +103,9 @@ fn test(tools: &Toolbox, which: Which) -> Result<u8, Error> {
         clusters(tools, which, &skipped)
     });
     if matches!(which, Which::Long | Which::All) {
-        // Alone, for what is seen is timed.
         suites.run("each drill in a browser", || {
-            let mut cargo = nextest(tools, TIMED);
-            cargo.args(["--profile", "all"]).env("OPERATIONS_SKIPPED", &skipped);
+            let mut cargo = nextest(tools, ALONE);
+            cargo.args(["--profile", "long"]).env("OPERATIONS_SKIPPED", &skipped);
             succeeds(cargo)
         });
     }
@@ -124,8 +123,8 @@ fn end(suites: &Suites, skipped: &Path) -> Result<u8, Error> {
 /// The tests of real servers with the extension that is installed.
 fn clusters(tools: &Toolbox, which: Which, skipped: &Path) -> Result<bool, Error> {
     let packages = "package(operations_cluster) | package(operations_demo_checks) | package(operations_page_checks)";
-    let mut cargo = nextest(tools, &format!("({packages}) - {TIMED}"));
-    // Most of them wait most of the time: four for each core keep it busy, three where Compose is tested beside them.
+    let mut cargo = nextest(tools, &format!("({packages}) - {ALONE}"));
+    // For each core: in CI Compose is tested beside them.
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let threads = cores * if matches!(which, Which::Ci | Which::Round) { 3 } else { 4 };
     cargo.args(["--test-threads", &threads.to_string()]).env("OPERATIONS_SKIPPED", skipped);

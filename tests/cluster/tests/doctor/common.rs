@@ -37,7 +37,7 @@ pub struct Pair {
     pub replica: Server,
 }
 
-/// What the demo has and the test library leaves out or turns off for speed: jobs that run, and fsync.
+/// What the demo has and the test library leaves out or turns off for speed, of what the doctor looks at: jobs that run, and fsync.
 pub fn live() -> ServerBuilder {
     Server::primary().with_rows().with_fast_worker().setting("fsync", "on")
 }
