@@ -1,6 +1,7 @@
 //! Randomness from the operating system, for what nobody gave a seed for.
 
-use rand::rngs::{ChaCha8Rng, SysRng};
+use chacha20::ChaCha8Rng;
+use rand::rngs::SysRng;
 use rand::{SeedableRng, TryRng};
 
 use crate::error::Error;

@@ -137,8 +137,8 @@ fn pick<'a, T, const N: usize>(rng: &mut impl Rng, choices: &'a [T; N]) -> &'a T
 mod tests {
     use std::collections::HashMap;
 
+    use chacha20::ChaCha8Rng;
     use rand::SeedableRng;
-    use rand::rngs::ChaCha8Rng;
 
     use super::*;
 

@@ -134,8 +134,8 @@ impl Serialize for TimeOfDay {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use chacha20::ChaCha8Rng;
     use rand::SeedableRng;
-    use rand::rngs::ChaCha8Rng;
 
     use crate::calendar::Day;
     use crate::generator;

@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
+use chacha20::ChaCha8Rng;
 use rand::SeedableRng;
-use rand::rngs::ChaCha8Rng;
 
 use crate::calendar::{Day, Month};
 use crate::generator;

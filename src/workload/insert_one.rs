@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 
+use chacha20::ChaCha8Rng;
 use operations_model::calendar::Day;
 use operations_model::generator;
 use operations_model::operation::{Operation, STATUS_NEW};
@@ -9,7 +10,6 @@ use pgrx::datum::{Date, DatumWithOid, Uuid};
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::spi::OwnedPreparedStatement;
 use pgrx::{PgBuiltInOids, PgOid, Spi, pg_extern};
-use rand::rngs::ChaCha8Rng;
 
 use super::stored;
 use crate::citus::{self, OnCitus};

@@ -4,17 +4,17 @@ use std::cell::RefCell;
 use std::path::Path;
 use std::time::Duration;
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use operations_lab::checks::{Outcome, Stop, wait};
 use serde_json::{Value, json};
-use thirtyfour::{ChromiumLikeCapabilities, DesiredCapabilities, LoggingPrefsLogLevel, WebDriver};
-use tokio::runtime::Runtime;
 
 use crate::driver::Driver;
+use crate::session::Session;
 
 /// The browser, with one page open.
 pub struct Browser {
-    runtime: Runtime,
-    page: Option<WebDriver>,
+    session: Session,
     requests: RefCell<Vec<String>>,
     console: RefCell<Vec<String>>,
     _driver: Driver,
@@ -23,37 +23,31 @@ pub struct Browser {
 impl Browser {
     /// Starts a browser of a driver, and opens an address.
     pub fn open(driver: Driver, address: &str) -> Outcome<Self> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let mut wanted = DesiredCapabilities::chrome();
-        for option in ["--headless=new", "--disable-gpu", "--disable-dev-shm-usage", "--force-device-scale-factor=1"] {
-            wanted.add_arg(option)?;
-        }
+        let mut options =
+            vec!["--headless=new", "--disable-gpu", "--disable-dev-shm-usage", "--force-device-scale-factor=1"];
         // Chromium's sandbox refuses root, who runs the checks in CI. What it opens is our own page.
         if rustix::process::geteuid().is_root() {
-            wanted.add_arg("--no-sandbox")?;
+            options.push("--no-sandbox");
         }
-        wanted.set_logging_prefs("browser", LoggingPrefsLogLevel::All)?;
-        wanted.set_logging_prefs("performance", LoggingPrefsLogLevel::All)?;
-        let page = runtime.block_on(async { WebDriver::new(driver.address.as_str(), wanted).await })?;
+        let wanted = json!({
+            "browserName": "chrome",
+            "goog:chromeOptions": { "args": options },
+            "goog:loggingPrefs": { "browser": "ALL", "performance": "ALL" },
+        });
+        let session = Session::begin(&driver.address, &wanted)?;
         let (requests, console) = Default::default();
-        let browser = Self { runtime, page: Some(page), requests, console, _driver: driver };
+        let browser = Self { session, requests, console, _driver: driver };
         browser.resize(1600, 1000)?;
         // What the browser opened before is not of the page.
         browser.read_logs()?;
         browser.requests.borrow_mut().clear();
-        browser.runtime.block_on(browser.page()?.goto(address))?;
+        browser.session.command("url", &json!({ "url": address }))?;
         Ok(browser)
-    }
-
-    fn page(&self) -> Outcome<&WebDriver> {
-        self.page.as_ref().ok_or_else(|| Stop::Failed("the browser is closed".to_owned()))
     }
 
     /// What a script returns.
     pub fn ask(&self, script: &str) -> Outcome<Value> {
-        let answer =
-            self.runtime.block_on(async { self.page()?.execute(script, Vec::new()).await.map_err(Stop::from) })?;
-        Ok(answer.json().clone())
+        self.session.command("execute/sync", &json!({ "script": script, "args": [] }))
     }
 
     /// A text of the page: what a script returns, as text.
@@ -74,7 +68,7 @@ impl Browser {
 
     /// A command of Chromium's own protocol.
     pub fn send(&self, method: &str, parameters: Value) -> Outcome<Value> {
-        self.runtime.block_on(async { self.page()?.cdp().send_raw(method, parameters).await.map_err(Stop::from) })
+        self.session.command("goog/cdp/execute", &json!({ "cmd": method, "params": parameters }))
     }
 
     /// Gives the window a size.
@@ -96,8 +90,9 @@ impl Browser {
 
     /// Keeps what the window shows.
     pub fn picture(&self, file: &Path) -> Outcome {
-        let png = self.runtime.block_on(async { self.page()?.screenshot_as_png().await.map_err(Stop::from) })?;
-        Ok(std::fs::write(file, png)?)
+        let answer = self.session.ask("screenshot")?;
+        let png = answer.as_str().ok_or("a screenshot that is no text")?;
+        Ok(std::fs::write(file, BASE64_STANDARD.decode(png)?)?)
     }
 
     /// The addresses that were asked since the page was opened.
@@ -121,12 +116,8 @@ impl Browser {
 
     /// The driver gives each entry once.
     fn read_logs(&self) -> Outcome {
-        let (performance, console) = self.runtime.block_on(async {
-            let page = self.page()?;
-            Ok::<_, Stop>((page.get_log("performance").await?, page.browser_log().await?))
-        })?;
-        for entry in performance {
-            let event: Value = serde_json::from_str(&entry.message)?;
+        for entry in self.log("performance")? {
+            let event: Value = serde_json::from_str(entry["message"].as_str().unwrap_or_default())?;
             let message = &event["message"];
             let address = match message["method"].as_str() {
                 Some("Network.requestWillBeSent") => &message["params"]["request"]["url"],
@@ -135,18 +126,19 @@ impl Browser {
             };
             self.requests.borrow_mut().push(address.as_str().unwrap_or("an address that is no text").to_owned());
         }
-        let lines = console.into_iter().filter(|entry| entry.level == "SEVERE" || entry.level == "WARNING");
-        self.console.borrow_mut().extend(lines.map(|entry| format!("{}: {}", entry.level, entry.message)));
+        for entry in self.log("browser")? {
+            if let Some(level @ ("SEVERE" | "WARNING")) = entry["level"].as_str() {
+                let message = entry["message"].as_str().unwrap_or("a message that is no text");
+                self.console.borrow_mut().push(format!("{level}: {message}"));
+            }
+        }
         Ok(())
     }
-}
 
-impl Drop for Browser {
-    fn drop(&mut self) {
-        if let Some(page) = self.page.take()
-            && let Err(error) = self.runtime.block_on(page.quit())
-        {
-            eprintln!("closing the browser: {error}");
+    fn log(&self, kind: &str) -> Outcome<Vec<Value>> {
+        match self.session.command("se/log", &json!({ "type": kind }))? {
+            Value::Array(entries) => Ok(entries),
+            other => Err(Stop::Failed(format!("the browser's log is no list: {other}"))),
         }
     }
 }

@@ -16,6 +16,7 @@ mod moves;
 mod picture;
 mod pixels;
 mod readers;
+mod session;
 mod viewer;
 
 use std::process::ExitCode;

@@ -3,8 +3,8 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use chacha20::ChaCha8Rng;
 use rand::RngExt;
-use rand::rngs::ChaCha8Rng;
 use rand::seq::IndexedRandom;
 
 /// Ends a DETACH CONCURRENTLY that was cancelled while it waited: until then PostgreSQL refuses every other one.

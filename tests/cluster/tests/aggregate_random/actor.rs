@@ -5,10 +5,10 @@ use std::io::Write;
 use std::sync::RwLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use chacha20::ChaCha8Rng;
 use operations_cluster::expect::SOON;
 use operations_cluster::{Error, Server, text, try_wait};
 use postgres::Client;
-use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 
 use crate::actions::{Action, Actions, Command, Part, Scope, World};

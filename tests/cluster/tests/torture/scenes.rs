@@ -1,7 +1,7 @@
 //! What scripts are made of: transactions, statements on their own, and orders of statements that are dangerous.
 
+use chacha20::ChaCha8Rng;
 use rand::RngExt;
-use rand::rngs::ChaCha8Rng;
 
 use crate::script::{Bracket, Execution, Rows, Statement};
 use crate::statements;

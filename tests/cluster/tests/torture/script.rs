@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use rand::rngs::ChaCha8Rng;
+use chacha20::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 
 use crate::scenes::Writer;
