@@ -19,7 +19,7 @@ pub(super) fn json(major: Major, postgres: &Postgres, epoch: u64) -> Result<Vec<
     crate::server::clean(&mut cargo);
     cargo.current_dir(checkout()).env("PGRX_PG_CONFIG_PATH", &postgres.config);
     cargo.args(["metadata", "--locked", "--format-version", "1", "--no-default-features"]);
-    cargo.args(["--features", &format!("operations_ext/{}", major.feature())]);
+    cargo.args(["--features", &major.feature()]);
     cargo.args(["--filter-platform", &format!("{}-unknown-linux-gnu", std::env::consts::ARCH)]);
     let metadata: Value = serde_json::from_str(&run(cargo)?)
         .map_err(|error| Error::Environment(format!("cargo metadata gives no JSON: {error}")))?;
