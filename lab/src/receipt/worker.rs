@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
 use postgres::error::Severity;
-use postgres::{Client, NoTls};
+use postgres::{Client, NoTls, Statement};
 
 use super::KEPT;
 use super::record::Ack;
@@ -91,10 +91,10 @@ impl Worker {
         std::thread::spawn(move || {
             let _counted = counted;
             match open(&target) {
-                Ok((client, timeline, last)) => {
+                Ok(session) => {
                     // The other end only goes with the whole program.
-                    let _ = events.send(Event::Ready(id, timeline, last));
-                    write_rows(id, client, &given, &events);
+                    let _ = events.send(Event::Ready(id, session.timeline, session.last));
+                    write_rows(id, session, &given, &events);
                 }
                 Err(why) => {
                     let _ = events.send(Event::Failed(id, why));
@@ -110,7 +110,17 @@ impl Worker {
     }
 }
 
-fn open(target: &Target) -> Result<(Client, u32, u64), String> {
+/// A session that can write.
+struct Session {
+    client: Client,
+    /// [`INSERT`]: ten times a second, it would cost more to plan it than to run it.
+    insert: Statement,
+    timeline: u32,
+    /// The highest number that is there.
+    last: u64,
+}
+
+fn open(target: &Target) -> Result<Session, String> {
     let mut config = target.config();
     config
         .connect_timeout(Duration::from_secs(1))
@@ -120,13 +130,11 @@ fn open(target: &Target) -> Result<(Client, u32, u64), String> {
         .keepalives_retries(3)
         .application_name("operations-lab receipt")
         .options("-c statement_timeout=5000 -c lock_timeout=2000 -c search_path=pg_catalog,pg_temp");
-    let mut client = config.connect(NoTls).map_err(|error| format!("{}: {}", target.address, Refusal::of(&error)))?;
-    prepare(&mut client)
-        .map_err(|why| format!("{}: {why}", target.address))
-        .map(|(timeline, last)| (client, timeline, last))
+    let client = config.connect(NoTls).map_err(|error| format!("{}: {}", target.address, Refusal::of(&error)))?;
+    prepare(client).map_err(|why| format!("{}: {why}", target.address))
 }
 
-fn prepare(client: &mut Client) -> Result<(u32, u64), String> {
+fn prepare(mut client: Client) -> Result<Session, String> {
     let text = |error: postgres::Error| Refusal::of(&error).to_string();
     let state = |client: &mut Client| {
         let row = client.query_one(STATE, &[])?;
@@ -137,10 +145,10 @@ fn prepare(client: &mut Client) -> Result<(u32, u64), String> {
             row.try_get::<_, Option<bool>>(3)?.unwrap_or(true),
         ))
     };
-    let (mut writable, mut timeline, is_there, mut is_ours) = state(client).map_err(text)?;
+    let (mut writable, mut timeline, is_there, mut is_ours) = state(&mut client).map_err(text)?;
     if writable && is_ours && !is_there {
         client.batch_execute(TABLE).map_err(text)?;
-        (writable, timeline, _, is_ours) = state(client).map_err(text)?;
+        (writable, timeline, _, is_ours) = state(&mut client).map_err(text)?;
     }
     match (writable, is_ours) {
         (false, _) => Err("it takes no writes".to_owned()),
@@ -148,14 +156,15 @@ fn prepare(client: &mut Client) -> Result<(u32, u64), String> {
         _ => {
             let timeline = u32::try_from(timeline).map_err(|error| error.to_string())?;
             let last: i64 = client.query_one(LAST, &[]).and_then(|row| row.try_get(0)).map_err(text)?;
-            Ok((timeline, u64::try_from(last).unwrap_or(0)))
+            let insert = client.prepare(INSERT).map_err(text)?;
+            Ok(Session { client, insert, timeline, last: u64::try_from(last).unwrap_or(0) })
         }
     }
 }
 
-fn write_rows(id: u64, mut client: Client, given: &Receiver<u64>, events: &Sender<Event>) {
+fn write_rows(id: u64, mut session: Session, given: &Receiver<u64>, events: &Sender<Event>) {
     for sequence in given {
-        let outcome = write_row(&mut client, sequence);
+        let outcome = write_row(&mut session, sequence);
         let goes_on = matches!(outcome, Outcome::Acknowledged(_));
         if events.send(Event::Done(id, outcome)).is_err() || !goes_on {
             return;
@@ -163,15 +172,15 @@ fn write_rows(id: u64, mut client: Client, given: &Receiver<u64>, events: &Sende
         if sequence.is_multiple_of(PRUNE_EVERY) {
             let old = i64::try_from(sequence.saturating_sub(KEPT)).unwrap_or(0);
             // If the session is broken, the next row says so.
-            let _ = client.execute(PRUNE, &[&old]);
+            let _ = session.client.execute(PRUNE, &[&old]);
         }
     }
 }
 
-fn write_row(client: &mut Client, sequence: u64) -> Outcome {
+fn write_row(session: &mut Session, sequence: u64) -> Outcome {
     let number = i64::try_from(sequence).unwrap_or(i64::MAX);
     // Only all of the answer, to the last message, tells that the row is committed.
-    let answer = client.query(INSERT, &[&number]);
+    let answer = session.client.query(&session.insert, &[&number]);
     if answer.as_ref().is_ok_and(Vec::is_empty) {
         return Outcome::Refused(sequence, NOT_OURS.to_owned());
     }
