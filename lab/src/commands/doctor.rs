@@ -3,7 +3,7 @@
 use clap::Args;
 use operations_lab::Error;
 use operations_lab::demo::Demo;
-use operations_lab::doctor::{Options, Report, examine};
+use operations_lab::doctor::{Options, Report, Sums, examine};
 
 use super::demo::Folder;
 use super::named::Named;
@@ -60,7 +60,8 @@ impl Doctor {
     }
 
     fn examine(&self) -> Result<Report, Error> {
-        let options = Options { full: self.full, ..Options::default() };
+        let sums = if self.full { Sums::All } else { Sums::Sample };
+        let options = Options { sums, ..Options::default() };
         let named = self.named.targets()?;
         if !named.is_empty() {
             return Ok(examine(&named, &options));

@@ -4,6 +4,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use postgres::{Client, Row};
 
+use super::Sums;
 use super::finding::{Finding, Severity};
 use crate::lsn::Lsn;
 
@@ -124,8 +125,12 @@ const SYNCHRONOUS: &str = "\
 
 const DOCTOR: &str = "\
     SELECT format('%I.operations_doctor', n.nspname), \
-           to_regprocedure(format('%I.operations_doctor(boolean)', n.nspname)) IS NOT NULL \
+           to_regprocedure(format('%I.operations_doctor(boolean)', n.nspname)) IS NOT NULL, \
+           pg_has_role('pg_monitor', 'usage') \
     FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace WHERE e.extname = 'operations_ext'";
+
+/// The parts of `operations_doctor()` but for the sums.
+const TOPICS: [&str; 6] = ["server", "replication", "vacuum", "growth", "jobs", "partitions"];
 
 impl Facts {
     /// Asks a server for its facts.
@@ -204,10 +209,10 @@ pub(crate) fn parse_history(text: &str) -> Vec<(u32, Lsn)> {
 }
 
 /// What `operations_doctor()` of the server finds; in `full`, by reading all rows.
-pub fn own_findings(session: &mut Client, server: &str, full: bool) -> Result<Vec<Finding>, postgres::Error> {
+pub fn own_findings(session: &mut Client, server: &str, sums: Sums) -> Result<Vec<Finding>, postgres::Error> {
     let found = session.query_opt(DOCTOR, &[])?;
-    let function = match found {
-        Some(row) if row.try_get(1)? => row.try_get::<_, String>(0)?,
+    let (function, may_ask_all) = match found {
+        Some(row) if row.try_get(1)? => (row.try_get::<_, String>(0)?, row.try_get::<_, bool>(2)?),
         other => {
             let why =
                 if other.is_some() { "is too old to have operations_doctor()" } else { "is not in this database" };
@@ -220,8 +225,18 @@ pub fn own_findings(session: &mut Client, server: &str, full: bool) -> Result<Ve
             )]);
         }
     };
-    let query = format!("SELECT code, severity, evidence, next_command FROM {function}($1)");
-    let rows = session.query(&query, &[&full])?;
+    let columns = "SELECT code, severity, evidence, next_command FROM";
+    let rows = if sums == Sums::Skip && may_ask_all {
+        let topics = TOPICS.map(|topic| format!("{columns} {function}_{topic}()"));
+        // Where one of them fails, the function that has them all tells which, and what the others find.
+        session.query(&topics.join(" UNION ALL "), &[]).ok()
+    } else {
+        None
+    };
+    let rows = match rows {
+        Some(rows) => rows,
+        None => session.query(&format!("{columns} {function}($1)"), &[&(sums == Sums::All)])?,
+    };
     rows.iter()
         .map(|row| {
             let severity = Severity::from_sql(row.try_get(1)?);

@@ -127,6 +127,13 @@ impl Finding {
     pub fn is_same(&self, other: &Self) -> bool {
         self.code == other.code && self.server == other.server
     }
+
+    /// Whether it came of comparing the sums, or of not being able to.
+    #[must_use]
+    pub fn is_of_sums(&self) -> bool {
+        ["view_stale", "sums_differ", "citus_node_away"].contains(&self.code.as_str())
+            || self.evidence.starts_with("sums: ")
+    }
 }
 
 /// How a line for psql begins, and one for a shell.
