@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use operations_cluster::expect::{expect_refused, run};
 use operations_cluster::{DATABASE, SUPERUSER, Server, Stop, text};
-use operations_lab::doctor::{Options, Severity, examine};
+use operations_lab::doctor::{Options, Severity, Sums, examine};
 use operations_lab::role::Role;
 use operations_lab::server::Signal;
 use operations_lab::target::Target;
@@ -69,19 +69,19 @@ fn the_doctor_names_a_worker_that_is_away() {
     let url = format!("postgresql://{SUPERUSER}@127.0.0.1:{}/{DATABASE}", cluster.coordinator.port());
     let coordinator = Target::from_url(Role::Primary, &url).unwrap().with_password(cluster.coordinator.password());
     // What it says of the jobs, which nobody runs here, is another matter.
-    let look = |full| {
-        let mut report = examine(std::slice::from_ref(&coordinator), &Options { full, ..Options::default() });
+    let look = |sums| {
+        let mut report = examine(std::slice::from_ref(&coordinator), &Options { sums, ..Options::default() });
         report.findings.retain(|finding| {
             matches!(finding.severity, Severity::Broken | Severity::Unknown) && !finding.code.starts_with("job_")
         });
         report
     };
-    let expect_well = |full| {
-        let report = look(full);
+    let expect_well = |sums| {
+        let report = look(sums);
         assert!(report.findings.is_empty(), "{}", report.text());
     };
-    let expect_named = |full, nodes: &[u16]| {
-        let report = look(full);
+    let expect_named = |sums, nodes: &[u16]| {
+        let report = look(sums);
         let named: Vec<_> = report.findings.iter().map(|finding| (finding.code.as_str(), finding.severity)).collect();
         assert_eq!(named, vec![("citus_node_away", Severity::Broken); nodes.len()], "{}", report.text());
         let names =
@@ -93,11 +93,11 @@ fn the_doctor_names_a_worker_that_is_away() {
     run(&mut session, "GRANT pg_monitor TO watcher; GRANT SELECT ON ALL TABLES IN SCHEMA public TO watcher");
     run(&mut session, "GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA public TO watcher");
 
-    expect_well(true);
+    expect_well(Sums::All);
     let [first, second] = cluster.workers.each_ref().map(Server::port);
     cluster.workers[1].stop(Stop::Immediate).unwrap();
-    expect_named(false, &[second]);
-    expect_named(true, &[second]);
+    expect_named(Sums::Sample, &[second]);
+    expect_named(Sums::All, &[second]);
     // Whoever is no superuser may be the only one who is not let in, as this one is by both.
     run(&mut session, "SET citus.node_connection_timeout = '7s'; SET ROLE watcher");
     let away = "SELECT code, severity FROM operations_doctor() WHERE severity IN ('broken', 'unknown') AND code NOT LIKE 'job%'";
@@ -106,13 +106,13 @@ fn the_doctor_names_a_worker_that_is_away() {
     assert_eq!(text(&mut session, "SHOW citus.node_connection_timeout").unwrap(), "7s");
     run(&mut session, "COMMIT; RESET ROLE");
     cluster.workers[1].start().unwrap();
-    expect_well(true);
+    expect_well(Sums::All);
 
     // Those that hang take connections, and answer none. They are not asked one after the other until nobody waits any more.
     let directories = cluster.workers.each_ref().map(Server::directory);
     directories.iter().for_each(|directory| assert!(!directory.signal(Signal::STOP).unwrap().is_empty()));
-    let hung = catch_unwind(AssertUnwindSafe(|| expect_named(false, &[first])));
+    let hung = catch_unwind(AssertUnwindSafe(|| expect_named(Sums::Sample, &[first])));
     directories.iter().for_each(|directory| assert!(!directory.signal(Signal::CONT).unwrap().is_empty()));
     hung.unwrap();
-    expect_well(true);
+    expect_well(Sums::All);
 }
