@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use postgres::error::SqlState;
 use postgres::{Client, Row};
 
 use super::Sums;
@@ -126,10 +127,12 @@ const SYNCHRONOUS: &str = "\
 const DOCTOR: &str = "\
     SELECT format('%I.operations_doctor', n.nspname), \
            to_regprocedure(format('%I.operations_doctor(boolean)', n.nspname)) IS NOT NULL, \
-           pg_has_role('pg_monitor', 'usage') \
+           pg_has_role('pg_monitor', 'usage') AND \
+           (SELECT bool_and(coalesce(has_function_privilege(f, 'execute'), false)) \
+            FROM unnest($1::text[]) t, to_regprocedure(format('%I.operations_doctor_%s()', n.nspname, t)) f) \
     FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace WHERE e.extname = 'operations_ext'";
 
-/// The parts of `operations_doctor()` but for the sums.
+/// The topics of `operations_doctor()` but for the sums.
 const TOPICS: [&str; 6] = ["server", "replication", "vacuum", "growth", "jobs", "partitions"];
 
 impl Facts {
@@ -208,10 +211,10 @@ pub(crate) fn parse_history(text: &str) -> Vec<(u32, Lsn)> {
         .collect()
 }
 
-/// What `operations_doctor()` of the server finds; in `full`, by reading all rows.
+/// What `operations_doctor()` of the server finds, with the sums that are asked for.
 pub fn own_findings(session: &mut Client, server: &str, sums: Sums) -> Result<Vec<Finding>, postgres::Error> {
-    let found = session.query_opt(DOCTOR, &[])?;
-    let (function, may_ask_all) = match found {
+    let found = session.query_opt(DOCTOR, &[&&TOPICS[..]])?;
+    let (function, may_ask_each) = match found {
         Some(row) if row.try_get(1)? => (row.try_get::<_, String>(0)?, row.try_get::<_, bool>(2)?),
         other => {
             let why =
@@ -226,16 +229,14 @@ pub fn own_findings(session: &mut Client, server: &str, sums: Sums) -> Result<Ve
         }
     };
     let columns = "SELECT code, severity, evidence, next_command FROM";
-    let rows = if sums == Sums::Skip && may_ask_all {
-        let topics = TOPICS.map(|topic| format!("{columns} {function}_{topic}()"));
-        // Where one of them fails, the function that has them all tells which, and what the others find.
-        session.query(&topics.join(" UNION ALL "), &[]).ok()
-    } else {
-        None
-    };
-    let rows = match rows {
-        Some(rows) => rows,
-        None => session.query(&format!("{columns} {function}($1)"), &[&(sums == Sums::All)])?,
+    let each = TOPICS.map(|topic| format!("{columns} {function}_{topic}()")).join(" UNION ALL ");
+    let each = (sums == Sums::Skip && may_ask_each).then(|| session.query(&each, &[]));
+    let rows = match each {
+        Some(Ok(rows)) => rows,
+        // It has taken all the time there is, or the session is gone.
+        Some(Err(error)) if error.code().is_none_or(|code| *code == SqlState::QUERY_CANCELED) => return Err(error),
+        // The function that has them all tells which of them fails, and what the others find.
+        Some(Err(_)) | None => session.query(&format!("{columns} {function}($1)"), &[&(sums == Sums::All)])?,
     };
     rows.iter()
         .map(|row| {
@@ -254,6 +255,17 @@ fn seconds(time: SystemTime) -> f64 {
 #[allow(clippy::unwrap_used, reason = "a test fails by a panic")]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_topics_are_those_of_the_function() {
+        let function = include_str!("../../../src/doctor/sql/doctor.sql");
+        let arrays = function.lines().filter(|line| line.contains("topics") && line.contains("array["));
+        let mut topics: Vec<_> = arrays.flat_map(|line| line.split('\'').skip(1).step_by(2)).collect();
+        topics.sort_unstable();
+        let mut ours = [&TOPICS[..], &["sums"]].concat();
+        ours.sort_unstable();
+        assert_eq!(topics, ours);
+    }
 
     #[test]
     fn reads_a_history_file() {

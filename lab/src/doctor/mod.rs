@@ -31,7 +31,8 @@ pub enum Sums {
     All,
     /// Those of one small month, another each time.
     Sample,
-    /// None: a look costs a server a third of what it does otherwise. For who looks again and again.
+    /// None, for who looks again and again: a look then costs a server a third. Whoever may not call the parts of `operations_doctor()` by
+    /// themselves gets a sample.
     Skip,
 }
 

@@ -206,8 +206,8 @@ fn see(
     let within = scene.pace.allows(drill.seen_within);
     loop {
         scene.go_on()?;
-        // No drill makes sums wrong.
-        let now = scene.look_past_sums();
+        // No drill waits for a finding of the sums.
+        let now = scene.look_without_sums();
         let elapsed = caused.elapsed();
         let found =
             now.findings.iter().find(|finding| drill.is_right(scene, finding) && !before.findings.contains(finding));

@@ -99,17 +99,17 @@ impl Scene {
         self.demo.layout.data(role)
     }
 
-    /// What the doctor says now. The sums are looked at only where nothing else is wrong: to look takes from the servers what the drill
-    /// measures.
+    /// What the doctor says now. The sums are compared only where nothing else is wrong: that takes processor time from the servers that
+    /// the drill measures.
     #[must_use]
     pub fn look(&self) -> Report {
-        let report = self.look_past_sums();
+        let report = self.look_without_sums();
         if report.verdict == Verdict::Ok { self.now().examine(&Options::default()) } else { report }
     }
 
     /// What the doctor says now, whatever the sums are.
     #[must_use]
-    pub fn look_past_sums(&self) -> Report {
+    pub fn look_without_sums(&self) -> Report {
         self.now().examine(&Options { sums: Sums::Skip, ..Options::default() })
     }
 

@@ -113,7 +113,7 @@ impl Worker {
 /// A session that can write.
 struct Session {
     client: Client,
-    /// [`INSERT`]: ten times a second, it would cost more to plan it than to run it.
+    /// [`INSERT`], prepared: to plan it anew ten times a second would cost more than to run it.
     insert: Statement,
     timeline: u32,
     /// The highest number that is there.

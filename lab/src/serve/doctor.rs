@@ -29,9 +29,6 @@ const IN_A_DRILL: Duration = Duration::from_millis(200);
 /// Two changes are seen by one look.
 const SETTLE: Duration = Duration::from_millis(100);
 
-/// How often the sums are compared meanwhile, which is most of what a look costs. It is about as often as in between.
-const SUMS_IN_A_DRILL: Duration = Duration::from_secs(3);
-
 /// The longest pause.
 const LONGEST: Duration = Duration::from_secs(10);
 
@@ -53,13 +50,12 @@ pub async fn look(store: Arc<Store>, patients: Arc<Patients>) {
         let refusals = known(&store);
         let asked = Arc::clone(&patients);
         let began = Instant::now();
-        let skips = store.is_drilled() && compared.is_some_and(|compared| compared.elapsed() < SUMS_IN_A_DRILL);
+        // In a drill the sums, most of what a look costs, are compared as often as while somebody watches.
+        let skips = store.is_drilled() && compared.is_some_and(|compared| compared.elapsed() < PAUSE);
         let options = Options { sums: if skips { Sums::Skip } else { Sums::Sample }, ..Options::default() };
         let report = tokio::task::spawn_blocking(move || asked.examine(&options, &refusals)).await;
         if !skips {
-            // Wrong sums are told until a look that has compared them finds them right.
-            let are_right = report.as_ref().is_ok_and(|report| !report.findings.iter().any(Finding::is_of_sums));
-            compared = are_right.then(Instant::now);
+            compared = report.as_ref().is_ok_and(has_right_sums).then(Instant::now);
         }
         // A look that has panicked says nothing; the last one gets old, and that is told.
         if let Ok(report) = report {
@@ -76,6 +72,14 @@ pub async fn look(store: Arc<Store>, patients: Arc<Patients>) {
             sleep(SETTLE).await;
         }
     }
+}
+
+/// Whether each server has compared its sums and found them right. Of any other report it is not known what they are.
+fn has_right_sums(report: &Report) -> bool {
+    let says_nothing_of_them = |finding: &Finding| finding.is_of_sums() || finding.code == codes::QUESTION_FAILED;
+    !report.servers.is_empty()
+        && report.servers.iter().all(|line| line.state != NO_ANSWER)
+        && !report.findings.iter().any(says_nothing_of_them)
 }
 
 /// Why a server does not answer, by its address.

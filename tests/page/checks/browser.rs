@@ -17,6 +17,7 @@ pub struct Browser {
     session: Session,
     requests: RefCell<Vec<String>>,
     console: RefCell<Vec<String>>,
+    /// The last one: the session needs it to close the browser.
     _driver: Driver,
 }
 
@@ -32,6 +33,7 @@ impl Browser {
         let wanted = json!({
             "browserName": "chrome",
             "goog:chromeOptions": { "args": options },
+            "timeouts": { "script": 60_000, "pageLoad": 60_000 },
             "goog:loggingPrefs": { "browser": "ALL", "performance": "ALL" },
         });
         let session = Session::begin(&driver.address, &wanted)?;
@@ -127,7 +129,8 @@ impl Browser {
             self.requests.borrow_mut().push(address.as_str().unwrap_or("an address that is no text").to_owned());
         }
         for entry in self.log("browser")? {
-            if let Some(level @ ("SEVERE" | "WARNING")) = entry["level"].as_str() {
+            let level = entry["level"].as_str().ok_or_else(|| format!("an entry without a level: {entry}"))?;
+            if ["SEVERE", "WARNING"].contains(&level) {
                 let message = entry["message"].as_str().unwrap_or("a message that is no text");
                 self.console.borrow_mut().push(format!("{level}: {message}"));
             }

@@ -9,6 +9,8 @@ use ureq::Agent;
 /// How long a command may take: a page is opened, and pictures are made, beside other tests.
 const LIMIT: Duration = Duration::from_secs(120);
 
+const JSON: &str = "application/json; charset=utf-8";
+
 /// The session; the browser is closed with it.
 pub struct Session {
     agent: Agent,
@@ -19,17 +21,18 @@ impl Session {
     /// Has a driver start a browser with these capabilities.
     pub fn begin(driver: &str, capabilities: &Value) -> Outcome<Self> {
         // What went wrong is in the body of the answer.
-        let agent =
-            Agent::from(Agent::config_builder().http_status_as_error(false).timeout_global(Some(LIMIT)).build());
+        let config = Agent::config_builder().http_status_as_error(false).timeout_global(Some(LIMIT)).proxy(None);
+        let agent = Agent::from(config.build());
         let wanted = json!({ "capabilities": { "alwaysMatch": capabilities } });
-        let begun = value(agent.post(format!("{driver}/session")).send_json(&wanted))?;
-        let id = begun["sessionId"].as_str().ok_or_else(|| format!("a session without a name: {begun}"))?;
+        let begun = value(agent.post(format!("{driver}/session")).content_type(JSON).send(wanted.to_string()))?;
+        let id = begun["sessionId"].as_str().ok_or_else(|| format!("a session without an id: {begun}"))?;
         Ok(Self { address: format!("{driver}/session/{id}"), agent })
     }
 
-    /// Gives a command, with what belongs to it; returns what it comes to.
+    /// Sends a command with its parameters; returns its value.
     pub fn command(&self, name: &str, parameters: &Value) -> Outcome<Value> {
-        value(self.agent.post(format!("{}/{name}", self.address)).send_json(parameters))
+        let command = self.agent.post(format!("{}/{name}", self.address)).content_type(JSON);
+        value(command.send(parameters.to_string()))
     }
 
     /// Asks for something.
@@ -49,8 +52,8 @@ impl Drop for Session {
 /// The value of an answer, or the error that it tells.
 fn value(answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Outcome<Value> {
     let mut answer = answer?;
-    // A screenshot is larger than what is read otherwise.
-    let mut body: Value = answer.body_mut().with_config().limit(100 << 20).read_json()?;
+    // ureq reads 10 MB by default; a screenshot may be larger.
+    let mut body: Value = serde_json::from_str(&answer.body_mut().with_config().limit(100 << 20).read_to_string()?)?;
     let value = body["value"].take();
     if answer.status().is_success() {
         Ok(value)

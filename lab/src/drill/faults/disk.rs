@@ -234,9 +234,9 @@ impl Fault for WalFull {
         link(owner, &data, &new)?;
         self.disk = disk;
         make_demo(scene)?;
-        let is_well = || match scene.look() {
-            report if report.verdict == crate::doctor::Verdict::Ok => Ok(()),
-            report => Err(report.text()),
+        let is_well = || {
+            let report = scene.look();
+            if report.verdict == crate::doctor::Verdict::Ok { Ok(()) } else { Err(report.text()) }
         };
         scene.wait("the demo to be well with its WAL elsewhere", Duration::from_secs(30), is_well)
     }

@@ -3,6 +3,7 @@
 use operations_cluster::expect::{SOON, run};
 use operations_cluster::{DATABASE, Server, Stop, finish, text, try_wait, value};
 use operations_lab::doctor::Severity::{Broken, Degraded, Info, Unknown};
+use operations_lab::doctor::{Finding, Options, Sums, examine};
 
 use crate::both::stop_process;
 use crate::common::{Pair, live, look_until, set, target};
@@ -94,6 +95,9 @@ fn sums_locks_and_growth() {
     assert!(pair.sees("sums_differ", Broken, primary).evidence.contains("client"));
     // The replica sees the same in its copy.
     pair.sees("sums_differ", Broken, &pair.replica);
+    let without_sums = || examine(&pair.targets(), &Options { sums: Sums::Skip, ..Options::default() });
+    let report = without_sums();
+    assert!(!report.findings.iter().any(Finding::is_of_sums), "{}", report.text());
     run(&mut session, "SELECT * FROM operations_verify_rollup(true)");
     pair.expect_well();
 
@@ -107,6 +111,9 @@ fn sums_locks_and_growth() {
          UPDATE operations SET status = 1 WHERE id = (SELECT min(id) FROM operations WHERE status = 0)",
     );
     pair.sees("view_stale", Degraded, primary);
+    let report = without_sums();
+    assert!(!report.findings.iter().any(Finding::is_of_sums), "{}", report.text());
+    assert!(report.findings.iter().any(|finding| finding.code == "job_missing"), "{}", report.text());
     run(&mut session, "CALL operations_schedule()");
     pair.expect_well();
 
@@ -277,7 +284,7 @@ fn damaged_pages() {
 /// Waits until the doctor no longer finds this, whatever else it finds.
 fn gone(targets: &[operations_lab::target::Target], code: &str) {
     look_until(&format!("{code} to be gone"), || {
-        let report = operations_lab::doctor::examine(targets, &operations_lab::doctor::Options::default());
+        let report = examine(targets, &Options::default());
         match report.findings.iter().any(|finding| finding.code.starts_with(code)) {
             true => Err(report.text()),
             false => Ok(()),
