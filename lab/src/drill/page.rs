@@ -10,7 +10,8 @@ const TOP: &str = include_str!("page.md");
 /// How to read what follows.
 const SIDE_BY_SIDE: &str = "\
 The bold line is the verdict and the findings that it rests on. Evidence and next command are of the finding that the drill waits for. The bold
-line leaves out findings of severity `info`, such as `crash_recovered`. The doctor calls each server by its role at that moment: in
+line leaves out findings of severity `info`, such as `crash_recovered`, and those of the sums, which a drill compares when nothing else is wrong:
+of `view-locked` `make doctor` also says `check_failed`. The doctor calls each server by its role at that moment: in
 `two-primaries` the one that was promoted already is its primary. The rows below name the roles from before the fault.
 ";
 
