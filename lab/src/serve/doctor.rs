@@ -76,10 +76,10 @@ pub async fn look(store: Arc<Store>, patients: Arc<Patients>) {
 
 /// Whether each server has compared its sums and found them right. Of any other report it is not known what they are.
 fn has_right_sums(report: &Report) -> bool {
-    let says_nothing_of_them = |finding: &Finding| finding.is_of_sums() || finding.code == codes::QUESTION_FAILED;
+    let casts_doubt = |finding: &Finding| finding.is_of_sums() || finding.code == codes::QUESTION_FAILED;
     !report.servers.is_empty()
         && report.servers.iter().all(|line| line.state != NO_ANSWER)
-        && !report.findings.iter().any(says_nothing_of_them)
+        && !report.findings.iter().any(casts_doubt)
 }
 
 /// Why a server does not answer, by its address.
