@@ -213,9 +213,13 @@ pub(crate) fn parse_history(text: &str) -> Vec<(u32, Lsn)> {
 
 /// What `operations_doctor()` of the server finds, with the sums that are asked for.
 pub fn own_findings(session: &mut Client, server: &str, sums: Sums) -> Result<Vec<Finding>, postgres::Error> {
-    let found = session.query_opt(DOCTOR, &[&&TOPICS[..]])?;
-    let (function, may_ask_each) = match found {
-        Some(row) if row.try_get(1)? => (row.try_get::<_, String>(0)?, row.try_get::<_, bool>(2)?),
+    // Whether they may be called is null where none is named.
+    let topics: &[&str] = if sums == Sums::Skip { &TOPICS } else { &[] };
+    let found = session.query_opt(DOCTOR, &[&topics])?;
+    let (function, asks_each) = match found {
+        Some(row) if row.try_get(1)? => {
+            (row.try_get::<_, String>(0)?, row.try_get::<_, Option<bool>>(2)?.unwrap_or(false))
+        }
         other => {
             let why =
                 if other.is_some() { "is too old to have operations_doctor()" } else { "is not in this database" };
@@ -229,8 +233,10 @@ pub fn own_findings(session: &mut Client, server: &str, sums: Sums) -> Result<Ve
         }
     };
     let columns = "SELECT code, severity, evidence, next_command FROM";
-    let each = TOPICS.map(|topic| format!("{columns} {function}_{topic}()")).join(" UNION ALL ");
-    let each = (sums == Sums::Skip && may_ask_each).then(|| session.query(&each, &[]));
+    let each = asks_each.then(|| {
+        let topics = TOPICS.map(|topic| format!("{columns} {function}_{topic}()"));
+        session.query(&topics.join(" UNION ALL "), &[])
+    });
     let rows = match each {
         Some(Ok(rows)) => rows,
         // It has taken all the time there is, or the session is gone.

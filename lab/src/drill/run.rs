@@ -95,9 +95,13 @@ fn restore(scene: &Scene) -> Result<Option<String>, Error> {
     }
     scene.make("demo", &[])?;
     let begun = Instant::now();
-    while scene.look().verdict != doctor::Verdict::Ok {
+    loop {
+        let report = scene.look();
+        if report.verdict == doctor::Verdict::Ok {
+            break;
+        }
         if begun.elapsed() > scene.pace.allows(2 * WELL) {
-            return Err(DrillError::Unwell { report: scene.look().text() }.into());
+            return Err(DrillError::Unwell { report: report.text() }.into());
         }
     }
     Ok(Some(format!("the demo was left unwell ({}), and make demo mended it", last.headline())))
